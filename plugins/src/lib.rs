@@ -1,1 +1,6 @@
-//! Placeholder while the house is being laid out.
+//! The plugin host: WASM components and Luau, sandboxed, on a stream of typed channels.
+//!
+//! It never sees HTTP: it sees text segments, tools and grants. The clock and all powers come from outside as traits.
+
+mod api;
+pub use api::*;

@@ -1,0 +1,320 @@
+//! What the gateway may call: load plugins, make chains, open a session for one request. SKELETON: passes everything.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gatewright_types::{Channel, Phase, Segment};
+
+/// Where a plugin's files are.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A folder with a `plugin.yaml`.
+    Folder(PathBuf),
+    /// Files that are packed into the binary: name within the folder, bytes.
+    Packed(&'static [(&'static str, &'static [u8])]),
+}
+
+/// Whether a plugin acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It acts.
+    #[default]
+    Enforce,
+    /// It acts on a copy, is recorded, and changes nothing.
+    Shadow,
+    /// It is not asked.
+    Off,
+}
+
+/// What happens to a request when a plugin fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// It is refused.
+    #[default]
+    Closed,
+    /// It goes on as if the plugin were absent; recorded.
+    Open,
+}
+
+/// The operator's side of a plugin: what the config says of it.
+#[derive(Clone, Debug, Default)]
+pub struct Operator {
+    /// Name in the config; the manifest's name when `None`.
+    pub name: Option<String>,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// Overrides the manifest's.
+    pub on_error: Option<OnError>,
+    /// Settings, JSON; checked against the manifest's schema.
+    pub settings: serde_json::Value,
+    /// Powers that are granted (`log`, `settings`, ...).
+    pub grants: Vec<String>,
+    /// Limits that replace the manifest's, by the manifest's names.
+    pub limits: BTreeMap<String, u64>,
+}
+
+/// The host: engines, pools, and the thread that ticks. One per process.
+#[derive(Debug)]
+pub struct Host(());
+
+/// One loaded plugin version: immutable.
+#[derive(Debug)]
+pub struct Plugin {
+    /// Name in the config.
+    pub name: String,
+}
+
+/// A plugin that cannot be loaded: what, where, what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LoadError(pub String);
+
+impl Host {
+    /// A host with its engines. `slots` bounds instances per plugin that may be in use at once.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be set up.
+    pub fn new(slots: usize) -> Result<Self, LoadError> {
+        let _ = slots;
+        Ok(Self(()))
+    }
+
+    /// Loads, checks and pins one plugin.
+    ///
+    /// # Errors
+    /// When a file is missing or wrong, settings do not fit the schema, or a grant is unknown.
+    pub fn load(&self, source: &Source, operator: &Operator) -> Result<Arc<Plugin>, LoadError> {
+        let _ = source;
+        Ok(Arc::new(Plugin { name: operator.name.clone().unwrap_or_default() }))
+    }
+}
+
+/// Who asks what: the contract's `context`.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Id of the request.
+    pub request_id: String,
+    /// Id of the conversation, where the client gave one.
+    pub conversation: Option<String>,
+    /// Whose data it is.
+    pub tenant: String,
+    /// Name of the key.
+    pub key: String,
+    /// Team of the key.
+    pub team: Option<String>,
+    /// Route that was resolved.
+    pub route: String,
+    /// Model that the client asked for.
+    pub model: String,
+    /// Sampling, response format, metadata: JSON, read-only.
+    pub parameters: String,
+}
+
+/// Plugins in order, for one route. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Chain(Arc<[Arc<Plugin>]>);
+
+/// Why a session could not be opened: no instance of this plugin was free.
+#[derive(Debug, thiserror::Error)]
+#[error("no instance of plugin {plugin} is free")]
+pub struct Busy {
+    /// The plugin.
+    pub plugin: String,
+}
+
+impl Chain {
+    /// A chain in this order. Plugins that are `off` are left out.
+    pub fn new(plugins: Vec<Arc<Plugin>>) -> Self {
+        Self(plugins.into())
+    }
+
+    /// Whether no plugin of the chain subscribes to this phase with this channel: then there is no need to ask.
+    pub fn is_deaf(&self, phase: Phase, channel: Channel) -> bool {
+        let _ = (phase, channel);
+        true
+    }
+
+    /// Whether the chain must see the answer whole: some enforced plugin subscribes to `response` and not to `chunk`.
+    pub fn wants_whole(&self) -> bool {
+        false
+    }
+
+    /// Tools that the chain's plugins declare, named `plugin__tool`.
+    pub fn tools(&self) -> Vec<DeclaredTool> {
+        Vec::new()
+    }
+
+    /// Takes instances for one request; they go back (or are dropped, after an error) with the session.
+    ///
+    /// # Errors
+    /// [`Busy`] when a pool is exhausted.
+    pub async fn open(&self, context: Context) -> Result<Session, Busy> {
+        Ok(Session { context, record: Vec::new() })
+    }
+}
+
+/// A tool that a plugin declares.
+#[derive(Clone, Debug)]
+pub struct DeclaredTool {
+    /// `plugin__tool`: what the model sees.
+    pub name: String,
+    /// For the model.
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub parameters: String,
+    /// Whether it changes nothing in the world.
+    pub read_only: bool,
+}
+
+/// The chain at work for one request.
+#[derive(Debug)]
+pub struct Session {
+    context: Context,
+    record: Vec<Entry>,
+}
+
+/// How the chain left a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Pass,
+    /// Refuse.
+    Block {
+        /// Who refused.
+        plugin: String,
+        /// Its code.
+        code: String,
+        /// For the client.
+        message: String,
+    },
+    /// Give this answer without asking the model.
+    Answer {
+        /// Who answers.
+        plugin: String,
+        /// The answer.
+        text: String,
+    },
+    /// A plugin failed and its `on_error` is closed.
+    Failed {
+        /// Who failed.
+        plugin: String,
+        /// For the log: which limit or trap.
+        reason: String,
+    },
+}
+
+/// What the chain did with whole segments. Edits are in the segments already.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it left the request.
+    pub verdict: Verdict,
+    /// Whether an edit was applied.
+    pub edited: bool,
+    /// Allow-listed fields to set: JSON pointer, JSON value.
+    pub sets: Vec<(String, serde_json::Value)>,
+    /// Notes for routing, logs and metrics (all so far in this session).
+    pub notes: Vec<(String, String)>,
+}
+
+/// Which text of a stream a piece belongs to. Each lane has its own hold-back window.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    /// Index among the choices.
+    pub choice: u32,
+    /// What kind of text.
+    pub channel: Channel,
+    /// Which call of the choice, for `tool-args`; 0 elsewhere.
+    pub index: u32,
+}
+
+/// Text of one lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Which text.
+    pub lane: Lane,
+    /// Tool name, for `tool-args`.
+    pub label: Option<String>,
+    /// What to append.
+    pub text: String,
+}
+
+/// What may be sent after a piece was fed.
+#[derive(Clone, Debug)]
+pub struct Released {
+    /// Text that may go to the client now, by lane, in order; perhaps less than was fed, perhaps text of earlier pieces.
+    pub pieces: Vec<Piece>,
+    /// Whether everything fed so far came out unedited and nothing is held: the chunk's raw copy is still true.
+    pub untouched: bool,
+    /// `Pass`, or how the stream must end after `pieces`.
+    pub verdict: Verdict,
+}
+
+/// What one plugin did on one channel in one phase.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Entry {
+    /// Name in the config.
+    pub plugin: String,
+    /// Phase.
+    pub phase: Phase,
+    /// Channel.
+    pub channel: Channel,
+    /// Characters that it inspected.
+    pub characters: u64,
+    /// What it did: `pass`, `edit`, `hold`, `block`, `answer`, `set`, `note`, `error`; with `shadow:` before it in shadow.
+    pub did: String,
+    /// How often.
+    pub count: u64,
+    /// For errors: which limit or trap.
+    pub why: Option<String>,
+}
+
+/// Why a tool did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ToolFailure {
+    /// The arguments do not fit the schema; the model may try again.
+    #[error("bad arguments: {0}")]
+    BadArguments(String),
+    /// Not allowed.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// Not now.
+    #[error("try later: {0}")]
+    TryLater(String),
+    /// The tool or its sandbox failed.
+    #[error("tool failed: {0}")]
+    Internal(String),
+}
+
+impl Session {
+    /// Asks every plugin that subscribes, in order, about whole segments (phases `request`, `response`, `tool-call`,
+    /// `tool-result`). Edits are applied to `segments`; stops at the first block, answer or closed error.
+    pub async fn inspect(&mut self, phase: Phase, segments: &mut Vec<Segment>) -> Outcome {
+        let _ = (phase, segments);
+        Outcome { verdict: Verdict::Pass, edited: false, sets: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Feeds pieces of a streamed answer through every plugin's hold-back window. `ended` names lanes that end with this call
+    /// (a call's arguments are complete, or the choice finishes): what they hold is released.
+    pub async fn feed(&mut self, pieces: Vec<Piece>, ended: &[Lane]) -> Released {
+        let _ = ended;
+        Released { pieces, untouched: true, verdict: Verdict::Pass }
+    }
+
+    /// Calls a declared tool by its `plugin__tool` name. Arguments are checked against its schema first.
+    ///
+    /// # Errors
+    /// [`ToolFailure`]: its text is what the model is shown.
+    pub async fn call_tool(&mut self, name: &str, arguments: &str) -> Result<String, ToolFailure> {
+        let _ = arguments;
+        Err(ToolFailure::Denied(name.to_owned()))
+    }
+
+    /// What was done so far, for the record.
+    pub fn record(&self) -> &[Entry] {
+        let _ = &self.context;
+        &self.record
+    }
+}

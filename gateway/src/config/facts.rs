@@ -1,0 +1,246 @@
+//! What the configuration comes to: names linked, secrets loaded, defaults filled in. Everything after start-up reads these.
+//!
+//! Apart so that no stage knows YAML. It must not know how a fact was written down.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gatewright_plugins::Mode;
+
+/// A text that must never be printed: `Debug` and `Display` show stars.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself: only for the place that must send or compare it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// All facts of one configuration; immutable, swapped whole on reload.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Where clients are served.
+    pub listen: SocketAddr,
+    /// Where health, metrics and admin are served.
+    pub admin_listen: SocketAddr,
+    /// Folder for cache, records, tokens.
+    pub data: PathBuf,
+    /// Extra `Host` header names that are accepted while there are no keys (besides loopback names).
+    pub allowed_hosts: Vec<String>,
+    /// Providers by name.
+    pub providers: BTreeMap<String, ProviderFact>,
+    /// Models of the embedded engine by name.
+    pub models: BTreeMap<String, ModelFact>,
+    /// Routes by the name that clients use. `provider/model` works beside them.
+    pub routes: BTreeMap<String, RouteFact>,
+    /// Plugins by name.
+    pub plugins: BTreeMap<String, PluginFact>,
+    /// Chain of every route that names none of its own (and of `provider/model`), in order.
+    pub default_plugins: Vec<String>,
+    /// Keys; empty means: no authentication, loopback only.
+    pub keys: Vec<KeyFact>,
+    /// The response cache.
+    pub cache: CacheFact,
+    /// Bounds of the process.
+    pub limits: LimitFacts,
+    /// Whether responses carry `x-gatewright-*` verdict headers.
+    pub verdict_headers: bool,
+    /// Whether prompts and answers may be logged.
+    pub log_prompts: bool,
+    /// Whether log lines are JSON.
+    pub log_json: bool,
+}
+
+/// One provider.
+#[derive(Clone, Debug)]
+pub struct ProviderFact {
+    /// Name: the part before the slash in `provider/model`.
+    pub name: String,
+    /// What it speaks. One kind so far: `openai`.
+    pub kind: ProviderKind,
+    /// Base URL, ending before `/chat/completions`, without a slash at the end.
+    pub base_url: String,
+    /// Bearer token.
+    pub api_key: Option<Secret>,
+    /// Further headers.
+    pub headers: Vec<(String, Secret)>,
+    /// Models to list under `/v1/models` as `provider/model`; any other is passed through if `any_model`.
+    pub models: Vec<String>,
+    /// Whether a model that is not listed is passed through.
+    pub any_model: bool,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// Tries at one leg before it is given up; 1 = no retry.
+    pub attempts: u32,
+}
+
+/// What a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// OpenAI's chat completions.
+    OpenAi,
+}
+
+/// Time limits of an upstream call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For connecting (name look-up and TLS included).
+    pub connect: Duration,
+    /// From the request's last byte to the response's first.
+    pub first_byte: Duration,
+    /// Between two reads of a body.
+    pub idle: Duration,
+    /// For the whole answer.
+    pub total: Duration,
+}
+
+/// A model of the embedded engine.
+#[derive(Clone, Debug)]
+pub struct ModelFact {
+    /// Name that clients use.
+    pub name: String,
+    /// Folder in Hugging Face's layout; `None` is the demo model that is packed into the binary.
+    pub folder: Option<PathBuf>,
+    /// Sequences that run at once.
+    pub max_running: usize,
+    /// Requests that may wait.
+    pub max_waiting: usize,
+}
+
+/// A route: a name clients ask for, a chain, legs in order.
+#[derive(Clone, Debug)]
+pub struct RouteFact {
+    /// Name that clients use as `model`.
+    pub name: String,
+    /// Legs, tried in order until one speaks. Never empty.
+    pub legs: Vec<LegFact>,
+    /// Plugins in order; `None` is the default chain.
+    pub plugins: Option<Vec<String>>,
+    /// Whether answers are cached, and for how long.
+    pub cache: Option<Duration>,
+    /// Whether tools of the chain's plugins are offered to the model and run here.
+    pub tools: Option<ToolLoopFact>,
+    /// Whether a request with a part that no plugin can inspect is refused.
+    pub strict: bool,
+}
+
+/// Bounds of the gateway's own tool loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToolLoopFact {
+    /// Model calls at most.
+    pub max_rounds: u32,
+    /// Wall time for all rounds.
+    pub max_time: Duration,
+}
+
+/// One leg of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegFact {
+    /// Who answers.
+    pub to: LegTarget,
+    /// Model name to ask for there.
+    pub model: String,
+}
+
+/// Who answers a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegTarget {
+    /// A provider, by name.
+    Provider(String),
+    /// The embedded engine.
+    Engine,
+}
+
+/// A plugin of the configuration.
+#[derive(Clone, Debug)]
+pub struct PluginFact {
+    /// Name in the configuration.
+    pub name: String,
+    /// Folder, or `None` for the ready-made policy of that name (`policy`) packed into the binary.
+    pub folder: Option<PathBuf>,
+    /// Name of the packed policy when `folder` is `None`.
+    pub policy: Option<String>,
+    /// What the operator says of it: mode, on_error, settings, grants, limits.
+    pub operator: gatewright_plugins::Operator,
+}
+
+impl PluginFact {
+    /// Whether it acts.
+    pub fn mode(&self) -> Mode {
+        self.operator.mode
+    }
+}
+
+/// A client's key.
+#[derive(Clone, Debug)]
+pub struct KeyFact {
+    /// Name for people, logs and records.
+    pub name: String,
+    /// SHA-256 of the key's text.
+    pub sha256: [u8; 32],
+    /// Whose data it is; the key's own name unless the configuration says otherwise.
+    pub tenant: String,
+    /// Team.
+    pub team: Option<String>,
+    /// Route or model names it may use (`*` at the end matches any rest); empty is all.
+    pub models: Vec<String>,
+    /// Whether it is refused.
+    pub revoked: bool,
+    /// Requests a minute.
+    pub requests_per_minute: Option<u64>,
+    /// Tokens a minute.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests in flight.
+    pub in_flight: Option<u32>,
+}
+
+/// The response cache.
+#[derive(Clone, Debug)]
+pub struct CacheFact {
+    /// Bound on the folder's size, bytes.
+    pub max_bytes: u64,
+    /// Largest entry, bytes.
+    pub max_entry_bytes: u64,
+    /// Whether tenants share entries.
+    pub across_tenants: bool,
+}
+
+/// Bounds of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitFacts {
+    /// Request body, bytes.
+    pub body_bytes: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// Requests at once.
+    pub in_flight: usize,
+    /// Time for a client to send its headers.
+    pub header_time: Duration,
+    /// Time for a client to send its body.
+    pub body_time: Duration,
+    /// Text that guards may hold per request, bytes.
+    pub held_bytes: usize,
+    /// One answer of an upstream, bytes.
+    pub answer_bytes: usize,
+    /// Time that a drain waits for requests in flight.
+    pub drain_time: Duration,
+    /// Instances of a plugin in use at once.
+    pub plugin_slots: usize,
+    /// Rows that may wait to be written.
+    pub record_queue: usize,
+}

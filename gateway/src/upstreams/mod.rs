@@ -1,0 +1,25 @@
+//! Everything that answers is an upstream: a remote provider, the embedded engine. The cache stands beside them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::Stream;
+use gatewright_types::{ChatRequest, Chunk, Fault};
+
+/// An answer as it comes. A clean end is `None` after each choice's `Finish`; an error is the last item. Dropping it cancels.
+pub type Deltas = Pin<Box<dyn Stream<Item = Result<Chunk, Fault>> + Send>>;
+
+/// When an answer must be complete.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);
+
+/// Someone who answers.
+pub trait Upstream: Send + Sync {
+    /// Name, for faults, records and metrics.
+    fn name(&self) -> &str;
+
+    /// Asks. `request.model` is the upstream's own name of the model. Nothing happens before the first poll. The first item
+    /// tells whether it speaks: an error there may be retried elsewhere.
+    fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas;
+}

@@ -1,0 +1,10 @@
+//! The data of the demo model: problems, wordings, other prompts and conversations, all made up from a seed.
+//! Apart, because training and scoring share it. It must not know about models, tensors or files.
+#![allow(dead_code, reason = "each program uses its part")]
+
+pub(crate) mod dialogue;
+pub(crate) mod other;
+pub(crate) mod phrasing;
+pub(crate) mod problems;
+pub(crate) mod rng;
+mod words;

@@ -185,7 +185,7 @@ fn take<'a>(next: &std::sync::atomic::AtomicUsize, parts: &'a [Part]) -> Option<
 fn schedule(step: usize, steps: usize) -> f64 {
     let warm = (step + 1) as f64 / WARMUP as f64;
     let left = (steps - step) as f64 / (steps as f64 * DECAY);
-    warm.min(1.0) * left.min(1.0).max(0.01)
+    warm.min(1.0) * left.clamp(0.01, 1.0)
 }
 
 /// The logits at a part's places.

@@ -2,6 +2,9 @@
 //!
 //! It holds no tensor and no guest memory. Start reading at [`life`]: the life of a request on one screen.
 
+pub mod clock;
 pub mod config;
+pub mod environment;
+pub mod packed;
 pub mod records;
 pub mod upstreams;

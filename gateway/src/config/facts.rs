@@ -42,6 +42,8 @@ pub struct Facts {
     pub data: PathBuf,
     /// Extra `Host` header names that are accepted while there are no keys (besides loopback names).
     pub allowed_hosts: Vec<String>,
+    /// Where the embedded engine computes.
+    pub device: DeviceFact,
     /// Providers by name.
     pub providers: BTreeMap<String, ProviderFact>,
     /// Models of the embedded engine by name.
@@ -64,6 +66,31 @@ pub struct Facts {
     pub log_prompts: bool,
     /// Whether log lines are JSON.
     pub log_json: bool,
+}
+
+/// Where the embedded engine computes: `auto`, `cpu`, `cuda` or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceFact {
+    /// The first CUDA device that works, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// That CUDA device.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceFact {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Self::Auto),
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", n)) => n.parse().map(Self::Cuda).map_err(|_| format!("`{n}` is not a device number; use cuda:0")),
+            _ => Err(format!("unknown device `{text}`; use auto, cpu, cuda or cuda:N")),
+        }
+    }
 }
 
 /// One provider.
@@ -107,6 +134,13 @@ pub struct Timeouts {
     pub idle: Duration,
     /// For the whole answer.
     pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connect: seconds(5), first_byte: seconds(120), idle: seconds(60), total: seconds(600) }
+    }
 }
 
 /// A model of the embedded engine.
@@ -220,6 +254,12 @@ pub struct CacheFact {
     pub across_tenants: bool,
 }
 
+impl Default for CacheFact {
+    fn default() -> Self {
+        Self { max_bytes: 256 << 20, max_entry_bytes: 1 << 20, across_tenants: false }
+    }
+}
+
 /// Bounds of the process.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitFacts {
@@ -243,4 +283,21 @@ pub struct LimitFacts {
     pub plugin_slots: usize,
     /// Rows that may wait to be written.
     pub record_queue: usize,
+}
+
+impl Default for LimitFacts {
+    fn default() -> Self {
+        Self {
+            body_bytes: 32 << 20,
+            connections: 4096,
+            in_flight: 1024,
+            header_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(60),
+            held_bytes: 1 << 20,
+            answer_bytes: 64 << 20,
+            drain_time: Duration::from_secs(30),
+            plugin_slots: 64,
+            record_queue: 4096,
+        }
+    }
 }

@@ -1,3 +1,23 @@
-//! Configuration: YAML text -> facts. `raw` is what a file may say, `resolve` makes facts of it, `watch` reloads.
+//! Configuration: YAML text -> facts. `raw` is what a file may say, `schema` judges its shape, `resolve` makes facts of it, `zero`
+//! is what counts without a file, `watch` reloads.
+//!
+//! Apart so that nothing else knows how a fact was written down. It must not know what is done with one.
 
+mod complaint;
 pub mod facts;
+pub mod keys;
+mod load;
+mod raw;
+mod resolve;
+mod schema;
+mod units;
+mod watch;
+pub mod yaml;
+mod zero;
+
+pub use complaint::{Complaint, Mark};
+pub use load::{FILE, load, load_file};
+pub(crate) use resolve::parse_address;
+pub use schema::schema;
+pub use watch::Watch;
+pub use zero::DEMO;

@@ -1,0 +1,336 @@
+//! What `gatewright.yaml` may say, key by key. The doc comments are the descriptions in the JSON Schema: write them for operators.
+//!
+//! Apart because these are the shapes of a text, with defaults not yet filled in. It must not know what they come to: see
+//! `resolve`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A length of time: a number with `ms`, `s`, `m`, `h` or `d`; parts may follow each other, as in `1h30m`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = ["30s", "5m", "1h30m"]))]
+pub(crate) struct Span(pub(crate) String);
+
+/// An amount of bytes: a number with `B`, `KiB`, `MiB` or `GiB` (1024) or `KB`, `MB` or `GB` (1000).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = ["64KiB", "8MiB", "1GiB"]))]
+pub(crate) struct Size(pub(crate) String);
+
+/// A secret: `${VARIABLE}` of the environment, `file:/path` (one line end is cut off), or the text itself.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = ["${OPENAI_API_KEY}", "file:/run/secrets/openai"]))]
+pub(crate) struct SecretText(pub(crate) String);
+
+/// The configuration of Gatewright. Every key may be left out. A reload (SIGHUP, or a change of the file) takes over all keys
+/// but `listen`, `admin_listen`, `data`, `device` and what each says of itself.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "gatewright.yaml")]
+pub(crate) struct Root {
+    /// Where clients are served, address and port. Default: `127.0.0.1:4000`. Anything but loopback needs keys: without any,
+    /// one is made at the start and printed once. Needs a restart.
+    #[schemars(with = "String", extend("examples" = ["127.0.0.1:4000", "0.0.0.0:4000", "[::]:4000"]))]
+    pub(crate) listen: Option<String>,
+    /// Where health, metrics and the admin API are served. Default: `127.0.0.1:4001`. Needs a restart.
+    #[schemars(with = "String", extend("examples" = ["127.0.0.1:4001"]))]
+    pub(crate) admin_listen: Option<String>,
+    /// Folder for cache, records and tokens; made if missing, for its owner alone. Relative to this file. Default:
+    /// `$XDG_DATA_HOME/gatewright` or `~/.local/share/gatewright`. Needs a restart.
+    #[schemars(with = "String")]
+    pub(crate) data: Option<String>,
+    /// Names, besides loopback's, that a request's `Host` may have while there are no keys. With keys, any is accepted.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Where the embedded engine computes: `auto` (a GPU if one works), `cpu`, `cuda` or `cuda:N`. Default: `auto`. Needs a
+    /// restart.
+    #[schemars(with = "String", extend("examples" = ["auto", "cpu", "cuda:0"]))]
+    pub(crate) device: Option<String>,
+    /// Upstream APIs by name. Their models are asked for as `name/model`.
+    pub(crate) providers: BTreeMap<String, Provider>,
+    /// Models of the embedded engine by the name that clients use.
+    pub(crate) models: BTreeMap<String, Model>,
+    /// Routes by the name that clients use as `model`.
+    pub(crate) routes: BTreeMap<String, Route>,
+    /// Plugins by name. A name of a ready-made policy needs nothing more.
+    pub(crate) plugins: BTreeMap<String, Plugin>,
+    /// Plugins, in order, of every route that names none of its own, and of `provider/model`. Default: all, in the order in
+    /// which they are written.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) default_plugins: Option<Vec<String>>,
+    /// Bounds of the response cache; a route turns it on.
+    pub(crate) cache: Cache,
+    /// Clients' keys by name, each stored as SHA-256; `gatewright key new` makes one. Without keys nobody is asked for one, and
+    /// only this machine is served.
+    pub(crate) keys: BTreeMap<String, Key>,
+    /// Bounds of the process.
+    pub(crate) limits: Limits,
+    /// Whether responses carry `x-gatewright-*` headers that say what the plugins did. Default: false.
+    pub(crate) verdict_headers: bool,
+    /// What is logged, on standard error. `GATEWRIGHT_LOG` says how much (`info`, `debug`, `gatewright::upstreams=debug`).
+    pub(crate) logging: Logging,
+}
+
+/// An upstream API.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Provider {
+    /// What it speaks. Default: `openai` (chat completions, as most providers and local servers do).
+    #[serde(default)]
+    pub(crate) kind: Kind,
+    /// Base URL, up to and without `/chat/completions`; may contain `${VARIABLE}`. May be left out for `openai` and `deepseek`.
+    #[serde(default)]
+    #[schemars(with = "String", extend("examples" = ["https://api.openai.com/v1", "http://127.0.0.1:8080/v1"]))]
+    pub(crate) base_url: Option<String>,
+    /// Sent as bearer token. Default: the provider's usual variable for `openai` and `deepseek`, nothing for others.
+    #[serde(default)]
+    #[schemars(with = "SecretText")]
+    pub(crate) api_key: Option<SecretText>,
+    /// Further headers to send.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, SecretText>,
+    /// Models to list under `/v1/models`.
+    #[serde(default)]
+    pub(crate) models: Vec<String>,
+    /// Whether models that are not listed are passed through. Default: true when `models` is empty, false otherwise.
+    #[serde(default)]
+    #[schemars(with = "bool")]
+    pub(crate) any_model: Option<bool>,
+    /// Time limits of a call.
+    #[serde(default)]
+    pub(crate) timeouts: Timeouts,
+    /// Tries before the next leg is asked; 1 means no retry. Only before the first piece of an answer. Default: 3.
+    #[serde(default)]
+    #[schemars(with = "u32", range(min = 1, max = 10))]
+    pub(crate) attempts: Option<u32>,
+}
+
+/// What a provider speaks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum Kind {
+    #[default]
+    Openai,
+}
+
+/// Time limits of an upstream call.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Timeouts {
+    /// For connecting, name look-up and TLS included. Default: `5s`.
+    #[schemars(with = "Span")]
+    pub(crate) connect: Option<Span>,
+    /// From the end of the request to the beginning of the answer. Default: `2m`.
+    #[schemars(with = "Span")]
+    pub(crate) first_byte: Option<Span>,
+    /// Between two pieces of an answer. Default: `1m`.
+    #[schemars(with = "Span")]
+    pub(crate) idle: Option<Span>,
+    /// For the whole answer. Default: `10m`.
+    #[schemars(with = "Span")]
+    pub(crate) total: Option<Span>,
+}
+
+/// A model of the embedded engine.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Model {
+    /// Folder in Hugging Face's layout, relative to this file. May be left out for `gatewright-demo`, which is in the binary.
+    #[schemars(with = "String")]
+    pub(crate) folder: Option<String>,
+    /// Requests that run at once. Default: 8.
+    #[schemars(with = "usize", range(min = 1, max = 1024))]
+    pub(crate) max_running: Option<usize>,
+    /// Requests that may wait; more are refused. Default: 64.
+    #[schemars(with = "usize", range(max = 100_000))]
+    pub(crate) max_waiting: Option<usize>,
+}
+
+/// A name that clients use as `model`, and what answers it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Route {
+    /// Who answers: `provider/model`, or a model of the embedded engine. Tried in order until one begins to answer.
+    #[schemars(length(min = 1), extend("examples" = [["openai/gpt-4.1", "deepseek/deepseek-reasoner"]]))]
+    pub(crate) legs: Vec<String>,
+    /// Plugins in order. Default: `default_plugins`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(crate) plugins: Option<Vec<String>>,
+    /// How long answers are cached, for the same request of the same tenant. Default: not at all.
+    #[serde(default)]
+    #[schemars(with = "Span")]
+    pub(crate) cache: Option<Span>,
+    /// Offers the tools of the route's plugins to the model and runs them here; `{}` for the default bounds. Default: no.
+    #[serde(default)]
+    #[schemars(with = "Tools")]
+    pub(crate) tools: Option<Tools>,
+    /// Whether a request with a part that no plugin can inspect is refused. Default: false.
+    #[serde(default)]
+    pub(crate) strict: bool,
+}
+
+/// Bounds of the gateway's own tool loop.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tools {
+    /// Calls of the model at most. Default: 8.
+    #[schemars(with = "u32", range(min = 1, max = 100))]
+    pub(crate) max_rounds: Option<u32>,
+    /// Time for all rounds. Default: `2m`.
+    #[schemars(with = "Span")]
+    pub(crate) max_time: Option<Span>,
+}
+
+/// A plugin.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Plugin {
+    /// Folder with its `plugin.yaml`, relative to this file. A change in it reloads.
+    #[schemars(with = "String")]
+    pub(crate) folder: Option<String>,
+    /// A ready-made policy instead of a folder. Default, without `folder`: the one of the plugin's own name.
+    #[schemars(with = "String")]
+    pub(crate) policy: Option<String>,
+    /// `enforce`: it acts. `shadow`: it acts on a copy, is recorded and changes nothing. `off`: it is not asked. Default:
+    /// `enforce`.
+    pub(crate) mode: Mode,
+    /// What happens to a request when the plugin fails: `closed` refuses it, `open` goes on without the plugin. Default: what
+    /// its manifest says.
+    #[schemars(with = "OnError")]
+    pub(crate) on_error: Option<OnError>,
+    /// Its settings, by the schema in its manifest.
+    pub(crate) settings: Map<String, Value>,
+    /// Powers that it is given, of those that its manifest asks for.
+    pub(crate) grants: Vec<String>,
+    /// Limits in place of the manifest's, by the manifest's names.
+    pub(crate) limits: BTreeMap<String, u64>,
+}
+
+/// Whether a plugin acts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum Mode {
+    #[default]
+    Enforce,
+    Shadow,
+    Off,
+}
+
+/// What happens to a request when a plugin fails.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum OnError {
+    Closed,
+    Open,
+}
+
+/// Bounds of the response cache.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Cache {
+    /// Size of the cache's folder at most. Default: `256MiB`. Needs a restart.
+    #[schemars(with = "Size")]
+    pub(crate) max_size: Option<Size>,
+    /// Largest answer that is stored. Default: `1MiB`. Needs a restart.
+    #[schemars(with = "Size")]
+    pub(crate) max_entry: Option<Size>,
+    /// Whether tenants share answers. Default: false.
+    pub(crate) across_tenants: bool,
+}
+
+/// A client's key.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Key {
+    /// SHA-256 of the key's text, 64 hexadecimal digits.
+    #[schemars(extend("examples" = ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]))]
+    pub(crate) sha256: String,
+    /// Whose data it is: tenants share no cache. Default: the key's own name.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) tenant: Option<String>,
+    /// Team, for records and plugins.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) team: Option<String>,
+    /// Names it may use as `model`; `*` at the end matches any rest. Default: all.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["fast", "openai/*"]]))]
+    pub(crate) models: Vec<String>,
+    /// Whether it is refused. Default: false.
+    #[serde(default)]
+    pub(crate) revoked: bool,
+    /// Requests a minute at most. Default: no limit.
+    #[serde(default)]
+    #[schemars(with = "u64", range(min = 1))]
+    pub(crate) requests_per_minute: Option<u64>,
+    /// Tokens a minute at most, of prompts and answers. Default: no limit.
+    #[serde(default)]
+    #[schemars(with = "u64", range(min = 1))]
+    pub(crate) tokens_per_minute: Option<u64>,
+    /// Requests at once at most. Default: no limit.
+    #[serde(default)]
+    #[schemars(with = "u32", range(min = 1))]
+    pub(crate) in_flight: Option<u32>,
+}
+
+/// Bounds of the process.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Largest request body. Default: `32MiB`.
+    #[schemars(with = "Size")]
+    pub(crate) body: Option<Size>,
+    /// Connections at once; more wait until one ends. Default: 4096. Needs a restart.
+    #[schemars(with = "usize", range(min = 1, max = 1_000_000))]
+    pub(crate) connections: Option<usize>,
+    /// Requests at once; more are refused. Default: 1024.
+    #[schemars(with = "usize", range(min = 1, max = 1_000_000))]
+    pub(crate) in_flight: Option<usize>,
+    /// Time for a client to send its headers. Default: `10s`. Needs a restart.
+    #[schemars(with = "Span")]
+    pub(crate) header_time: Option<Span>,
+    /// Time for a client to send its body. Default: `1m`.
+    #[schemars(with = "Span")]
+    pub(crate) body_time: Option<Span>,
+    /// Text of one request that plugins may hold back. Default: `1MiB`.
+    #[schemars(with = "Size")]
+    pub(crate) held: Option<Size>,
+    /// Largest answer of an upstream. Default: `64MiB`.
+    #[schemars(with = "Size")]
+    pub(crate) answer: Option<Size>,
+    /// Time that requests in flight have to finish when the gateway is told to stop. Default: `30s`.
+    #[schemars(with = "Span")]
+    pub(crate) drain_time: Option<Span>,
+    /// Instances of a plugin in use at once; more requests are refused. Default: 64. Needs a restart.
+    #[schemars(with = "usize", range(min = 1, max = 10_000))]
+    pub(crate) plugin_slots: Option<usize>,
+    /// Records that may wait to be written; more requests are refused. Default: 4096. Needs a restart.
+    #[schemars(with = "usize", range(min = 1, max = 1_000_000))]
+    pub(crate) record_queue: Option<usize>,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Logging {
+    /// `plain` or `json`. Default: `plain`. Needs a restart.
+    pub(crate) format: Format,
+    /// Whether prompts and answers may be logged and recorded. Default: false.
+    pub(crate) prompts: bool,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum Format {
+    #[default]
+    Plain,
+    Json,
+}

@@ -1,0 +1,101 @@
+//! Plugins and the chains that name them.
+//!
+//! Apart because a plugin is a folder or a ready-made policy, and a chain only names. It must not load one: what a manifest says
+//! is the plugin host's to check.
+
+use std::collections::BTreeMap;
+
+use gatewright_plugins::{Mode, OnError, Operator};
+use serde_json::Value;
+
+use super::super::complaint::nearest;
+use super::super::facts::PluginFact;
+use super::super::raw::{self, Plugin, Root};
+use super::super::yaml::escape;
+use super::Resolver;
+use crate::packed;
+
+impl Resolver<'_> {
+    pub(super) fn plugins(&mut self, root: &Root) -> BTreeMap<String, PluginFact> {
+        root.plugins.iter().map(|(name, raw)| (name.clone(), self.plugin(name, raw))).collect()
+    }
+
+    fn plugin(&mut self, name: &str, raw: &Plugin) -> PluginFact {
+        let at = format!("/plugins/{}", escape(name));
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 48 || !name.chars().all(plain) || name.contains("__") {
+            let hint = "use letters, digits, `-` and single `_`, 48 at most: its tools are named `plugin__tool`".to_owned();
+            self.complain_key(&at, "this cannot be a plugin's name", Some(hint));
+        }
+        let folder = raw.folder.as_deref().map(|text| self.path(&format!("{at}/folder"), text));
+        let policy = match (&folder, &raw.policy) {
+            (None, None) => Some(name.to_owned()),
+            (_, policy) => policy.clone(),
+        };
+        match (&folder, &policy) {
+            (Some(_), Some(_)) => self.complain(&format!("{at}/policy"), "give `folder` or `policy`, not both", None),
+            (Some(folder), None) if !folder.join("plugin.yaml").is_file() => {
+                self.complain(&format!("{at}/folder"), format!("{} has no plugin.yaml", folder.display()), None);
+            }
+            (None, Some(policy)) if packed::policy(policy).is_none() => self.no_policy(&at, policy, raw),
+            _ => {}
+        }
+        PluginFact { name: name.to_owned(), folder, policy, operator: operator(name, raw) }
+    }
+
+    fn no_policy(&mut self, at: &str, policy: &str, raw: &Plugin) {
+        let message = format!("no ready-made policy is named `{policy}`");
+        let hint = nearest(policy, packed::policies().iter().map(|(name, _)| *name));
+        match raw.policy {
+            Some(_) => self.complain(&format!("{at}/policy"), message, hint),
+            None => {
+                let folder = "give its `folder`";
+                self.complain_key(at, message, Some(hint.map_or_else(|| folder.to_owned(), |hint| format!("{hint}, or {folder}"))));
+            }
+        }
+    }
+
+    /// The chain of routes that name none: as the file says, else all plugins in the order in which they are written.
+    pub(super) fn default_plugins(&mut self, root: &Root) -> Vec<String> {
+        if let Some(chain) = &root.default_plugins {
+            return self.chain("/default_plugins", chain);
+        }
+        self.written("plugins")
+    }
+
+    /// A list of plugins' names: each known, none twice.
+    pub(super) fn chain(&mut self, pointer: &str, chain: &[String]) -> Vec<String> {
+        let known = self.written("plugins");
+        for (index, name) in chain.iter().enumerate() {
+            let at = format!("{pointer}/{index}");
+            if !known.contains(name) {
+                let hint = match packed::policy(name) {
+                    Some(_) => Some(format!("it is ready-made: add `{name}: {{}}` under `plugins`")),
+                    None => nearest(name, known.iter().map(String::as_str)),
+                };
+                self.complain(&at, format!("no plugin is named `{name}`"), hint);
+            } else if chain[..index].contains(name) {
+                self.complain(&at, format!("`{name}` is in this chain already"), None);
+            }
+        }
+        chain.to_vec()
+    }
+}
+
+fn operator(name: &str, raw: &Plugin) -> Operator {
+    Operator {
+        name: Some(name.to_owned()),
+        mode: match raw.mode {
+            raw::Mode::Enforce => Mode::Enforce,
+            raw::Mode::Shadow => Mode::Shadow,
+            raw::Mode::Off => Mode::Off,
+        },
+        on_error: raw.on_error.map(|on_error| match on_error {
+            raw::OnError::Closed => OnError::Closed,
+            raw::OnError::Open => OnError::Open,
+        }),
+        settings: Value::Object(raw.settings.clone()),
+        grants: raw.grants.clone(),
+        limits: raw.limits.clone(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Providers: base URLs, keys, headers, time limits.
+//!
+//! Apart because it is about other people's addresses. It must not know how they are asked.
+
+use std::collections::BTreeMap;
+
+use super::super::facts::{ProviderFact, ProviderKind, Secret, Timeouts};
+use super::super::raw::{Kind, Provider, Root};
+use super::super::yaml::escape;
+use super::super::zero::{Usual, usual};
+use super::Resolver;
+
+impl Resolver<'_> {
+    pub(super) fn providers(&mut self, root: &Root) -> BTreeMap<String, ProviderFact> {
+        root.providers.iter().map(|(name, raw)| (name.clone(), self.provider(name, raw))).collect()
+    }
+
+    fn provider(&mut self, name: &str, raw: &Provider) -> ProviderFact {
+        let at = format!("/providers/{}", escape(name));
+        if name.is_empty() || name.contains('/') {
+            self.complain_key(&at, "a provider's name cannot be empty or contain `/`", None);
+        }
+        let Kind::Openai = raw.kind;
+        ProviderFact {
+            name: name.to_owned(),
+            kind: ProviderKind::OpenAi,
+            base_url: self.base_url(&at, raw.base_url.as_deref(), usual(name)),
+            api_key: self.api_key(&at, raw, usual(name)),
+            headers: raw.headers.keys().map(|header| self.header(&at, header, raw)).collect(),
+            any_model: raw.any_model.unwrap_or(raw.models.is_empty()),
+            models: raw.models.clone(),
+            timeouts: self.timeouts(&at, raw),
+            attempts: raw.attempts.unwrap_or(3),
+        }
+    }
+
+    fn base_url(&mut self, at: &str, text: Option<&str>, usual: Option<Usual>) -> String {
+        let Some(text) = text else {
+            let Some(usual) = usual else {
+                let hint = "write it like `http://127.0.0.1:8080/v1`".to_owned();
+                self.complain_key(at, "`base_url` is missing", Some(hint));
+                return String::new();
+            };
+            return self.around.environment.get(usual.base_variable).unwrap_or(usual.base_url).trim_end_matches('/').to_owned();
+        };
+        let pointer = format!("{at}/base_url");
+        let before = self.complaints.len();
+        let text = self.text(&pointer, text);
+        let url = text.trim_end_matches('/');
+        if self.complaints.len() > before {
+            return String::new();
+        }
+        if let Some(base) = url.strip_suffix("/chat/completions") {
+            self.complain(&pointer, "this is the address of one call, not the base", Some(format!("write `{base}`")));
+        }
+        match url.parse::<http::Uri>() {
+            Ok(uri) if uri.query().is_some() || url.contains('#') => {
+                self.complain(&pointer, "a base URL ends before `?` and `#`", None)
+            }
+            Ok(uri) if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
+                self.complain(&pointer, "a URL is no place for a secret", Some("use `api_key` or `headers`".to_owned()));
+            }
+            Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty()) => {}
+            _ => self.complain(&pointer, "this is not an http or https URL", Some("write it like `https://host/v1`".to_owned())),
+        }
+        url.to_owned()
+    }
+
+    fn api_key(&mut self, at: &str, raw: &Provider, usual: Option<Usual>) -> Option<Secret> {
+        match &raw.api_key {
+            Some(text) => Some(self.secret(&format!("{at}/api_key"), text)),
+            // A key goes only where its variable's name says: to the provider's own address.
+            None if raw.base_url.is_none() => {
+                usual.and_then(|usual| self.around.environment.get(usual.key_variable)).map(Secret::new)
+            }
+            None => None,
+        }
+    }
+
+    fn header(&mut self, at: &str, name: &str, raw: &Provider) -> (String, Secret) {
+        let pointer = format!("{at}/headers/{}", escape(name));
+        const OURS: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "content-type", "accept-encoding"];
+        match name.parse::<http::HeaderName>() {
+            Err(_) => self.complain_key(&pointer, format!("`{name}` is not a header's name"), None),
+            Ok(header) if OURS.contains(&header.as_str()) => {
+                self.complain_key(&pointer, format!("`{name}` is set by the gateway itself"), None);
+            }
+            Ok(_) => {}
+        }
+        let value = raw.headers.get(name).map(|text| self.secret(&pointer, text)).unwrap_or_default();
+        (name.to_ascii_lowercase(), value)
+    }
+
+    fn timeouts(&mut self, at: &str, raw: &Provider) -> Timeouts {
+        let (raw, default) = (&raw.timeouts, Timeouts::default());
+        Timeouts {
+            connect: self.span(&format!("{at}/timeouts/connect"), raw.connect.as_ref(), default.connect),
+            first_byte: self.span(&format!("{at}/timeouts/first_byte"), raw.first_byte.as_ref(), default.first_byte),
+            idle: self.span(&format!("{at}/timeouts/idle"), raw.idle.as_ref(), default.idle),
+            total: self.span(&format!("{at}/timeouts/total"), raw.total.as_ref(), default.total),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Models of the engine, and routes: which names stand for whom.
+//!
+//! Apart because here names meet providers, models and plugins. It must not know how a leg is asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::complaint::nearest;
+use super::super::facts::{LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, ToolLoopFact};
+use super::super::raw::{Model, Root, Route, Tools};
+use super::super::yaml::escape;
+use super::super::zero::DEMO;
+use super::Resolver;
+use crate::packed;
+
+type Providers = BTreeMap<String, ProviderFact>;
+type Models = BTreeMap<String, ModelFact>;
+
+impl Resolver<'_> {
+    pub(super) fn models(&mut self, root: &Root) -> Models {
+        root.models.iter().map(|(name, raw)| (name.clone(), self.model(name, raw))).collect()
+    }
+
+    fn model(&mut self, name: &str, raw: &Model) -> ModelFact {
+        let at = format!("/models/{}", escape(name));
+        if !cfg!(feature = "engine") {
+            self.complain_key(&at, "this build has no embedded engine", Some("build it with the feature `engine`".to_owned()));
+        }
+        let folder = raw.folder.as_deref().map(|text| self.path(&format!("{at}/folder"), text));
+        match &folder {
+            Some(folder) if !folder.join("config.json").is_file() => {
+                let message = format!("{} has no config.json", folder.display());
+                self.complain(&format!("{at}/folder"), message, Some("give a folder in Hugging Face's layout".to_owned()));
+            }
+            None if name != DEMO => {
+                self.complain_key(&at, "`folder` is missing", Some(format!("only `{DEMO}` is in the binary")));
+            }
+            None if cfg!(feature = "engine") && packed::demo().is_none() => {
+                self.complain_key(&at, "this build was made without the demo model", None);
+            }
+            _ => {}
+        }
+        ModelFact {
+            name: name.to_owned(),
+            folder,
+            max_running: raw.max_running.unwrap_or(8),
+            max_waiting: raw.max_waiting.unwrap_or(64),
+        }
+    }
+
+    /// The routes of the file, and one for each model of the engine that has none of its name.
+    pub(super) fn routes(&mut self, root: &Root, providers: &Providers, models: &Models) -> BTreeMap<String, RouteFact> {
+        let own = models.keys().map(|name| {
+            let leg = LegFact { to: LegTarget::Engine, model: name.clone() };
+            let route = RouteFact { name: name.clone(), legs: vec![leg], plugins: None, cache: None, tools: None, strict: false };
+            (name.clone(), route)
+        });
+        let mut routes: BTreeMap<_, _> = own.collect();
+        for (name, raw) in &root.routes {
+            let at = format!("/routes/{}", escape(name));
+            let legs = raw.legs.iter().enumerate();
+            let legs = legs.filter_map(|(index, leg)| self.leg(&format!("{at}/legs/{index}"), leg, (providers, models))).collect();
+            routes.insert(name.clone(), self.route(name, raw, legs));
+        }
+        routes
+    }
+
+    fn route(&mut self, name: &str, raw: &Route, legs: Vec<LegFact>) -> RouteFact {
+        let at = format!("/routes/{}", escape(name));
+        if name.is_empty() {
+            self.complain_key(&at, "a route's name cannot be empty", None);
+        }
+        RouteFact {
+            name: name.to_owned(),
+            legs,
+            plugins: raw.plugins.as_ref().map(|chain| self.chain(&format!("{at}/plugins"), chain)),
+            cache: raw.cache.as_ref().map(|text| self.span(&format!("{at}/cache"), Some(text), Duration::ZERO)),
+            tools: raw.tools.as_ref().map(|tools| self.tools(&at, tools)),
+            strict: raw.strict,
+        }
+    }
+
+    fn tools(&mut self, at: &str, raw: &Tools) -> ToolLoopFact {
+        ToolLoopFact {
+            max_rounds: raw.max_rounds.unwrap_or(8),
+            max_time: self.span(&format!("{at}/tools/max_time"), raw.max_time.as_ref(), Duration::from_secs(120)),
+        }
+    }
+
+    fn leg(&mut self, pointer: &str, text: &str, known: (&Providers, &Models)) -> Option<LegFact> {
+        let (providers, models) = known;
+        if models.contains_key(text) || self.written("models").iter().any(|name| name == text) {
+            return Some(LegFact { to: LegTarget::Engine, model: text.to_owned() });
+        }
+        let Some((provider, model)) = text.split_once('/') else {
+            let hint = nearest(text, models.keys().map(String::as_str)).filter(|hint| hint.starts_with("did"));
+            let hint = hint.unwrap_or_else(|| "write `provider/model`, or a name of `models`".to_owned());
+            self.complain(pointer, format!("`{text}` is no model of the embedded engine"), Some(hint));
+            return None;
+        };
+        let Some(fact) = providers.get(provider) else {
+            let written = self.written("providers");
+            if !written.iter().any(|name| name == provider) {
+                let hint = nearest(provider, written.iter().map(String::as_str));
+                self.complain(pointer, format!("no provider is named `{provider}`"), hint);
+            }
+            return None;
+        };
+        if model.is_empty() {
+            self.complain(pointer, "the model's name is missing after `/`", None);
+        } else if !fact.any_model && !fact.models.iter().any(|listed| listed == model) {
+            let hint = nearest(model, fact.models.iter().map(String::as_str));
+            self.complain(pointer, format!("provider `{provider}` lists no model `{model}` and `any_model` is false"), hint);
+        }
+        Some(LegFact { to: LegTarget::Provider(provider.to_owned()), model: model.to_owned() })
+    }
+}

@@ -1,0 +1,112 @@
+//! The process's environment, read once at the start: variables, working folder, terminals.
+//!
+//! Apart because this is the only file that may read it; everything else is given an [`Environment`]. It must not know what a
+//! variable is for, beyond the gateway's own handful.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// A snapshot of the environment.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    folder: PathBuf,
+    terminal: bool,
+    cores: usize,
+}
+
+impl fmt::Debug for Environment {
+    /// Names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("variables", &self.variables.keys()).field("folder", &self.folder).finish()
+    }
+}
+
+impl Environment {
+    /// Reads the process's environment. Variables that are not Unicode are left out.
+    pub fn read() -> Self {
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        Self {
+            variables,
+            folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            terminal: std::io::stdout().is_terminal(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// An environment of these variables alone, in this working folder, with no terminal: for tests.
+    pub fn of(variables: &[(&str, &str)], folder: impl Into<PathBuf>) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { variables, folder: folder.into(), terminal: false, cores: 1 }
+    }
+
+    /// A variable's value; `None` when it is not set or empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Names of the variables that are set and not empty, for hints.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str())
+    }
+
+    /// The working folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where data goes unless the configuration or `--data` says otherwise: `$GATEWRIGHT_DATA`, `$XDG_DATA_HOME/gatewright`,
+    /// `~/.local/share/gatewright`, or `gatewright-data` in the working folder when there is no home.
+    pub fn data_folder(&self) -> PathBuf {
+        if let Some(folder) = self.get("GATEWRIGHT_DATA") {
+            return self.folder.join(folder);
+        }
+        let absolute = |name| self.get(name).map(Path::new).filter(|path| path.is_absolute());
+        match (absolute("XDG_DATA_HOME"), absolute("HOME")) {
+            (Some(data), _) => data.join("gatewright"),
+            (None, Some(home)) => home.join(".local/share/gatewright"),
+            (None, None) => self.folder.join("gatewright-data"),
+        }
+    }
+
+    /// What to log, in the form `info,gatewright::upstreams=debug`: `$GATEWRIGHT_LOG`, else `info`.
+    pub fn log_filter(&self) -> &str {
+        self.get("GATEWRIGHT_LOG").unwrap_or("info")
+    }
+
+    /// Whether what is printed on standard output may be coloured.
+    pub fn coloured(&self) -> bool {
+        self.terminal && self.get("NO_COLOR").is_none() && self.get("TERM") != Some("dumb")
+    }
+
+    /// Worker threads unless `--threads` says otherwise: `$GATEWRIGHT_THREADS`, else the cores this process may use.
+    pub fn threads(&self) -> usize {
+        self.get("GATEWRIGHT_THREADS").and_then(|text| text.parse().ok()).filter(|n| *n > 0).unwrap_or(self.cores.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_folder_follows_the_habits_of_the_system() {
+        let folder = |variables: &[(&str, &str)]| Environment::of(variables, "/w").data_folder();
+        assert_eq!(folder(&[("HOME", "/h")]), Path::new("/h/.local/share/gatewright"));
+        assert_eq!(folder(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]), Path::new("/x/gatewright"));
+        assert_eq!(folder(&[("HOME", "/h"), ("XDG_DATA_HOME", "relative")]), Path::new("/h/.local/share/gatewright"));
+        assert_eq!(folder(&[("HOME", "/h"), ("GATEWRIGHT_DATA", "d")]), Path::new("/w/d"));
+        assert_eq!(folder(&[]), Path::new("/w/gatewright-data"));
+    }
+
+    #[test]
+    fn values_are_not_printed() {
+        let environment = Environment::of(&[("OPENAI_API_KEY", "sk-secret"), ("EMPTY", "")], "/w");
+        assert!(!format!("{environment:?}").contains("sk-secret"));
+        assert_eq!(environment.get("EMPTY"), None);
+        assert_eq!(environment.names().collect::<Vec<_>>(), ["OPENAI_API_KEY"]);
+    }
+}

@@ -1,0 +1,79 @@
+//! What an author of a Rust guest writes against: the contract's types, the host's functions and one macro per kind of plugin.
+//!
+//! ```ignore
+//! use gatewright_plugin::{Action, Context, Event};
+//!
+//! fn inspect(_ctx: &Context, event: &Event) -> Vec<Action> {
+//!     event.segments.iter().filter(|it| it.text.contains("teapot")).map(|_| Action::block("teapot", "I am a teapot.")).collect()
+//! }
+//!
+//! gatewright_plugin::filter!(inspect);
+//! ```
+//!
+//! It is apart from the host because guests are compiled for another target. It must not know any policy. What the functions and
+//! types mean is said once, in `plugins/wit/`.
+
+mod actions;
+mod bindings;
+
+pub use bindings::host::gatewright::plugin::types::{
+    Action, Channel, Context, Denial, Edit, Event, Hold, HostError, Phase, Reask, Segment,
+};
+pub use bindings::host::gatewright::plugin::{fetch, log, metrics, model, settings, store};
+pub use bindings::tool_world::exports::gatewright::plugin::tools::{Failure, Tool};
+
+#[doc(hidden)]
+pub use bindings::{filter_world, tool_world};
+
+/// What `inspect` may return: actions, or actions or a complaint (which the host takes for a failure of this plugin).
+pub trait Answer {
+    /// The contract's form.
+    ///
+    /// # Errors
+    /// The complaint, as it was.
+    fn into_answer(self) -> Result<Vec<Action>, String>;
+}
+
+impl Answer for Vec<Action> {
+    fn into_answer(self) -> Result<Vec<Action>, String> {
+        Ok(self)
+    }
+}
+
+impl Answer for Result<Vec<Action>, String> {
+    fn into_answer(self) -> Result<Vec<Action>, String> {
+        self
+    }
+}
+
+/// Makes the crate a filter: `filter!(inspect)`, where `fn inspect(&Context, &Event) -> impl Answer`.
+#[macro_export]
+macro_rules! filter {
+    ($inspect:path) => {
+        struct Filter;
+        impl $crate::filter_world::exports::gatewright::plugin::filter::Guest for Filter {
+            fn inspect(ctx: $crate::Context, ev: $crate::Event) -> Result<Vec<$crate::Action>, String> {
+                $crate::Answer::into_answer($inspect(&ctx, &ev))
+            }
+        }
+        $crate::filter_world::export_filter!(Filter with_types_in $crate::filter_world);
+    };
+}
+
+/// Makes the crate a set of tools: `tools!(declare, call)`, where `fn declare() -> Vec<Tool>` and
+/// `fn call(&Context, name: &str, arguments: &str) -> Result<String, Failure>`. A crate may be a filter too.
+#[macro_export]
+macro_rules! tools {
+    ($declare:path, $call:path) => {
+        struct Tools;
+        impl $crate::tool_world::exports::gatewright::plugin::tools::Guest for Tools {
+            fn declare() -> Vec<$crate::Tool> {
+                $declare()
+            }
+            fn call(ctx: $crate::Context, name: String, arguments: String) -> Result<String, $crate::Failure> {
+                $call(&ctx, &name, &arguments)
+            }
+        }
+        $crate::tool_world::export_tools!(Tools with_types_in $crate::tool_world);
+    };
+}

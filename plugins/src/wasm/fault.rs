@@ -1,0 +1,40 @@
+//! What went wrong in a guest, told from what wasmtime reports.
+//!
+//! It is apart because it is the one place that reads wasmtime's errors. It must not decide what follows from them.
+
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+
+use super::state::State;
+use crate::guest::{GuestError, GuestErrorKind};
+
+/// How wasmtime says that a guest hands over too much; it has no public type for it.
+const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
+/// How wasmtime says that a guest called what the host does not have.
+const UNKNOWN_IMPORT: &str = "unknown import";
+
+/// A limit on time that was found used up at a tick.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("stopped at a tick")]
+pub(super) struct Stopped(pub(super) GuestErrorKind);
+
+/// The error in our terms.
+pub(super) fn fault(error: &wasmtime::Error, state: &State) -> GuestError {
+    if let Some(Stopped(kind)) = error.downcast_ref::<Stopped>() {
+        return GuestError::new(*kind, state.meter.allowed(*kind));
+    }
+    let message = format!("{error:#}");
+    let limits = &state.setup.limits;
+    if message.contains(TOO_MUCH_COPIED) {
+        return GuestError::new(GuestErrorKind::Output, format!("more than {} bytes", limits.output));
+    }
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return GuestError::new(GuestErrorKind::Load, "no room for another instance");
+    }
+    let trap = error.downcast_ref::<Trap>();
+    // A guest whose memory is full gives up with `unreachable`, or never starts.
+    if state.memory.refused && matches!(trap, None | Some(Trap::UnreachableCodeReached | Trap::AllocationTooLarge)) {
+        return GuestError::new(GuestErrorKind::Memory, format!("more than {} bytes", limits.memory));
+    }
+    let trapped = trap.is_some() || message.contains(UNKNOWN_IMPORT);
+    GuestError::new(if trapped { GuestErrorKind::Trap } else { GuestErrorKind::Contract }, message)
+}

@@ -1,0 +1,55 @@
+//! How much time a call has used: CPU of its thread, and wall clock.
+//!
+//! Epochs alone count wall clock, and on a busy machine would stop guests that merely waited for a processor. So a tick only asks;
+//! this answers from the thread's CPU clock. A call keeps to one thread while no host function of it waits. It is apart because it
+//! is the only place of the sandbox that reads a clock. It must not know guests.
+
+use std::time::{Duration, Instant};
+
+use crate::guest::GuestErrorKind;
+
+/// The budget of one call, and when it began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meter {
+    cpu: Duration,
+    wall: Duration,
+    cpu_at_start: Duration,
+    start: Instant,
+}
+
+impl Meter {
+    /// Starts counting.
+    pub(super) fn start(cpu: Duration, wall: Duration) -> Self {
+        let start = Instant::now();
+        Self { cpu, wall, cpu_at_start: thread_cpu(start), start }
+    }
+
+    /// Which limit is used up, if one is.
+    pub(super) fn over(&self) -> Option<GuestErrorKind> {
+        if thread_cpu(self.start).saturating_sub(self.cpu_at_start) >= self.cpu {
+            return Some(GuestErrorKind::Cpu);
+        }
+        (self.start.elapsed() >= self.wall).then_some(GuestErrorKind::Wall)
+    }
+
+    /// What was allowed, in words for an error.
+    pub(super) fn allowed(&self, kind: GuestErrorKind) -> String {
+        match kind {
+            GuestErrorKind::Wall => format!("ran longer than {:?}", self.wall),
+            _ => format!("computed longer than {:?}", self.cpu),
+        }
+    }
+}
+
+/// CPU time of this thread.
+#[cfg(unix)]
+fn thread_cpu(_start: Instant) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Where the CPU clock of a thread is not at hand, the wall clock stands in for it: stricter on a busy machine.
+#[cfg(not(unix))]
+fn thread_cpu(start: Instant) -> Duration {
+    start.elapsed()
+}

@@ -1,0 +1,103 @@
+//! One plugin version as wasmtime holds it: compiled, linked, and known to start.
+//!
+//! It is apart from the instance because it is shared by all requests and never changes. It must not run a guest for a request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use wasmtime::Engine;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+
+use super::bindings::Plugin as World;
+use super::bindings::exports::gatewright::plugin::{filter, tools};
+use super::instance::{Live, WasmGuest};
+use super::state::State;
+use super::ticker::Ticker;
+use crate::api::Context;
+use crate::guest::{Guest, GuestError, GuestErrorKind, Program, Setup, ToolSpec};
+
+/// A loaded program.
+pub(super) struct Loaded {
+    shared: Arc<Shared>,
+    declared: Vec<ToolSpec>,
+}
+
+/// What instances need of their program.
+pub(super) struct Shared {
+    pub(super) ticker: Arc<Ticker>,
+    pub(super) setup: Arc<Setup>,
+    pub(super) pre: InstancePre<State>,
+    pub(super) filter: Option<filter::GuestIndices>,
+    pub(super) tools: Option<tools::GuestIndices>,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Loaded").field("setup", &self.shared.setup).field("declared", &self.declared).finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    /// Links a component, starts it once, and asks which tools it has.
+    pub(super) fn new(component: &Component, setup: Setup, ticker: Arc<Ticker>) -> Result<Self, GuestError> {
+        let pre = link(component)?;
+        let filter = exported(component, "filter", || filter::GuestIndices::new(&pre))?;
+        let tools = exported(component, "tools", || tools::GuestIndices::new(&pre))?;
+        if filter.is_none() && tools.is_none() {
+            return Err(unloadable("it exports neither the contract's filter nor its tools"));
+        }
+        let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, filter, tools });
+        let declared = shared.declare()?;
+        Ok(Self { shared, declared })
+    }
+}
+
+#[async_trait]
+impl Program for Loaded {
+    async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError> {
+        let live = Live::start(&self.shared, self.shared.setup.limits.cpu_for(0)).await?;
+        Ok(Box::new(WasmGuest::new(live, &context)))
+    }
+
+    fn tools(&self) -> &[ToolSpec] {
+        &self.declared
+    }
+}
+
+impl Shared {
+    pub(super) fn engine(&self) -> &Engine {
+        self.pre.engine()
+    }
+
+    /// Starts the guest once. Loading may take as much CPU as it may take time; and as no host function has anything to wait for
+    /// while loading, one poll is the whole of it.
+    fn declare(self: &Arc<Self>) -> Result<Vec<ToolSpec>, GuestError> {
+        let cpu = self.setup.limits.wall;
+        let starting = async { Live::start(self, cpu).await?.declare(cpu).await };
+        starting.now_or_never().unwrap_or_else(|| Err(unloadable("it waits for something while it is loaded")))
+    }
+}
+
+/// Gives the component the contract's host functions. Whatever else it imports (WASI, say) traps when it is called.
+fn link(component: &Component) -> Result<InstancePre<State>, GuestError> {
+    let mut linker = Linker::<State>::new(component.engine());
+    World::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
+        .and_then(|()| linker.define_unknown_imports_as_traps(component))
+        .and_then(|()| linker.instantiate_pre(component))
+        .map_err(|error| unloadable(format!("its imports do not fit the contract: {error:#}")))
+}
+
+/// The indices of an interface that the component may export: absent is fine, of another shape is not.
+fn exported<T>(component: &Component, name: &str, find: impl FnOnce() -> wasmtime::Result<T>) -> Result<Option<T>, GuestError> {
+    let full = format!("gatewright:plugin/{name}@0.1.0");
+    if component.get_export_index(None, &full).is_none() {
+        return Ok(None);
+    }
+    find().map(Some).map_err(|error| unloadable(format!("its {name} does not fit the contract: {error:#}")))
+}
+
+fn unloadable(message: impl Into<String>) -> GuestError {
+    GuestError::new(GuestErrorKind::Load, message)
+}

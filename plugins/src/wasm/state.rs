@@ -1,0 +1,146 @@
+//! What a store carries besides the guest: the plugin's powers, and what is left of its limits. Host functions are its methods.
+//!
+//! It is apart because this is all that a guest can reach. It must not know actions or events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+use super::bindings::gatewright::plugin::{fetch, log, metrics, model, settings, store, types};
+use super::engine::MOST_MEMORY;
+use super::meter::Meter;
+use crate::guest::{ACTION_BYTES, Grant, Level, Setup};
+
+/// Longest log line, in bytes; the rest is cut.
+const LINE_BYTES: usize = 4 << 10;
+/// What one element of a table counts toward the memory limit.
+const ELEMENT_BYTES: usize = 16;
+
+/// The data of one store.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) setup: Arc<Setup>,
+    pub(super) memory: Memory,
+    pub(super) meter: Meter,
+    /// Bytes that this call may still log.
+    left: usize,
+}
+
+/// How much memory an instance has, over all its linear memories and tables.
+#[derive(Debug)]
+pub(super) struct Memory {
+    most: usize,
+    used: usize,
+    /// Whether more was refused in this call: a trap soon after is put down to it.
+    pub(super) refused: bool,
+}
+
+impl State {
+    /// A fresh state; nothing may run before [`State::begin`].
+    pub(super) fn new(setup: Arc<Setup>) -> Self {
+        let most = setup.limits.memory.min(MOST_MEMORY);
+        let meter = Meter::start(Duration::ZERO, Duration::ZERO);
+        Self { setup, memory: Memory { most, used: 0, refused: false }, meter, left: 0 }
+    }
+
+    /// Gives a new call its budget.
+    pub(super) fn begin(&mut self, cpu: Duration) {
+        self.meter = Meter::start(cpu, self.setup.limits.wall);
+        self.left = self.setup.limits.output;
+        self.memory.refused = false;
+    }
+
+    fn allow(&self, power: Grant) -> Result<(), types::HostError> {
+        if self.setup.granted.contains(&power) { Ok(()) } else { Err(types::HostError::Denied) }
+    }
+
+    /// For a power that this host does not serve yet: refused, granted or not.
+    fn unserved<T>(&self, power: Grant) -> Result<T, types::HostError> {
+        self.allow(power)?;
+        Err(types::HostError::Failed("not served by this host".to_owned()))
+    }
+}
+
+impl Memory {
+    fn grow(&mut self, more: usize) -> bool {
+        match self.used.checked_add(more).filter(|used| *used <= self.most) {
+            Some(used) => {
+                self.used = used;
+                true
+            }
+            None => {
+                self.refused = true;
+                false
+            }
+        }
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let declared = maximum.is_none_or(|most| desired <= most);
+        Ok(declared && self.grow(desired.saturating_sub(current)))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let declared = maximum.is_none_or(|most| desired <= most);
+        Ok(declared && self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES)))
+    }
+}
+
+impl types::Host for State {}
+
+impl log::Host for State {
+    fn write(&mut self, at: log::Level, text: String) -> Result<(), types::HostError> {
+        self.allow(Grant::Log)?;
+        let line = &text[..text.floor_char_boundary(LINE_BYTES)];
+        match self.left.checked_sub(line.len() + ACTION_BYTES) {
+            Some(left) => self.left = left,
+            None => return Err(types::HostError::Limit("this call has logged enough".to_owned())),
+        }
+        let level = match at {
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+            log::Level::Error => Level::Error,
+        };
+        self.setup.log.write(&self.setup.name, level, line);
+        Ok(())
+    }
+}
+
+impl settings::Host for State {
+    fn get(&mut self) -> Result<String, types::HostError> {
+        self.allow(Grant::Settings)?;
+        Ok(self.setup.settings.to_string())
+    }
+}
+
+impl store::Host for State {
+    async fn get(&mut self, _key: String) -> Result<Option<Vec<u8>>, types::HostError> {
+        self.unserved(Grant::Store)
+    }
+
+    async fn put(&mut self, _key: String, _value: Vec<u8>, _ttl_seconds: u32) -> Result<(), types::HostError> {
+        self.unserved(Grant::Store)
+    }
+}
+
+impl fetch::Host for State {
+    async fn send(&mut self, _req: fetch::Request) -> Result<fetch::Response, types::HostError> {
+        self.unserved(Grant::Fetch)
+    }
+}
+
+impl model::Host for State {
+    async fn ask(&mut self, _route: String, _prompt: String, _max_tokens: u32) -> Result<String, types::HostError> {
+        self.unserved(Grant::Model)
+    }
+}
+
+impl metrics::Host for State {
+    fn count(&mut self, _name: String, _by: u64) -> Result<(), types::HostError> {
+        self.unserved(Grant::Metrics)
+    }
+}

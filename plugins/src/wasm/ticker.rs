@@ -1,0 +1,115 @@
+//! The thread that advances wasmtime's epoch each millisecond, so that a guest that computes can be stopped.
+//!
+//! It sleeps while no guest runs: an idle gateway wakes nothing. It is apart because it is the sandbox's only thread. It must not
+//! know limits: who is stopped at a tick is the store's affair.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::EngineWeak;
+
+/// Time between two ticks.
+pub(super) const TICK: Duration = Duration::from_millis(1);
+/// Ticks without any call after which the thread goes to sleep.
+const IDLE_TICKS: u32 = 200;
+
+/// The ticking thread. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Calls that began, and calls that ended: equal when no guest runs.
+    entered: AtomicU64,
+    left: AtomicU64,
+    asleep: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// While this lives, time is counted.
+#[derive(Debug)]
+pub(super) struct Running<'a>(&'a Shared);
+
+impl Ticker {
+    /// Starts the thread.
+    pub(super) fn start(engine: EngineWeak) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let inner = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || inner.tick(&engine))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Says that a guest runs from now on.
+    pub(super) fn enter(&self) -> Running<'_> {
+        self.shared.entered.fetch_add(1, Ordering::SeqCst);
+        if self.shared.asleep.load(Ordering::SeqCst) {
+            self.wake();
+        }
+        Running(&self.shared)
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.left.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing to say here: ticking has no result.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn tick(&self, engine: &EngineWeak) {
+        let mut idle = 0_u32;
+        let mut seen = 0_u64;
+        while !self.stop.load(Ordering::SeqCst) {
+            let entered = self.entered.load(Ordering::SeqCst);
+            let quiet = entered == seen && self.quiet();
+            seen = entered;
+            idle = if quiet { idle.saturating_add(1) } else { 0 };
+            if idle > IDLE_TICKS {
+                self.sleep();
+                idle = 0;
+            } else {
+                std::thread::park_timeout(TICK);
+            }
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    }
+
+    fn quiet(&self) -> bool {
+        self.entered.load(Ordering::SeqCst) == self.left.load(Ordering::SeqCst)
+    }
+
+    /// Parks until a guest enters. `asleep` is set before the last look, and a guest enters before it looks at `asleep`: one of
+    /// the two sees the other.
+    fn sleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+        while self.quiet() && !self.stop.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+}

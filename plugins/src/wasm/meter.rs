@@ -43,8 +43,11 @@ impl Meter {
 
 /// CPU time of this thread.
 #[cfg(unix)]
+#[allow(unsafe_code, reason = "the standard library has no CPU clock")]
 fn thread_cpu(_start: Instant) -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a `timespec` of ours, which the call only writes. Should it fail, the time stays 0.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 

@@ -46,14 +46,36 @@ impl Answer for Result<Vec<Action>, String> {
     }
 }
 
-/// Makes the crate a filter: `filter!(inspect)`, where `fn inspect(&Context, &Event) -> impl Answer`.
+/// What a plugin makes of its settings once, before the first event. An instance serves one request and sees no other.
+pub trait Load: Sized {
+    /// Asks the host for what is needed.
+    ///
+    /// # Errors
+    /// Why the plugin cannot work; each event then fails with it.
+    fn load() -> Result<Self, String>;
+}
+
+/// Makes the crate a filter: `filter!(inspect)`, where `fn inspect(&Context, &Event) -> impl Answer`; or `filter!(inspect, State)`,
+/// where `State` is [`Load`] and `fn inspect(&State, &Context, &Event) -> impl Answer`.
 #[macro_export]
 macro_rules! filter {
     ($inspect:path) => {
+        $crate::filter!(@export |ctx, ev| $crate::Answer::into_answer($inspect(&ctx, &ev)));
+    };
+    ($inspect:path, $state:ty) => {
+        std::thread_local! {
+            static STATE: std::cell::OnceCell<Result<$state, String>> = const { std::cell::OnceCell::new() };
+        }
+        $crate::filter!(@export |ctx, ev| STATE.with(|cell| match cell.get_or_init(<$state as $crate::Load>::load) {
+            Ok(state) => $crate::Answer::into_answer($inspect(state, &ctx, &ev)),
+            Err(why) => Err(why.clone()),
+        }));
+    };
+    (@export |$ctx:ident, $ev:ident| $body:expr) => {
         struct Filter;
         impl $crate::filter_world::exports::gatewright::plugin::filter::Guest for Filter {
-            fn inspect(ctx: $crate::Context, ev: $crate::Event) -> Result<Vec<$crate::Action>, String> {
-                $crate::Answer::into_answer($inspect(&ctx, &ev))
+            fn inspect($ctx: $crate::Context, $ev: $crate::Event) -> Result<Vec<$crate::Action>, String> {
+                $body
             }
         }
         $crate::filter_world::export_filter!(Filter with_types_in $crate::filter_world);

@@ -13,6 +13,9 @@ mod program;
 mod state;
 mod ticker;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use wasmtime::Engine;
@@ -54,7 +57,7 @@ impl Wasm {
 
 impl Sandbox for Wasm {
     fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError> {
-        let component = Component::from_binary(&self.engine.0, code).map_err(|error| {
+        let component = Component::new(&self.engine.0, code).map_err(|error| {
             GuestError::new(
                 GuestErrorKind::Load,
                 format!("not a component that can be compiled (build it for the contract's world, see plugins/sdk): {error:#}"),

@@ -15,11 +15,13 @@
 
 mod actions;
 mod bindings;
+mod json;
 
 pub use bindings::host::gatewright::plugin::types::{
     Action, Channel, Context, Denial, Edit, Event, Hold, HostError, Phase, Reask, Segment,
 };
 pub use bindings::host::gatewright::plugin::{fetch, log, metrics, model, settings, store};
+pub use json::Json;
 pub use bindings::tool_world::exports::gatewright::plugin::tools::{Failure, Tool};
 
 #[doc(hidden)]
@@ -72,12 +74,14 @@ macro_rules! filter {
         }));
     };
     (@export |$ctx:ident, $ev:ident| $body:expr) => {
+        #[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "exported to a host only"))]
         struct Filter;
         impl $crate::filter_world::exports::gatewright::plugin::filter::Guest for Filter {
             fn inspect($ctx: $crate::Context, $ev: $crate::Event) -> Result<Vec<$crate::Action>, String> {
                 $body
             }
         }
+        #[cfg(target_family = "wasm")]
         $crate::filter_world::export_filter!(Filter with_types_in $crate::filter_world);
     };
 }
@@ -87,6 +91,7 @@ macro_rules! filter {
 #[macro_export]
 macro_rules! tools {
     ($declare:path, $call:path) => {
+        #[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "exported to a host only"))]
         struct Tools;
         impl $crate::tool_world::exports::gatewright::plugin::tools::Guest for Tools {
             fn declare() -> Vec<$crate::Tool> {
@@ -96,6 +101,7 @@ macro_rules! tools {
                 $call(&ctx, &name, &arguments)
             }
         }
+        #[cfg(target_family = "wasm")]
         $crate::tool_world::export_tools!(Tools with_types_in $crate::tool_world);
     };
 }

@@ -5,20 +5,25 @@
 //! the scan finds into actions. It must not know how letters are told apart.
 
 pub mod fold;
+mod names;
 pub mod scan;
 pub mod settings;
 pub mod terms;
 pub mod tokens;
 
-use gatewright_plugin::{Action, Channel, Context, Event, Phase};
+use gatewright_plugin::{Action, Context, Event, Phase};
 
 use scan::{Found, Reach};
 use settings::Rules;
 
 gatewright_plugin::filter!(inspect, Rules);
 
-fn inspect(rules: &Rules, _ctx: &Context, event: &Event) -> Vec<Action> {
+/// Denies at the first term; in a stream, holds back what may be the beginning of one.
+pub fn inspect(rules: &Rules, _ctx: &Context, event: &Event) -> Vec<Action> {
     let mut holds = Vec::new();
+    if !rules.covers_phase(event.phase) {
+        return holds;
+    }
     for segment in event.segments.iter().filter(|it| rules.covers(it.channel)) {
         let reach = if event.last || event.phase != Phase::Chunk { Reach::Whole } else { Reach::Cut };
         match scan::scan(&rules.terms, &segment.text, segment.sent as usize, reach) {
@@ -28,21 +33,4 @@ fn inspect(rules: &Rules, _ctx: &Context, event: &Event) -> Vec<Action> {
         }
     }
     holds
-}
-
-/// The channel that the settings call by this name.
-pub(crate) fn channel(name: &str) -> Option<Channel> {
-    Some(match name {
-        "system" => Channel::System,
-        "user" => Channel::User,
-        "assistant" => Channel::Assistant,
-        "reasoning" => Channel::Reasoning,
-        "refusal" => Channel::Refusal,
-        "tool-definition" => Channel::ToolDefinition,
-        "tool-args" => Channel::ToolArgs,
-        "tool-output" => Channel::ToolOutput,
-        "media" => Channel::Media,
-        "other" => Channel::Other,
-        _ => return None,
-    })
 }

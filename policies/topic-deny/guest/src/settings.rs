@@ -2,10 +2,9 @@
 //!
 //! It is apart because it is the only place that reads JSON. It must not know how a term is looked for.
 
-use gatewright_plugin::{Action, Channel, HostError, Load, settings};
-use serde_json::Value;
+use gatewright_plugin::{Action, Channel, HostError, Json, Load, Phase, settings};
 
-use crate::channel;
+use crate::names::{channel, phase};
 use crate::terms::Terms;
 
 /// What is inspected where the operator names no channels.
@@ -20,6 +19,8 @@ pub struct Rules {
     pub terms: Terms,
     message: String,
     channels: Vec<Channel>,
+    /// All, where it is `None`.
+    phases: Option<Vec<Phase>>,
 }
 
 impl Load for Rules {
@@ -38,22 +39,22 @@ impl Rules {
     /// # Errors
     /// What is wrong, for the operator.
     pub fn parse(json: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(json).map_err(|error| format!("settings are not JSON: {error}"))?;
+        let value = Json::parse(json).map_err(|error| format!("settings: {error}"))?;
         let listed = strings(&value, "terms")?.unwrap_or_default();
-        let channels = match strings(&value, "channels")? {
-            None => CHANNELS.to_vec(),
-            Some(names) => names
-                .into_iter()
-                .map(|name| channel(name).ok_or_else(|| format!("settings: no channel is called {name}")))
-                .collect::<Result<_, _>>()?,
-        };
-        let message = value.get("message").and_then(Value::as_str).unwrap_or(MESSAGE).to_owned();
-        Ok(Self { terms: Terms::new(&listed)?, message, channels })
+        let channels = named(&value, "channels", channel)?.unwrap_or_else(|| CHANNELS.to_vec());
+        let phases = named(&value, "phases", phase)?;
+        let message = value.get("message").and_then(Json::as_str).unwrap_or(MESSAGE).to_owned();
+        Ok(Self { terms: Terms::new(&listed)?, message, channels, phases })
     }
 
     /// Whether segments of this channel are inspected.
     pub fn covers(&self, channel: Channel) -> bool {
         self.channels.contains(&channel)
+    }
+
+    /// Whether events of this phase are inspected.
+    pub fn covers_phase(&self, phase: Phase) -> bool {
+        self.phases.as_ref().is_none_or(|phases| phases.contains(&phase))
     }
 
     /// The refusal, and a note for the operator that says which term it was.
@@ -62,9 +63,15 @@ impl Rules {
     }
 }
 
-fn strings<'a>(value: &'a Value, key: &str) -> Result<Option<Vec<&'a str>>, String> {
+fn strings<'a>(value: &'a Json, key: &str) -> Result<Option<Vec<&'a str>>, String> {
     let Some(list) = value.get(key) else { return Ok(None) };
     let wrong = || format!("settings: {key} must be a list of strings");
-    let list = list.as_array().ok_or_else(wrong)?;
+    let list = list.as_list().ok_or_else(wrong)?;
     list.iter().map(|it| it.as_str().ok_or_else(wrong)).collect::<Result<_, _>>().map(Some)
+}
+
+fn named<T>(value: &Json, key: &str, find: impl Fn(&str) -> Option<T>) -> Result<Option<Vec<T>>, String> {
+    let Some(names) = strings(value, key)? else { return Ok(None) };
+    let found = names.into_iter().map(|name| find(name).ok_or_else(|| format!("settings: {key} has no {name}")));
+    found.collect::<Result<_, _>>().map(Some)
 }

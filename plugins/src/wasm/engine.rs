@@ -24,9 +24,8 @@ pub(super) fn engine(slots: usize) -> Result<Engine, GuestError> {
     pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
     Engine::new(&pooled).or_else(|narrow| {
         tracing::warn!(error = %narrow, "no address space for a pool of WASM instances: they will be slower to make");
-        Engine::new(&config()).map_err(|error| {
-            GuestError::new(GuestErrorKind::Load, format!("wasmtime cannot be set up on this machine: {error:#}"))
-        })
+        Engine::new(&config())
+            .map_err(|error| GuestError::new(GuestErrorKind::Load, format!("wasmtime cannot be set up on this machine: {error:#}")))
     })
 }
 

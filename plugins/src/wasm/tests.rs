@@ -13,9 +13,7 @@ use gatewright_types::{Channel, Phase};
 
 use super::Wasm;
 use crate::api::Context;
-use crate::guest::{
-    Action, Event, Grant, Guest, GuestError, GuestErrorKind, Level, Limits, Program, Sandbox, Setup, Sink, View,
-};
+use crate::guest::{Action, Event, Grant, Guest, GuestError, GuestErrorKind, Level, Limits, Program, Sandbox, Setup, Sink, View};
 
 /// What a test says of its guest; the rest is usual.
 struct Wat {

@@ -21,8 +21,8 @@ pub use bindings::host::gatewright::plugin::types::{
     Action, Channel, Context, Denial, Edit, Event, Hold, HostError, Phase, Reask, Segment,
 };
 pub use bindings::host::gatewright::plugin::{fetch, log, metrics, model, settings, store};
-pub use json::Json;
 pub use bindings::tool_world::exports::gatewright::plugin::tools::{Failure, Tool};
+pub use json::Json;
 
 #[doc(hidden)]
 pub use bindings::{filter_world, tool_world};

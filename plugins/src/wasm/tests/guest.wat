@@ -54,6 +54,6 @@
   (alias core export $guest "inspect" (core func $inspect))
   (type $said (result (list $action) (error string)))
   (func $lifted (param "ctx" $context) (param "ev" $event) (result $said)
-    (canon lift (core func $inspect) (memory $mem) (realloc (func $realloc))))
+    (canon lift (core func $inspect) (memory $mem) (realloc (core func $realloc))))
   (instance $filter (export "inspect" (func $lifted)))
   (export "gatewright:plugin/filter@0.1.0" (instance $filter)))

@@ -7,29 +7,29 @@ const SETTINGS: &str = r#"
   (import "gatewright:plugin/settings@0.1.0" (instance $host
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
     (export "get" (func (result (result string (error $he)))))))
-  (core func $f (canon lower (func $host "get") (memory $mem) (realloc (func $realloc))))"#;
+  (core func $f (canon lower (func $host "get") (memory $mem) (realloc (core func $realloc))))"#;
 const LOG: &str = r#"
   (import "gatewright:plugin/log@0.1.0" (instance $host
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
     (type $level' (enum "debug" "info" "warn" "error")) (export "level" (type $level (eq $level')))
     (export "write" (func (param "at" $level) (param "text" string) (result (result (error $he)))))))
-  (core func $f (canon lower (func $host "write") (memory $mem) (realloc (func $realloc))))"#;
+  (core func $f (canon lower (func $host "write") (memory $mem) (realloc (core func $realloc))))"#;
 const STORE: &str = r#"
   (import "gatewright:plugin/store@0.1.0" (instance $host
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
     (type $bytes (list u8)) (type $maybe (option $bytes))
     (export "get" (func (param "key" string) (result (result $maybe (error $he)))))))
-  (core func $f (canon lower (func $host "get") (memory $mem) (realloc (func $realloc))))"#;
+  (core func $f (canon lower (func $host "get") (memory $mem) (realloc (core func $realloc))))"#;
 const METRICS: &str = r#"
   (import "gatewright:plugin/metrics@0.1.0" (instance $host
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
     (export "count" (func (param "name" string) (param "by" u64) (result (result (error $he)))))))
-  (core func $f (canon lower (func $host "count") (memory $mem) (realloc (func $realloc))))"#;
+  (core func $f (canon lower (func $host "count") (memory $mem) (realloc (core func $realloc))))"#;
 const MODEL: &str = r#"
   (import "gatewright:plugin/model@0.1.0" (instance $host
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
     (export "ask" (func (param "route" string) (param "prompt" string) (param "max-tokens" u32) (result (result string (error $he)))))))
-  (core func $f (canon lower (func $host "ask") (memory $mem) (realloc (func $realloc))))"#;
+  (core func $f (canon lower (func $host "ask") (memory $mem) (realloc (core func $realloc))))"#;
 const FETCH: &str = r#"
   (import "gatewright:plugin/fetch@0.1.0" (instance $host
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
@@ -39,7 +39,7 @@ const FETCH: &str = r#"
     (type $response' (record (field "status" u16) (field "headers" $headers) (field "body" $bytes)))
     (export "response" (type $response (eq $response')))
     (export "send" (func (param "req" $request) (result (result $response (error $he)))))))
-  (core func $f (canon lower (func $host "send") (memory $mem) (realloc (func $realloc))))"#;
+  (core func $f (canon lower (func $host "send") (memory $mem) (realloc (core func $realloc))))"#;
 const WITH: &str = "(with \"host\" (instance (export \"f\" (func $f))))";
 
 /// Calls the host function with zeros and its result at 512, then answers with the two bytes there: the result's tag, and the
@@ -51,7 +51,7 @@ fn probe(imports: &'static str, parameters: &str, error: u32) -> Wat {
          (func (export \"inspect\") (param i32) (result i32)
            (call $f {zeros} (i32.const 512))
            (i32.store8 (i32.const 100) (i32.add (i32.const 48) (i32.load8_u (i32.const 512))))
-           (i32.store8 (i32.const 101) (i32.add (i32.const 48) (i32.load8_u (i32.const {}))))
+           (i32.store8 (i32.const 101) (i32.add (i32.const 48) (i32.and (i32.const 7) (i32.load8_u (i32.const {})))))
            (i32.store8 (i32.const 64) (i32.const 3)) (i32.store (i32.const 68) (i32.const 100)) (i32.store (i32.const 72) (i32.const 2))
            (i32.store (i32.const 20) (i32.const 64)) (i32.store (i32.const 24) (i32.const 1)) (i32.const 16))",
         512 + error
@@ -159,10 +159,10 @@ async fn wasi_is_there_to_be_linked_and_traps_when_called() {
            (core func $f (canon lower (func $host "now")))"#,
         r#"(import "wasi:cli/environment@0.2.0" (instance $host (type $t (tuple string string)) (type $l (list $t))
              (export "get-environment" (func (result $l)))))
-           (core func $f (canon lower (func $host "get-environment") (memory $mem) (realloc (func $realloc))))"#,
+           (core func $f (canon lower (func $host "get-environment") (memory $mem) (realloc (core func $realloc))))"#,
         r#"(import "wasi:filesystem/preopens@0.2.0" (instance $host (export "descriptor" (type $d (sub resource)))
              (type $o (own $d)) (type $t (tuple $o string)) (type $l (list $t)) (export "get-directories" (func (result $l)))))
-           (core func $f (canon lower (func $host "get-directories") (memory $mem) (realloc (func $realloc))))"#,
+           (core func $f (canon lower (func $host "get-directories") (memory $mem) (realloc (core func $realloc))))"#,
         r#"(import "wasi:sockets/instance-network@0.2.0" (instance $host (export "network" (type $n (sub resource)))
              (type $o (own $n)) (export "instance-network" (func (result $o)))))
            (core func $f (canon lower (func $host "instance-network")))"#,

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod dialects;
 pub mod environment;
 pub mod packed;
 pub mod records;

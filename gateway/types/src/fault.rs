@@ -38,6 +38,8 @@ pub enum FaultKind {
     InvalidRequest,
     /// The body is over the limit.
     BodyTooLarge,
+    /// The prompt does not fit the model's context.
+    ContextLength,
     /// Headers or body did not arrive in time.
     ClientTimeout,
     /// No key, or one that we do not know or that was revoked.
@@ -148,7 +150,7 @@ impl Fault {
     /// The HTTP status that says this best, before anything was sent.
     pub fn status(&self) -> u16 {
         match &self.kind {
-            FaultKind::InvalidJson | FaultKind::InvalidRequest | FaultKind::Blocked { .. } => 400,
+            FaultKind::InvalidJson | FaultKind::InvalidRequest | FaultKind::ContextLength | FaultKind::Blocked { .. } => 400,
             FaultKind::Unauthenticated => 401,
             FaultKind::Forbidden => 403,
             FaultKind::NotFound | FaultKind::UnknownModel => 404,
@@ -158,7 +160,8 @@ impl Fault {
             FaultKind::RateLimited => 429,
             FaultKind::Overloaded => 503,
             FaultKind::UpstreamStatus(status) => match status {
-                400..=499 => *status,
+                // Refused credentials are ours: the client's own key is not to blame.
+                400 | 402 | 404..=406 | 408..=499 => *status,
                 _ => 502,
             },
             FaultKind::UpstreamUnreachable | FaultKind::UpstreamInvalid | FaultKind::UpstreamCut => 502,

@@ -1,0 +1,179 @@
+//! Answers to clients: events of a stream here, whole answers in [`whole`].
+//!
+//! Apart from reading because it serves deltas from anywhere: an upstream of this dialect, the engine, the cache, a policy's edit.
+//! Bytes that nobody touched are passed on as they came. It must not know what a plugin did, nor HTTP.
+
+mod choice;
+mod whole;
+
+pub use whole::whole;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use gatewright_types::{Chunk, Delta, Fault, Raw, Usage};
+use smallvec::SmallVec;
+
+use super::out::Out;
+use super::{NAME, fault};
+
+/// How a stream begins: what the door says of it until a [`Delta::Start`] with more of it comes.
+#[derive(Clone, Debug, Default)]
+pub struct Begin {
+    /// Id of the answer (`chatcmpl-...`).
+    pub id: String,
+    /// Model that answers.
+    pub model: String,
+    /// Unix seconds.
+    pub created: u64,
+    /// Whether the client asked for usage. Otherwise it is left out, even though the upstream was asked for it.
+    pub include_usage: bool,
+}
+
+/// Writes the events of one stream, in order.
+#[derive(Debug)]
+pub struct EventWriter {
+    begin: Begin,
+    /// One bit for each choice whose role was sent.
+    roles: u128,
+}
+
+impl EventWriter {
+    /// A writer that has written nothing yet.
+    pub fn new(begin: Begin) -> Self {
+        Self { begin, roles: 0 }
+    }
+
+    /// One event as a whole frame (`data: ...` and the blank line). `None` when there is nothing to tell the client, such as a usage
+    /// that it did not ask for.
+    pub fn event(&mut self, chunk: &Chunk) -> Option<Bytes> {
+        let mut starts = false;
+        let mut usage = None;
+        for delta in &chunk.deltas {
+            match delta {
+                Delta::Start { id, model, created } => {
+                    starts = true;
+                    self.start(id, model, *created);
+                }
+                Delta::Usage(tokens) => usage = Some(tokens),
+                _ => {}
+            }
+        }
+        let unwanted = usage.is_some() && !self.begin.include_usage;
+        if let Some(Raw::Event(NAME, data)) = &chunk.raw
+            && !unwanted
+        {
+            if starts {
+                // The upstream's own first events carry the roles.
+                self.roles = u128::MAX;
+            }
+            return Some(frame(data));
+        }
+        self.rewritten(chunk, usage.filter(|_| !unwanted))
+    }
+
+    /// The end of a clean stream.
+    pub fn end(&self) -> Bytes {
+        Bytes::from_static(b"data: [DONE]\n\n")
+    }
+
+    /// The end of a stream that failed: an error event, and no `[DONE]` after it.
+    pub fn fault(&self, fault: &Fault) -> Bytes {
+        frame(&fault::envelope(fault))
+    }
+
+    fn start(&mut self, id: &str, model: &str, created: u64) {
+        if !id.is_empty() {
+            id.clone_into(&mut self.begin.id);
+        }
+        if !model.is_empty() {
+            model.clone_into(&mut self.begin.model);
+        }
+        if created != 0 {
+            self.begin.created = created;
+        }
+    }
+
+    fn rewritten(&mut self, chunk: &Chunk, usage: Option<&Usage>) -> Option<Bytes> {
+        let mut choices: SmallVec<[u32; 4]> = chunk.deltas.iter().filter_map(choice::index).collect();
+        choices.sort_unstable();
+        choices.dedup();
+        if choices.is_empty() && usage.is_none() {
+            let any = |wanted: fn(&Delta) -> bool| chunk.deltas.iter().any(wanted);
+            if any(|delta| matches!(delta, Delta::Start { .. })) {
+                choices.push(0);
+            } else if chunk.extras.is_empty() || any(|delta| matches!(delta, Delta::Usage(_))) {
+                return None;
+            }
+        }
+        let mut out = Out::with_room(384);
+        out.bare(b"data: ");
+        out.open();
+        out.text("id", &self.begin.id);
+        out.text("object", "chat.completion.chunk");
+        out.number("created", self.begin.created);
+        out.text("model", &self.begin.model);
+        out.extras(&chunk.extras, |name, _| !matches!(name, "id" | "object" | "created" | "model" | "choices" | "usage"));
+        out.name("choices");
+        out.open_list();
+        for index in choices {
+            let role = self.role(index);
+            choice::write(&mut out, &chunk.deltas, index, role);
+        }
+        out.close_list();
+        if let Some(usage) = usage {
+            out.name("usage");
+            write_usage(&mut out, usage);
+        }
+        out.close();
+        out.bare(b"\n\n");
+        Some(out.done())
+    }
+
+    /// Whether this choice's role is still to be said; it is from now on.
+    fn role(&mut self, choice: u32) -> choice::RoleIs {
+        let bit = 1u128.checked_shl(choice).unwrap_or_default();
+        let said = self.roles & bit != 0 || bit == 0;
+        self.roles |= bit;
+        if said { choice::RoleIs::Said } else { choice::RoleIs::Unsaid }
+    }
+}
+
+/// One event's data as a frame.
+fn frame(data: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(data.len() + 8);
+    frame.put_slice(b"data: ");
+    // A line break in JSON is only layout, but it would end the event's line.
+    if data.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        frame.extend(data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    } else {
+        frame.put_slice(data);
+    }
+    frame.put_slice(b"\n\n");
+    frame.freeze()
+}
+
+/// A usage object, as events and whole answers write it.
+fn write_usage(out: &mut Out, usage: &Usage) {
+    out.open();
+    out.number("prompt_tokens", usage.prompt);
+    out.number("completion_tokens", usage.completion);
+    if usage.extras.get("total_tokens").is_none() {
+        out.number("total_tokens", usage.prompt.saturating_add(usage.completion));
+    }
+    let details = [
+        ("prompt_tokens_details", "cached_tokens", usage.cached),
+        ("completion_tokens_details", "reasoning_tokens", usage.reasoning),
+    ];
+    for (name, inner, count) in details {
+        if let Some(count) = count.filter(|_| usage.extras.get(name).is_none()) {
+            out.name(name);
+            out.open();
+            out.number(inner, count);
+            out.close();
+        }
+    }
+    out.extras(&usage.extras, |name, _| !matches!(name, "prompt_tokens" | "completion_tokens"));
+    out.close();
+}
+
+#[cfg(test)]
+mod tests;

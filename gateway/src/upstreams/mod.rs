@@ -1,4 +1,14 @@
 //! Everything that answers is an upstream: a remote provider, the embedded engine. The cache stands beside them.
+//!
+//! Apart so that the life of a request sees one trait, whoever answers. It must not know clients, plugins or records.
+
+mod body;
+pub mod catalog;
+pub mod dispatch;
+#[cfg(feature = "engine")]
+pub mod engine;
+pub mod openai;
+pub mod sse;
 
 use std::pin::Pin;
 use std::sync::Arc;

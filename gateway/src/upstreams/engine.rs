@@ -1,0 +1,153 @@
+//! The embedded engine as an upstream: its deltas as chunks, its errors as faults.
+//!
+//! Apart because the engine knows no faults, and the gateway no sequences. It must not know how the engine works: dropping the
+//! stream is what frees the sequence.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use gatewright_engine::{Engine, EngineError, Generation};
+use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry};
+use tokio::time::Sleep;
+
+use super::{Deadline, Deltas, Upstream};
+
+/// How long a full engine is said to need.
+const FULL_AGAIN: Duration = Duration::from_secs(1);
+
+/// One model of the embedded engine.
+#[derive(Clone, Debug)]
+pub struct EngineUpstream {
+    name: String,
+    engine: Engine,
+}
+
+impl EngineUpstream {
+    /// A model under the name that faults and records shall give it.
+    pub fn new(name: impl Into<String>, engine: Engine) -> Self {
+        Self { name: name.into(), engine }
+    }
+}
+
+impl Upstream for EngineUpstream {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas {
+        let alarm = Box::pin(tokio::time::sleep_until(deadline.0.into()));
+        Box::pin(Answer { upstream: self.clone(), state: State::Asked(request), alarm })
+    }
+}
+
+struct Answer {
+    upstream: EngineUpstream,
+    state: State,
+    alarm: Pin<Box<Sleep>>,
+}
+
+enum State {
+    Asked(Arc<ChatRequest>),
+    /// The engine has accepted; the first delta brings the start along, so that an error before it can be retried elsewhere.
+    Accepted(Generation, String),
+    Speaking(Generation),
+    Over,
+}
+
+impl Answer {
+    fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Chunk, Fault>>> {
+        self.state = State::Over;
+        Poll::Ready(Some(Err(fault)))
+    }
+}
+
+impl Stream for Answer {
+    type Item = Result<Chunk, Fault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let State::Asked(request) = &this.state {
+            match this.upstream.engine.submit(request) {
+                Ok(generation) => this.state = State::Accepted(generation, request.model.clone()),
+                Err(error) => {
+                    let fault = fault(&this.upstream.name, error);
+                    return this.fail(fault);
+                }
+            }
+        }
+        let (State::Accepted(generation, _) | State::Speaking(generation)) = &mut this.state else { return Poll::Ready(None) };
+        match Pin::new(generation).poll_next(context) {
+            Poll::Ready(Some(Ok(delta))) => {
+                let deltas = match std::mem::replace(&mut this.state, State::Over) {
+                    State::Accepted(generation, model) => {
+                        this.state = State::Speaking(generation);
+                        // Id and time are the door's to give.
+                        vec![Delta::Start { id: String::new(), model, created: 0 }, delta]
+                    }
+                    speaking => {
+                        this.state = speaking;
+                        vec![delta]
+                    }
+                };
+                Poll::Ready(Some(Ok(Chunk::of(deltas))))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let fault = fault(&this.upstream.name, error);
+                this.fail(fault)
+            }
+            Poll::Ready(None) => {
+                this.state = State::Over;
+                Poll::Ready(None)
+            }
+            Poll::Pending if this.alarm.as_mut().poll(context).is_ready() => {
+                let message = format!("The model `{}` did not finish in time.", this.upstream.name);
+                let fault = Fault::upstream(&this.upstream.name, FaultKind::UpstreamTimeout, message);
+                this.fail(fault)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// What an engine's error means to a client.
+fn fault(name: &str, error: EngineError) -> Fault {
+    match error {
+        EngineError::Unsupported { param, message } => Fault::caller(FaultKind::InvalidRequest, message).at(param),
+        EngineError::TooLong { prompt, context } => {
+            let message = format!(
+                "This model's maximum context length is {context} tokens. However, your messages resulted in {prompt} tokens. \
+                 Please reduce the length of the messages."
+            );
+            // Another leg may have a longer context.
+            Fault::caller(FaultKind::ContextLength, message).at("messages").retry(Retry::Elsewhere)
+        }
+        EngineError::Full => {
+            let message = format!("The model `{name}` has too many requests waiting.");
+            Fault::upstream(name, FaultKind::Overloaded, message).retry(Retry::Here(Some(FULL_AGAIN)))
+        }
+        EngineError::Load(detail) | EngineError::Device(detail) | EngineError::Step(detail) => {
+            Fault::upstream(name, FaultKind::Engine, format!("The model `{name}` failed.")).detail(detail)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_of_the_engine_becomes_the_fault_that_a_client_understands() {
+        let long = fault("demo", EngineError::TooLong { prompt: 900, context: 512 });
+        assert_eq!((long.status(), long.param.as_deref()), (400, Some("messages")));
+        let odd = fault("demo", EngineError::Unsupported { param: "n".into(), message: "one choice only".into() });
+        assert_eq!((odd.status(), odd.param.as_deref(), odd.retry), (400, Some("n"), Retry::Never));
+        let full = fault("demo", EngineError::Full);
+        assert_eq!((full.status(), full.retry), (503, Retry::Here(Some(FULL_AGAIN))));
+        let broken = fault("demo", EngineError::Step("NaN at layer 3".into()));
+        assert_eq!((broken.status(), broken.retry), (500, Retry::Elsewhere));
+        assert!(!broken.message.contains("NaN") && broken.detail.is_some_and(|detail| detail.contains("NaN")));
+    }
+}

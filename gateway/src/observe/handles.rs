@@ -1,0 +1,217 @@
+//! What the stages hold to record figures: one handle per route, leg or plugin, its counters resolved once.
+//!
+//! Apart so that the hot path never builds labels. It must not know how they are exposed.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use super::metrics::Counters;
+use super::names::Name;
+use super::outcome::Outcome;
+
+/// What a look into the cache found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheResult {
+    /// An answer.
+    Hit,
+    /// Nothing.
+    Miss,
+    /// The same request in flight.
+    Shared,
+    /// It was not looked.
+    Bypass,
+}
+
+impl CacheResult {
+    pub(super) const ALL: [Self; 4] = [Self::Hit, Self::Miss, Self::Shared, Self::Bypass];
+
+    /// The word in the metrics and in the records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Shared => "shared",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
+/// What sort of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// Of the prompt, cached ones included.
+    Prompt,
+    /// Of the prompt's, read from the upstream's own cache.
+    Cached,
+    /// Generated, thought included.
+    Completion,
+    /// Of those, thought.
+    Reasoning,
+}
+
+impl TokenKind {
+    pub(super) const ALL: [Self; 4] = [Self::Prompt, Self::Cached, Self::Completion, Self::Reasoning];
+
+    /// The word in the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Cached => "cached",
+            Self::Completion => "completion",
+            Self::Reasoning => "reasoning",
+        }
+    }
+}
+
+/// How a try at a leg ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// It spoke.
+    Spoke,
+    /// It failed and the same leg was tried again.
+    Retried,
+    /// It failed and the leg was given up.
+    Failed,
+}
+
+impl AttemptOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Spoke, Self::Retried, Self::Failed];
+
+    /// The word in the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spoke => "spoke",
+            Self::Retried => "retried",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Which port a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// The clients'.
+    Client,
+    /// The operator's.
+    Admin,
+}
+
+impl Port {
+    /// The word in the metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Figures of one route.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    pub(super) route: String,
+    pub(super) ok: Counter,
+    pub(super) outcomes: Counters,
+    pub(super) in_flight: Gauge,
+    pub(super) duration: Histogram,
+    pub(super) first_delta: Histogram,
+    pub(super) tokens: [Counter; 4],
+    pub(super) cache: [Counter; 4],
+}
+
+impl RouteMetrics {
+    /// A request begins; it is in flight until the guard drops.
+    pub fn begin(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// A request settled so, this long after its head was read.
+    pub fn settled(&self, outcome: Outcome, took: Duration) {
+        match outcome {
+            Outcome::Ok => self.ok.inc(),
+            other => self.outcomes.get(Name::Requests, &[&self.route, other.as_str()]).inc(),
+        };
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// The first delta with content came this long after the head was read.
+    pub fn first_delta(&self, took: Duration) {
+        self.first_delta.observe(took.as_secs_f64());
+    }
+
+    /// Tokens of this kind were used.
+    pub fn tokens(&self, kind: TokenKind, count: u64) {
+        if let Some(counter) = self.tokens.get(kind as usize).filter(|_| count > 0) {
+            counter.inc_by(count);
+        }
+    }
+
+    /// The cache was looked into.
+    pub fn cache(&self, result: CacheResult) {
+        if let Some(counter) = self.cache.get(result as usize) {
+            counter.inc();
+        }
+    }
+}
+
+/// One request in flight; it is over when this drops.
+#[derive(Debug)]
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Figures of one leg.
+#[derive(Debug)]
+pub struct UpstreamMetrics {
+    pub(super) attempts: [Counter; 3],
+    pub(super) first_item: Histogram,
+}
+
+impl UpstreamMetrics {
+    /// A try ended so; `took` is the time to its first item or to its failure.
+    pub fn attempt(&self, outcome: AttemptOutcome, took: Duration) {
+        if let Some(counter) = self.attempts.get(outcome as usize) {
+            counter.inc();
+        }
+        if outcome == AttemptOutcome::Spoke {
+            self.first_item.observe(took.as_secs_f64());
+        }
+    }
+}
+
+/// Figures of one plugin.
+#[derive(Debug)]
+pub struct PluginMetrics {
+    pub(super) plugin: String,
+    pub(super) counters: Counters,
+    pub(super) errors: Counter,
+}
+
+impl PluginMetrics {
+    /// It did this so often. `did` is a word of the plugin host's record; an unknown one is counted as `other`.
+    pub fn did(&self, did: &str, count: u64) {
+        const WORDS: [&str; 8] = ["pass", "edit", "hold", "block", "answer", "set", "note", "error"];
+        let (shadow, word) = did.strip_prefix("shadow:").map_or((false, did), |word| (true, word));
+        let word = if WORDS.contains(&word) { word } else { "other" };
+        let label = if shadow { format!("shadow:{word}") } else { word.to_owned() };
+        self.counters.get(Name::PluginActions, &[&self.plugin, &label]).inc_by(count);
+        if word == "error" {
+            self.errors.inc_by(count);
+        }
+    }
+
+    /// It tripped a limit. `limit` is the plugin host's word; unknown ones are counted as `other`.
+    pub fn tripped(&self, limit: &str) {
+        const LIMITS: [&str; 4] = ["cpu", "wall", "memory", "output"];
+        let limit = if LIMITS.contains(&limit) { limit } else { "other" };
+        self.counters.get(Name::PluginTrips, &[&self.plugin, limit]).inc();
+    }
+}

@@ -1,0 +1,279 @@
+//! The registry: makes handles, bounds their number, and writes the exposition.
+//!
+//! Apart because it alone knows the Prometheus library's families. It must not know what a route or a plugin is.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::handles::{AttemptOutcome, CacheResult, PluginMetrics, Port, RouteMetrics, TokenKind, UpstreamMetrics};
+use super::names::{Kind, Name};
+
+/// Routes, legs, plugins and models that get a label value of their own, each; the rest share `other`.
+const MAX_VALUES: usize = 256;
+/// Probes at most.
+const MAX_PROBES: usize = 64;
+
+type Labels = Vec<(&'static str, Cow<'static, str>)>;
+type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+
+/// Seconds. A gateway's own time is below the first ones, a model's in the last ones.
+fn buckets() -> Histogram {
+    Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0])
+}
+
+fn labels(name: Name, values: &[&str]) -> Labels {
+    name.labels().iter().zip(values).map(|(label, value)| (*label, Cow::Owned((*value).to_owned()))).collect()
+}
+
+/// The families of counters, by name.
+#[derive(Clone, Debug)]
+pub(super) struct Counters(Arc<BTreeMap<Name, Family<Labels, Counter>>>);
+
+impl Counters {
+    /// The counter with these label values. A name that is no counter gives one that nobody sees.
+    pub(super) fn get(&self, name: Name, values: &[&str]) -> Counter {
+        self.0.get(&name).map_or_else(Counter::default, |family| family.get_or_create_owned(&labels(name, values)))
+    }
+}
+
+type Probe = (Gauge, Box<dyn Fn() -> i64 + Send + Sync>);
+
+/// All metrics of one gateway. One per process, shared across reloads.
+pub struct Metrics {
+    registry: Registry,
+    counters: Counters,
+    gauges: BTreeMap<Name, Family<Labels, Gauge>>,
+    histograms: BTreeMap<Name, Histograms>,
+    routes: Handles<RouteMetrics>,
+    upstreams: Handles<UpstreamMetrics>,
+    plugins: Handles<PluginMetrics>,
+    probes: Mutex<Vec<Probe>>,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let (mut counters, mut gauges, mut histograms) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for name in Name::ALL {
+            match name.kind() {
+                Kind::Counter => {
+                    let family = Family::<Labels, Counter>::default();
+                    registry.register(name.registered(), name.help(), family.clone());
+                    counters.insert(name, family);
+                }
+                Kind::Gauge => {
+                    let family = Family::<Labels, Gauge>::default();
+                    registry.register(name.registered(), name.help(), family.clone());
+                    gauges.insert(name, family);
+                }
+                Kind::Histogram => {
+                    let family = Histograms::new_with_constructor(buckets);
+                    registry.register(name.registered(), name.help(), family.clone());
+                    histograms.insert(name, family);
+                }
+            }
+        }
+        Self {
+            registry,
+            counters: Counters(Arc::new(counters)),
+            gauges,
+            histograms,
+            routes: Handles::default(),
+            upstreams: Handles::default(),
+            plugins: Handles::default(),
+            probes: Mutex::default(),
+        }
+    }
+
+    /// The figures of a route; hold it, do not ask for it on each request. Pass configured names only, and one fixed name
+    /// (`provider/*`) for what is passed through: past 256 names they share the route `other`.
+    pub fn route(&self, route: &str) -> Arc<RouteMetrics> {
+        self.routes.get(route, |route| RouteMetrics {
+            ok: self.counter(Name::Requests, &[route, "ok"]),
+            outcomes: self.counters.clone(),
+            in_flight: self.gauge(Name::RequestsInFlight, &[route]),
+            duration: self.histogram(Name::RequestDuration, &[route]),
+            first_delta: self.histogram(Name::FirstDelta, &[route]),
+            tokens: TokenKind::ALL.map(|kind| self.counter(Name::Tokens, &[route, kind.as_str()])),
+            cache: CacheResult::ALL.map(|result| self.counter(Name::CacheLookups, &[route, result.as_str()])),
+            route: route.to_owned(),
+        })
+    }
+
+    /// The figures of a leg (`provider/model`, or `provider/*`); bounded like routes.
+    pub fn upstream(&self, leg: &str) -> Arc<UpstreamMetrics> {
+        self.upstreams.get(leg, |leg| UpstreamMetrics {
+            attempts: AttemptOutcome::ALL.map(|outcome| self.counter(Name::UpstreamAttempts, &[leg, outcome.as_str()])),
+            first_item: self.histogram(Name::UpstreamFirstItem, &[leg]),
+        })
+    }
+
+    /// The figures of a plugin; bounded like routes.
+    pub fn plugin(&self, plugin: &str) -> Arc<PluginMetrics> {
+        self.plugins.get(plugin, |plugin| PluginMetrics {
+            counters: self.counters.clone(),
+            errors: self.counter(Name::PluginErrors, &[plugin]),
+            plugin: plugin.to_owned(),
+        })
+    }
+
+    /// Open connections of a port: `inc` and `dec` it.
+    pub fn connections(&self, port: Port) -> Gauge {
+        self.gauge(Name::Connections, &[port.as_str()])
+    }
+
+    /// Connections of a port that were refused at the bound.
+    pub fn connections_refused(&self, port: Port) -> Counter {
+        self.counter(Name::ConnectionsRefused, &[port.as_str()])
+    }
+
+    /// Requests that were refused because the records' queue was full.
+    pub fn records_refused(&self) -> Counter {
+        self.counter(Name::RecordsRefused, &[])
+    }
+
+    /// Reloads that went so: `applied` or `refused`.
+    pub fn reloads(&self, result: &'static str) -> Counter {
+        self.counter(Name::Reloads, &[result])
+    }
+
+    /// Reads a gauge of someone else's (`CacheBytes`, `RecordsQueue`, `EngineWaiting`, ...) whenever the text is made. At most
+    /// 64 of them; a name that is no gauge, or one too many, is ignored. The same labels again replace the probe.
+    pub fn probe(&self, name: Name, values: &[&str], read: impl Fn() -> i64 + Send + Sync + 'static) {
+        let Some(family) = self.gauges.get(&name) else { return };
+        let labels = labels(name, values);
+        let gauge = family.get_or_create_owned(&labels);
+        let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        probes.retain(|(other, _)| !std::ptr::eq(other.inner(), gauge.inner()));
+        if probes.len() < MAX_PROBES {
+            probes.push((gauge, Box::new(read)));
+        }
+    }
+
+    /// The exposition, in OpenMetrics' text format (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
+    pub fn render(&self) -> String {
+        for (gauge, read) in self.probes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            gauge.set(read());
+        }
+        let mut text = String::new();
+        // Writing to a string does not fail; a half-written page would show in the missing `# EOF`.
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("the metrics could not be written");
+        }
+        text
+    }
+
+    fn counter(&self, name: Name, values: &[&str]) -> Counter {
+        self.counters.get(name, values)
+    }
+
+    fn gauge(&self, name: Name, values: &[&str]) -> Gauge {
+        self.gauges.get(&name).map_or_else(Gauge::default, |family| family.get_or_create_owned(&labels(name, values)))
+    }
+
+    fn histogram(&self, name: Name, values: &[&str]) -> Histogram {
+        self.histograms.get(&name).map_or_else(buckets, |family| family.get_or_create_owned(&labels(name, values)))
+    }
+}
+
+/// Handles by label value, bounded.
+struct Handles<T>(Mutex<HashMap<String, Arc<T>>>);
+
+impl<T> Default for Handles<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Handles<T> {
+    fn get(&self, value: &str, make: impl Fn(&str) -> T) -> Arc<T> {
+        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = handles.get(value) {
+            return handle.clone();
+        }
+        let value = if handles.len() < MAX_VALUES { value } else { "other" };
+        handles.entry(value.to_owned()).or_insert_with(|| Arc::new(make(value))).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MAX_VALUES, Metrics};
+    use crate::observe::{AttemptOutcome, CacheResult, Name, Outcome, Port, TokenKind};
+
+    #[test]
+    fn each_figure_shows_under_its_name() {
+        let metrics = Metrics::new();
+        let route = metrics.route("chat");
+        let guard = route.begin();
+        route.settled(Outcome::Ok, Duration::from_millis(3));
+        route.settled(Outcome::Fault("rate-limited"), Duration::ZERO);
+        route.first_delta(Duration::from_millis(2));
+        route.tokens(TokenKind::Reasoning, 7);
+        route.cache(CacheResult::Hit);
+        metrics.upstream("mock/a").attempt(AttemptOutcome::Spoke, Duration::from_millis(1));
+        metrics.plugin("secrets").did("shadow:edit", 2);
+        metrics.plugin("secrets").did("error", 1);
+        metrics.plugin("secrets").tripped("cpu");
+        metrics.connections(Port::Client).inc();
+        metrics.probe(Name::RecordsQueue, &[], || 5);
+        metrics.probe(Name::RecordsQueue, &[], || 6);
+        let text = metrics.render();
+        for line in [
+            "gatewright_requests_total{route=\"chat\",outcome=\"ok\"} 1",
+            "gatewright_requests_total{route=\"chat\",outcome=\"rate-limited\"} 1",
+            "gatewright_requests_in_flight{route=\"chat\"} 1",
+            "gatewright_request_duration_seconds_count{route=\"chat\"} 2",
+            "gatewright_first_delta_seconds_bucket{le=\"0.0025\",route=\"chat\"} 1",
+            "gatewright_tokens_total{route=\"chat\",kind=\"reasoning\"} 7",
+            "gatewright_cache_lookups_total{route=\"chat\",result=\"hit\"} 1",
+            "gatewright_upstream_attempts_total{leg=\"mock/a\",outcome=\"spoke\"} 1",
+            "gatewright_plugin_actions_total{plugin=\"secrets\",did=\"shadow:edit\"} 2",
+            "gatewright_plugin_errors_total{plugin=\"secrets\"} 1",
+            "gatewright_plugin_trips_total{plugin=\"secrets\",limit=\"cpu\"} 1",
+            "gatewright_connections{port=\"client\"} 1",
+            "gatewright_records_queue 6",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        drop(guard);
+        assert!(metrics.render().contains("gatewright_requests_in_flight{route=\"chat\"} 0"));
+    }
+
+    #[test]
+    fn foreign_names_cannot_grow_the_page_without_bound() {
+        let metrics = Metrics::new();
+        for i in 0..MAX_VALUES * 2 {
+            metrics.route(&format!("r{i}")).settled(Outcome::Ok, Duration::ZERO);
+            metrics.plugin("p").did(&format!("what{i}"), 1);
+        }
+        let text = metrics.render();
+        assert_eq!(text.matches("gatewright_requests_total{").count(), MAX_VALUES + 1);
+        assert!(text.contains(&format!("gatewright_requests_total{{route=\"other\",outcome=\"ok\"}} {MAX_VALUES}")));
+        assert_eq!(text.matches("gatewright_plugin_actions_total{").count(), 1);
+    }
+}

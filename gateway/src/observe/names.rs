@@ -1,0 +1,196 @@
+//! The names of all metrics, with what a reader of a dashboard must know of each. A metric that is not here does not exist.
+//!
+//! Apart because the documentation is checked against it. It must not hold values.
+
+/// What sort of figure a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; its exposed name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Seconds, by bucket.
+    Histogram,
+}
+
+impl Kind {
+    /// Prometheus' word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Every metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Name {
+    /// Requests that settled.
+    Requests,
+    /// Requests being served.
+    RequestsInFlight,
+    /// Time of a request.
+    RequestDuration,
+    /// Time to the first delta with content.
+    FirstDelta,
+    /// Tokens.
+    Tokens,
+    /// Looks into the response cache.
+    CacheLookups,
+    /// Answers in the response cache.
+    CacheEntries,
+    /// Size of the response cache.
+    CacheBytes,
+    /// Tries at a leg.
+    UpstreamAttempts,
+    /// Time until an upstream speaks.
+    UpstreamFirstItem,
+    /// What plugins did.
+    PluginActions,
+    /// Failures of plugins.
+    PluginErrors,
+    /// Limits that plugins tripped.
+    PluginTrips,
+    /// Rows that wait to be written.
+    RecordsQueue,
+    /// Requests refused because the records' queue was full.
+    RecordsRefused,
+    /// Open connections.
+    Connections,
+    /// Connections refused at the bound.
+    ConnectionsRefused,
+    /// Sequences that the engine runs.
+    EngineRunning,
+    /// Requests that wait for the engine.
+    EngineWaiting,
+    /// Reloads of the configuration.
+    Reloads,
+}
+
+/// Kind, exposed name without `_total`, labels, help.
+type Entry = (Kind, &'static str, &'static [&'static str], &'static str);
+
+impl Name {
+    /// All names, in the order of the documentation.
+    pub const ALL: [Self; 20] = [
+        Self::Requests,
+        Self::RequestsInFlight,
+        Self::RequestDuration,
+        Self::FirstDelta,
+        Self::Tokens,
+        Self::CacheLookups,
+        Self::CacheEntries,
+        Self::CacheBytes,
+        Self::UpstreamAttempts,
+        Self::UpstreamFirstItem,
+        Self::PluginActions,
+        Self::PluginErrors,
+        Self::PluginTrips,
+        Self::RecordsQueue,
+        Self::RecordsRefused,
+        Self::Connections,
+        Self::ConnectionsRefused,
+        Self::EngineRunning,
+        Self::EngineWaiting,
+        Self::Reloads,
+    ];
+
+    const fn entry(self) -> Entry {
+        use Kind::{Counter, Gauge, Histogram};
+        match self {
+            Self::Requests => (Counter, "gatewright_requests", &["route", "outcome"], "Requests that settled"),
+            Self::RequestsInFlight => (Gauge, "gatewright_requests_in_flight", &["route"], "Requests being served"),
+            Self::RequestDuration => {
+                (Histogram, "gatewright_request_duration_seconds", &["route"], "From a request's head to the end of its answer")
+            }
+            Self::FirstDelta => {
+                (Histogram, "gatewright_first_delta_seconds", &["route"], "From a request's head to its first delta with content")
+            }
+            Self::Tokens => (
+                Counter,
+                "gatewright_tokens",
+                &["route", "kind"],
+                "Tokens, by kind; cached and reasoning are counted in prompt and completion too",
+            ),
+            Self::CacheLookups => (Counter, "gatewright_cache_lookups", &["route", "result"], "Looks into the response cache"),
+            Self::CacheEntries => (Gauge, "gatewright_cache_entries", &[], "Answers in the response cache"),
+            Self::CacheBytes => (Gauge, "gatewright_cache_bytes", &[], "Bytes of the answers in the response cache"),
+            Self::UpstreamAttempts => (Counter, "gatewright_upstream_attempts", &["leg", "outcome"], "Tries at a leg"),
+            Self::UpstreamFirstItem => {
+                (Histogram, "gatewright_upstream_first_item_seconds", &["leg"], "From asking an upstream to its first item")
+            }
+            Self::PluginActions => {
+                (Counter, "gatewright_plugin_actions", &["plugin", "did"], "What plugins did, shadow mode included")
+            }
+            Self::PluginErrors => (Counter, "gatewright_plugin_errors", &["plugin"], "Failures of plugins"),
+            Self::PluginTrips => (Counter, "gatewright_plugin_trips", &["plugin", "limit"], "Limits that plugins tripped"),
+            Self::RecordsQueue => {
+                (Gauge, "gatewright_records_queue", &[], "Rows that wait to be written, and places held for requests in flight")
+            }
+            Self::RecordsRefused => {
+                (Counter, "gatewright_records_refused", &[], "Requests refused because the queue of the records was full")
+            }
+            Self::Connections => (Gauge, "gatewright_connections", &["port"], "Open connections"),
+            Self::ConnectionsRefused => (Counter, "gatewright_connections_refused", &["port"], "Connections refused at the bound"),
+            Self::EngineRunning => (Gauge, "gatewright_engine_running", &["model"], "Sequences that the embedded engine runs"),
+            Self::EngineWaiting => (Gauge, "gatewright_engine_waiting", &["model"], "Requests that wait for the embedded engine"),
+            Self::Reloads => (Counter, "gatewright_reloads", &["result"], "Reloads of the configuration"),
+        }
+    }
+
+    /// What sort of figure it is.
+    pub const fn kind(self) -> Kind {
+        self.entry().0
+    }
+
+    /// Name as it is registered: without a counter's `_total`.
+    pub const fn registered(self) -> &'static str {
+        self.entry().1
+    }
+
+    /// Name as Prometheus shows it.
+    pub fn exposed(self) -> String {
+        match self.kind() {
+            Kind::Counter => format!("{}_total", self.registered()),
+            Kind::Gauge | Kind::Histogram => self.registered().to_owned(),
+        }
+    }
+
+    /// Names of its labels, in order.
+    pub const fn labels(self) -> &'static [&'static str] {
+        self.entry().2
+    }
+
+    /// What it counts, without a full stop (the exposition adds it).
+    pub const fn help(self) -> &'static str {
+        self.entry().3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Name;
+
+    #[test]
+    fn the_documentation_has_one_row_for_each_metric_and_no_other() {
+        let table: String = Name::ALL
+            .iter()
+            .map(|name| {
+                let labels: Vec<String> = name.labels().iter().map(|l| format!("`{l}`")).collect();
+                format!("| `{}` | {} | {} | {} |\n", name.exposed(), name.kind().as_str(), labels.join(", "), name.help())
+            })
+            .collect();
+        let page = include_str!("../../METRICS.md");
+        assert!(page.contains(&table), "gateway/METRICS.md must hold exactly this table body:\n{table}");
+        assert_eq!(page.matches("| `gatewright_").count(), Name::ALL.len());
+    }
+
+    #[test]
+    fn names_are_unique_and_all_are_listed() {
+        let names: std::collections::BTreeSet<_> = Name::ALL.iter().map(|n| n.registered()).collect();
+        assert_eq!(names.len(), Name::ALL.len());
+        assert_eq!(Name::ALL[Name::ALL.len() - 1] as usize, Name::ALL.len() - 1);
+    }
+}

@@ -3,6 +3,7 @@
 //! Apart so that the life of a request sees one trait, whoever answers. It must not know clients, plugins or records.
 
 mod body;
+pub mod cache;
 pub mod catalog;
 pub mod dispatch;
 #[cfg(feature = "engine")]

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod dialects;
 pub mod environment;
+pub mod mock;
 pub mod observe;
 pub mod packed;
 pub mod records;

@@ -1,0 +1,118 @@
+//! Everything that a request may touch, behind one `Arc`: a snapshot that is never changed. A reload builds the next one and
+//! swaps it in; requests in flight keep theirs.
+//!
+//! Apart because it is the only place where facts become things: routes with their chains and legs. It must not know HTTP.
+
+mod build;
+mod route;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+pub use build::BuildError;
+pub use route::{Route, RouteTools};
+
+use crate::clock::{Clock, Ids};
+use crate::config::facts::{Facts, KeyFact};
+use crate::config::keys::KeyRing;
+use crate::limits::{KeyState, Limiter};
+use crate::observe::Metrics;
+use crate::records::Records;
+use crate::upstreams::Upstream;
+use crate::upstreams::cache::Cache;
+
+/// The present snapshot: whoever serves a request loads it once.
+pub type HostCell = ArcSwap<Host>;
+
+/// What outlives a reload.
+#[derive(Debug)]
+pub struct Shared {
+    /// The plugin host: engines, pools, ticks.
+    pub plugins: gatewright_plugins::Host,
+    /// The response cache.
+    pub cache: Cache,
+    /// The records.
+    pub records: Records,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Makes request ids.
+    pub ids: Ids,
+    /// What keys have used.
+    pub limiter: Limiter,
+    /// Models that are open, by name.
+    pub engines: Engines,
+}
+
+/// Models of the embedded engine that are open, by the name that clients use.
+#[derive(Default)]
+pub struct Engines(Mutex<BTreeMap<String, Arc<dyn Upstream>>>);
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engines")
+    }
+}
+
+impl Engines {
+    /// Adds a model, or replaces the one of that name for requests that come after the next reload.
+    pub fn add(&self, name: impl Into<String>, engine: Arc<dyn Upstream>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), engine);
+    }
+
+    /// The model of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Upstream>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+}
+
+/// One configuration at work.
+#[derive(Debug)]
+pub struct Host {
+    /// The facts it was built from.
+    pub facts: Facts,
+    /// Clients' keys.
+    pub keys: KeyRing,
+    /// What outlives it.
+    pub shared: Arc<Shared>,
+    /// Unix seconds at which it was built.
+    pub built_at: u64,
+    /// By SHA-256 of the key's text.
+    key_states: HashMap<[u8; 32], Arc<KeyState>>,
+    /// Everything that is listed: routes, models of the engine, `provider/model`.
+    routes: BTreeMap<String, Arc<Route>>,
+    /// Providers that pass any model through.
+    open_providers: BTreeMap<String, build::OpenProvider>,
+}
+
+impl Host {
+    /// Builds a snapshot.
+    ///
+    /// # Errors
+    /// Every plugin that cannot be loaded and every name that leads nowhere, all at once.
+    pub fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Self, BuildError> {
+        build::build(facts, shared)
+    }
+
+    /// The route that a model name means: one that is listed, or `provider/model` where the provider passes any model through.
+    pub fn route(&self, model: &str) -> Option<Arc<Route>> {
+        if let Some(route) = self.routes.get(model) {
+            return Some(Arc::clone(route));
+        }
+        let (provider, model) = model.split_once('/')?;
+        self.open_providers.get(provider).filter(|_| !model.is_empty()).map(|open| open.route(model))
+    }
+
+    /// Everything that is listed, by name.
+    pub fn models(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values()
+    }
+
+    /// What a key has used.
+    pub(crate) fn limits_of(&self, key: &KeyFact) -> Option<Arc<KeyState>> {
+        self.key_states.get(&key.sha256).cloned()
+    }
+}

@@ -1,0 +1,123 @@
+//! Headers: what a request's say, and what a response's shall say.
+//!
+//! Apart because all answers and refusals share them. It must not know bodies.
+
+use std::time::Duration;
+
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+
+use crate::config::facts::Secret;
+use crate::host::Host;
+use crate::life::Head;
+use crate::limits::{Gauge, Standing};
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const CACHE: HeaderName = HeaderName::from_static("x-gatewright-cache");
+pub(super) const PLUGINS: HeaderName = HeaderName::from_static("x-gatewright-plugins");
+pub(super) const LEG: HeaderName = HeaderName::from_static("x-gatewright-leg");
+pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-gatewright-attempts");
+pub(super) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-gatewright-answered-by");
+const CONVERSATION: HeaderName = HeaderName::from_static("x-gatewright-conversation");
+
+/// Longest id that is taken over from a client.
+const MAX_ID: usize = 128;
+
+/// What the stages want to know of a request's headers.
+pub(super) fn head(headers: &HeaderMap, host: &Host) -> Head {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let id = text(&REQUEST_ID).filter(|id| is_sane(id)).map_or_else(|| host.shared.ids.next(), str::to_owned);
+    Head {
+        request_id: id,
+        bearer: text(&AUTHORIZATION).and_then(bearer),
+        no_store: headers.get_all(CACHE_CONTROL).iter().any(says_no_store),
+        conversation: text(&CONVERSATION).filter(|id| is_sane(id)).map(str::to_owned),
+        content_length: text(&CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+    }
+}
+
+/// Whether a client's id is fit for headers, logs and records.
+fn is_sane(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
+fn bearer(value: &str) -> Option<Secret> {
+    let (scheme, key) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(key.trim()))
+}
+
+fn says_no_store(value: &HeaderValue) -> bool {
+    value.to_str().is_ok_and(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("no-store")))
+}
+
+/// Sets a header; a text that is not fit for one is left out.
+pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+/// How the key's limits stand, in the field's usual headers.
+pub(super) fn put_standing(headers: &mut HeaderMap, standing: &Standing) {
+    let names = |limit, remaining, reset| [limit, remaining, reset].map(HeaderName::from_static);
+    if let Some(gauge) = standing.requests {
+        let names = names("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
+        put_gauge(headers, names, gauge);
+    }
+    if let Some(gauge) = standing.tokens {
+        let names = names("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
+        put_gauge(headers, names, gauge);
+    }
+}
+
+fn put_gauge(headers: &mut HeaderMap, [limit, remaining, reset]: [HeaderName; 3], gauge: Gauge) {
+    headers.insert(limit, gauge.limit.into());
+    headers.insert(remaining, gauge.remaining.into());
+    put(headers, reset, &duration(gauge.reset));
+}
+
+/// A time as OpenAI writes it: `250ms`, `1.5s`, `2m3s`.
+fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{}ms", time.as_millis()),
+        seconds @ 1..60 => format!("{}.{}s", seconds, time.subsec_millis() / 100).replace(".0s", "s"),
+        seconds => format!("{}m{}s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_taken_over_only_when_they_are_sane() {
+        assert!(is_sane("req-1_2.3:4"));
+        for bad in ["", "a b", "a\nb", "ä", &"x".repeat(129)] {
+            assert!(!is_sane(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_read_in_any_case_of_the_scheme() {
+        assert_eq!(bearer("bearer  k ").unwrap().reveal(), "k");
+        assert!(bearer("Basic k").is_none() && bearer("k").is_none());
+    }
+
+    #[test]
+    fn no_store_is_found_among_other_words() {
+        assert!(says_no_store(&HeaderValue::from_static("max-age=0, No-Store")));
+        assert!(!says_no_store(&HeaderValue::from_static("no-cache")));
+    }
+
+    #[test]
+    fn times_are_written_as_clients_know_them() {
+        let cases = [
+            (Duration::from_millis(250), "250ms"),
+            (Duration::from_millis(1500), "1.5s"),
+            (Duration::from_secs(30), "30s"),
+            (Duration::from_secs(123), "2m3s"),
+        ];
+        for (time, text) in cases {
+            assert_eq!(duration(time), text);
+        }
+    }
+}

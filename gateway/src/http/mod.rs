@@ -1,0 +1,15 @@
+//! The door: the only room that knows axum. What comes in becomes a head and a stream of bytes, what goes out frames or a body.
+//!
+//! Apart so that no stage of a request's life knows HTTP. It must not decide anything about a request.
+
+mod heads;
+mod models;
+mod refuse;
+mod respond;
+mod routes;
+mod sse_out;
+
+pub use routes::client_router;
+
+#[cfg(test)]
+mod tests;

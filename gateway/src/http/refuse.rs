@@ -1,0 +1,46 @@
+//! Refusals as responses: status, envelope, and the headers that say when to come again.
+//!
+//! Apart because every fault of every stage ends here while nothing was sent. It must not know which stage it was.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{Response, StatusCode};
+use gatewright_types::{Fault, FaultKind, Retry};
+
+use super::heads::{self, PLUGINS, REQUEST_ID};
+use crate::dialects::openai_chat::fault::envelope;
+use crate::life::Refused;
+
+/// The response of a refusal.
+pub(super) fn refuse(refused: &Refused, request_id: &str) -> Response<Body> {
+    let mut response = fault(refused.fault(), request_id);
+    let headers = response.headers_mut();
+    heads::put_standing(headers, &refused.standing());
+    if let Some(verdicts) = refused.what_plugins_did() {
+        heads::put(headers, PLUGINS, verdicts);
+    }
+    response
+}
+
+/// The response of a fault of which nothing more is known.
+pub(super) fn fault(fault: &Fault, request_id: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(envelope(fault)));
+    *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    heads::put(headers, REQUEST_ID, request_id);
+    if let Retry::Here(Some(wait)) = fault.retry {
+        headers.insert(RETRY_AFTER, seconds(wait).into());
+    }
+    if fault.kind == FaultKind::Unauthenticated {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// Whole seconds, rounded up, at least one.
+fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}

@@ -1,0 +1,110 @@
+//! A streamed answer as a body: one frame an event, a comment in long silences, and an end that tells how it went.
+//!
+//! Apart because it is polled by the server for every frame. It must not know stages; dropping it is a hang-up.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use gatewright_types::{Chunk, Delta, Fault, FaultKind, FinishReason};
+use hyper::body::{Body, Frame};
+use tokio::time::Sleep;
+
+use crate::dialects::openai_chat::write::EventWriter;
+use crate::life::Settled;
+
+const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// The body of a streamed answer.
+pub(super) struct EventBody {
+    /// `None` once all was said.
+    settled: Option<Settled>,
+    writer: EventWriter,
+    /// Wakes in silences. It is not moved for each frame: when it wakes, it looks at the time of the last one.
+    alarm: Pin<Box<Sleep>>,
+    last: Instant,
+    silence: Duration,
+}
+
+impl EventBody {
+    /// A body that fills silences of this length.
+    pub(super) fn new(settled: Settled, writer: EventWriter, silence: Duration) -> Self {
+        let alarm = Box::pin(tokio::time::sleep(silence));
+        Self { settled: Some(settled), writer, alarm, last: Instant::now(), silence }
+    }
+
+    /// The end of an answer that ended well.
+    fn end(&mut self) -> Bytes {
+        // What plugins did later than the headers went out is told in a comment.
+        let verdicts = self.settled.take().and_then(|settled| settled.seat().verdicts());
+        let end = self.writer.end();
+        let Some(verdicts) = verdicts else { return end };
+        let mut bytes = BytesMut::with_capacity(verdicts.len() + end.len() + 32);
+        bytes.extend_from_slice(b": x-gatewright-plugins: ");
+        bytes.extend_from_slice(verdicts.replace(['\r', '\n'], " ").as_bytes());
+        bytes.extend_from_slice(b"\n\n");
+        bytes.extend_from_slice(&end);
+        bytes.freeze()
+    }
+
+    /// The end of an answer that failed: an error event and no `[DONE]`. A refusal before the first word is a proper end.
+    fn fault(&mut self, fault: &Fault) -> Bytes {
+        if !matches!(fault.kind, FaultKind::Blocked { .. }) {
+            self.settled = None;
+            return self.writer.fault(fault);
+        }
+        let finish = Chunk::of(vec![Delta::Finish { choice: 0, reason: FinishReason::ContentFilter }]);
+        let mut bytes = BytesMut::from(self.writer.event(&finish).unwrap_or_default());
+        bytes.extend_from_slice(&self.end());
+        bytes.freeze()
+    }
+
+    /// A comment when nothing was sent for long.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        while self.alarm.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            let silent = now.saturating_duration_since(self.last) >= self.silence;
+            if silent {
+                self.last = now;
+            }
+            self.alarm.as_mut().reset((self.last + self.silence).into());
+            if silent {
+                return Poll::Ready(KEEP_ALIVE);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Body for EventBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        loop {
+            let Some(settled) = &mut this.settled else { return Poll::Ready(None) };
+            let frame = match Pin::new(settled).poll_next(context) {
+                Poll::Ready(Some(Ok(chunk))) => match this.writer.event(&chunk) {
+                    Some(frame) => {
+                        this.last = Instant::now();
+                        frame
+                    }
+                    None => continue,
+                },
+                Poll::Ready(Some(Err(fault))) => this.fault(&fault),
+                Poll::Ready(None) => this.end(),
+                Poll::Pending => std::task::ready!(this.poll_silence(context)),
+            };
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.settled.is_none()
+    }
+}

@@ -1,0 +1,59 @@
+//! The life of a request on one screen: seven stages, each in one file of its own.
+//!
+//! A stage is a type with private fields and one constructor, which takes the stage before it by value: a stage cannot be
+//! skipped, for it does not compile (each stage's own page shows it). Streams and whole answers live the same life; which of
+//! them the client wants is decided once, at the door (`http/respond.rs`).
+//!
+//! The stages must not know HTTP: they see a head, a body as a stream of bytes, and give a stream of chunks.
+
+mod admit;
+mod authenticate;
+mod converse;
+pub(crate) mod ears;
+mod guard;
+#[cfg(test)]
+pub(crate) mod kit;
+pub(crate) mod meter;
+mod receive;
+mod refused;
+mod resolve;
+mod screen;
+pub(crate) mod seat;
+mod segments;
+mod sets;
+mod settle;
+pub(crate) mod verdicts;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+pub use admit::{Admitted, admit};
+pub use authenticate::{Authenticated, Caller, Head, authenticate};
+pub(crate) use converse::SILENCE;
+pub use converse::{Answered, Manner, converse};
+pub use receive::{Received, receive};
+pub use refused::Refused;
+pub use resolve::{Resolved, resolve};
+pub use screen::{Screened, screen};
+pub use settle::{Settled, settle};
+
+use crate::host::Host;
+
+/// One request, from its head to an answer that has begun.
+///
+/// # Errors
+/// [`Refused`]: why there is no answer. Nothing was sent yet.
+pub async fn live<B, E>(host: Arc<Host>, head: Head, body: B) -> Result<Settled, Refused>
+where
+    B: Stream<Item = Result<Bytes, E>> + Send,
+{
+    let authenticated = authenticate(host, head)?; // headers alone: which key, team, tenant is this
+    let received = receive(authenticated, body).await?; // bounded body -> request, by dialect
+    let resolved = resolve(received)?; // model name, key -> route: plugin chain, legs
+    let admitted = admit(resolved)?; // rate, concurrency: holds a seat
+    let screened = screen(admitted).await?; // request-phase plugins: edit, block, answer, set, note
+    let answered = converse(screened).await?; // cache, dispatch, guard the deltas, run tools, ask again
+    Ok(settle(answered)) // the seat rides the stream to its end
+}

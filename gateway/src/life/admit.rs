@@ -1,0 +1,88 @@
+//! Fourth stage: is there room? Requests in flight, the key's limits, a place in the records' queue. Its seat is held to the end.
+//!
+//! Apart because from here on a request costs something and must settle. It must not know plugins or upstreams. It takes the
+//! stage before it:
+//!
+//! ```
+//! # use gatewright::life::{Admitted, Refused, Resolved, admit};
+//! fn next(before: Resolved) -> Result<Admitted, Refused> {
+//!     admit(before)
+//! }
+//! ```
+//! ```compile_fail
+//! # use gatewright::life::{Admitted, Received, Refused, admit};
+//! fn next(before: Received) -> Result<Admitted, Refused> {
+//!     admit(before)
+//! }
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gatewright_types::{ChatRequest, Fault, FaultKind, Retry};
+
+use super::authenticate::Caller;
+use super::meter::prompt_estimate;
+use super::refused::Refused;
+use super::resolve::{Resolved, route_of};
+use super::seat::{Permits, Seat};
+use crate::host::Route;
+use crate::limits::{Over, Standing, Taken};
+
+/// A request that has a seat.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(super) caller: Arc<Caller>,
+    pub(super) request: ChatRequest,
+    pub(super) route: Arc<Route>,
+    pub(super) seat: Seat,
+    _made_here: (),
+}
+
+/// Gives a request its seat.
+///
+/// # Errors
+/// [`FaultKind::Overloaded`] when the process is full, [`FaultKind::RateLimited`] when the key is over a limit.
+pub fn admit(resolved: Resolved) -> Result<Admitted, Refused> {
+    let Resolved { caller, request, route, .. } = resolved;
+    let shared = &caller.host.shared;
+    let place = shared.limiter.enter(caller.host.facts.limits.in_flight).ok_or_else(|| full("requests in flight"))?;
+    let slot = shared.records.reserve().map_err(|_| full("records that wait to be written"))?;
+    let (taken, standing) = take(&caller, &request)?;
+    let permits = Permits { place, slot, taken, standing };
+    let seat = Seat::new(permits, Arc::clone(&caller), Arc::clone(&route), request.stream);
+    Ok(Admitted { caller, request, route, seat, _made_here: () })
+}
+
+impl Admitted {
+    /// The same request on another route: resolved and admitted anew. The seat stays, for it is the same key's same request.
+    pub(super) fn on_another_route(&mut self, model: &str) -> Result<(), Fault> {
+        self.route = route_of(&self.caller, model)?;
+        model.clone_into(&mut self.request.model);
+        self.seat.on_another_route(Arc::clone(&self.route));
+        Ok(())
+    }
+}
+
+fn full(of: &str) -> Fault {
+    let message = format!("The gateway is at its limit of {of}. Try again in a moment.");
+    Fault::gateway(FaultKind::Overloaded, message).retry(Retry::Here(Some(Duration::from_secs(1))))
+}
+
+fn take(caller: &Caller, request: &ChatRequest) -> Result<(Option<Taken>, Standing), Refused> {
+    let (Some(key), Some(state)) = (&caller.key, &caller.limits) else { return Ok((None, Standing::default())) };
+    let tokens = if key.tokens_per_minute.is_some() { prompt_estimate(request) } else { 0 };
+    match state.take(key, tokens, Instant::now()) {
+        Ok((taken, standing)) => Ok((Some(taken), standing)),
+        Err((over, standing)) => {
+            let (what, wait) = match over {
+                Over::Requests(wait) => ("requests per minute", wait),
+                Over::Tokens(wait) => ("tokens per minute", wait),
+                Over::InFlight => ("requests in flight", Duration::from_secs(1)),
+            };
+            let message = format!("The API key is over its limit of {what}. Try again in {} s.", wait.as_secs() + 1);
+            let fault = Fault::caller(FaultKind::RateLimited, message).retry(Retry::Here(Some(wait)));
+            Err(Refused::new(fault, standing))
+        }
+    }
+}

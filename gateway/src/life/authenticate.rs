@@ -1,0 +1,104 @@
+//! First stage: whose request is this? From the headers alone, before a byte of the body is read.
+//!
+//! Apart so that nothing of a stranger's body is ever looked at. It must not know models or limits, and never repeats a key.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use gatewright_types::{Fault, FaultKind};
+
+use crate::config::facts::{KeyFact, Secret};
+use crate::host::Host;
+use crate::limits::KeyState;
+
+/// What a request's headers say, as far as the stages want to know.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// Id of the request: the client's own if it is sane, else a new one.
+    pub request_id: String,
+    /// The text after `Bearer`.
+    pub bearer: Option<Secret>,
+    /// Whether the client wants no cache.
+    pub no_store: bool,
+    /// Id of the conversation, where the client gave one.
+    pub conversation: Option<String>,
+    /// Bytes that the body is said to have.
+    pub content_length: Option<u64>,
+}
+
+/// Who asks, when, and of which host: the same for the whole life of a request.
+#[derive(Debug)]
+pub struct Caller {
+    pub(crate) host: Arc<Host>,
+    pub(crate) key: Option<Arc<KeyFact>>,
+    pub(crate) limits: Option<Arc<KeyState>>,
+    pub(crate) head: Head,
+    pub(crate) started: Instant,
+    pub(crate) at_ms: u64,
+}
+
+/// Name and tenant of whoever asks while there are no keys.
+pub(crate) const ANONYMOUS: &str = "-";
+
+impl Caller {
+    /// The key's name; `-` without keys.
+    pub(crate) fn name(&self) -> &str {
+        self.key.as_ref().map_or(ANONYMOUS, |key| &key.name)
+    }
+
+    /// Whose data this is.
+    pub(crate) fn tenant(&self) -> &str {
+        self.key.as_ref().map_or(ANONYMOUS, |key| &key.tenant)
+    }
+
+    /// The key's team.
+    pub(crate) fn team(&self) -> Option<&str> {
+        self.key.as_ref().and_then(|key| key.team.as_deref())
+    }
+
+    /// Whether this key may use a model of this name. A `*` at the end of an entry matches any rest; no entries allow all.
+    pub(crate) fn may_use(&self, model: &str) -> bool {
+        let allowed = self.key.as_ref().map_or(&[][..], |key| &key.models);
+        let matches = |entry: &String| match entry.strip_suffix('*') {
+            Some(start) => model.starts_with(start),
+            None => model == entry,
+        };
+        allowed.is_empty() || allowed.iter().any(matches)
+    }
+}
+
+/// A request whose sender is known.
+#[derive(Debug)]
+pub struct Authenticated {
+    pub(super) caller: Arc<Caller>,
+    // Private, so that only this file can make one.
+    _made_here: (),
+}
+
+impl Authenticated {
+    /// Who asks.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Finds the key of a request. Without any keys in the configuration everybody is the anonymous tenant `-`.
+///
+/// # Errors
+/// [`FaultKind::Unauthenticated`] when the key is missing, unknown or revoked: one message for the last two.
+pub fn authenticate(host: Arc<Host>, head: Head) -> Result<Authenticated, Fault> {
+    let key = match &head.bearer {
+        _ if host.keys.is_empty() => None,
+        Some(text) => Some(host.keys.find(text.reveal()).filter(|key| !key.revoked).ok_or_else(|| {
+            Fault::caller(FaultKind::Unauthenticated, "The API key is not valid here. Ask the operator of this gateway for one.")
+        })?),
+        None => {
+            let message = "This gateway wants an API key: send `Authorization: Bearer <key>`.";
+            return Err(Fault::caller(FaultKind::Unauthenticated, message));
+        }
+    };
+    let limits = key.as_ref().and_then(|key| host.limits_of(key));
+    let at_ms = host.shared.clock.now_ms();
+    let caller = Caller { host, key, limits, head, started: Instant::now(), at_ms };
+    Ok(Authenticated { caller: Arc::new(caller), _made_here: () })
+}

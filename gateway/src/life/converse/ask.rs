@@ -1,0 +1,90 @@
+//! One model call: the cache is looked into first, then the route's legs are tried until one speaks.
+//!
+//! Apart because it alone knows cache and dispatch. It must not know plugins.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use gatewright_types::{ChatRequest, Fault};
+
+use super::talk::{Stage, Talk};
+use crate::host::Route;
+use crate::life::meter::Meter;
+use crate::observe::{AttemptOutcome, CacheResult};
+use crate::upstreams::cache::{CacheScope, Look};
+use crate::upstreams::dispatch::{Dispatched, dispatch};
+use crate::upstreams::{Deadline, Deltas};
+
+impl Talk {
+    /// Asks for one answer.
+    pub(super) async fn ask(&mut self) -> Result<(), Fault> {
+        super::tools::check_time(self.deadline)?;
+        self.meter.round_begins();
+        let call = Call {
+            route: Arc::clone(&self.route),
+            request: Arc::clone(&self.request),
+            meter: Arc::clone(&self.meter),
+            deadline: Deadline(self.deadline),
+        };
+        self.stage = Stage::Listen(match self.route.cache.filter(|_| !self.caller.head.no_store) {
+            None => {
+                self.found(CacheResult::Bypass);
+                call.make().await?
+            }
+            Some(ttl) => {
+                let cache = &self.caller.host.shared.cache;
+                let scope = CacheScope { tenant: Some(self.caller.tenant()), leg: &self.route.digest };
+                match cache.look(cache.key(&scope, &self.request)) {
+                    Look::Hit(deltas) => {
+                        self.found(CacheResult::Hit);
+                        deltas
+                    }
+                    Look::Shared(deltas) => {
+                        self.found(CacheResult::Shared);
+                        deltas
+                    }
+                    Look::Miss(leader) => {
+                        self.found(CacheResult::Miss);
+                        // The call is made inside the stream, so that it goes on for others when this client hangs up.
+                        let deltas = stream::once(async move { call.make().await }).try_flatten().boxed();
+                        leader.record(deltas, ttl)
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn found(&self, what: CacheResult) {
+        self.meter.read(|figures| {
+            let free = matches!(what, CacheResult::Hit | CacheResult::Shared);
+            figures.cached = free && (figures.rounds <= 1 || figures.cached);
+            figures.cache.get_or_insert(what);
+        });
+    }
+}
+
+/// All that a model call needs, so that it can outlive the one who began it.
+struct Call {
+    route: Arc<Route>,
+    request: Arc<ChatRequest>,
+    meter: Arc<Meter>,
+    deadline: Deadline,
+}
+
+impl Call {
+    /// Walks the legs until one speaks.
+    async fn make(self) -> Result<Deltas, Fault> {
+        let began = Instant::now();
+        let Dispatched { deltas, leg, attempts } = dispatch(&self.route.legs, self.request, self.deadline).await?;
+        self.meter.read(|figures| {
+            figures.attempts += attempts;
+            figures.leg = Some(leg.clone());
+        });
+        if let Some(metrics) = self.route.leg_metrics(&leg) {
+            metrics.attempt(AttemptOutcome::Spoke, began.elapsed());
+        }
+        Ok(deltas)
+    }
+}

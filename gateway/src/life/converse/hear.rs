@@ -1,0 +1,172 @@
+//! One chunk of a model's answer on its way out: metered, guarded, held where it must be.
+//!
+//! Apart because it is the path of every chunk. It must not know upstreams or how a chunk is written.
+
+use gatewright_plugins::Verdict;
+use gatewright_types::{Chunk, Delta, Fault, Phase, gather_into};
+
+use super::talk::{Attention, Stage, Talk};
+use super::whole::{Sent, Whole};
+
+impl Talk {
+    /// Takes a chunk from the upstream.
+    pub(super) async fn hear(&mut self, mut chunk: Chunk) -> Result<(), Fault> {
+        self.meter.hear(&chunk);
+        if self.tools.is_some() {
+            // The client gets one bill for all rounds.
+            drop_usage(&mut chunk);
+        }
+        if self.plain {
+            self.send(chunk);
+            return Ok(());
+        }
+        self.hear_guarded(chunk).await
+    }
+
+    async fn hear_guarded(&mut self, mut chunk: Chunk) -> Result<(), Fault> {
+        let limit = self.caller.host.facts.limits.held_bytes;
+        if self.tools.as_ref().is_some_and(|tools| tools.rounds > 1) {
+            // The answer began in the first round, under that round's id.
+            chunk.deltas.retain(|delta| !matches!(delta, Delta::Start { .. }));
+            chunk.raw = None;
+        }
+        if let Some(calls) = &mut self.calls {
+            calls.through(&mut chunk, limit)?;
+        }
+        let (chunk, verdict) = match &mut self.guard {
+            Some(guard) => guard.hear(chunk).await,
+            None => (chunk, Verdict::Pass),
+        };
+        self.deliver(chunk)?;
+        self.stop(verdict)
+    }
+
+    /// Hands on what the guard let through.
+    pub(super) fn deliver(&mut self, mut chunk: Chunk) -> Result<(), Fault> {
+        if let Some(said) = self.said() {
+            gather_into(said, Chunk { raw: None, ..chunk.clone() });
+        }
+        if let Some(tools) = &mut self.tools {
+            tools.keep(&mut chunk);
+        }
+        let limit = self.caller.host.facts.limits.held_bytes;
+        match &mut self.attention {
+            Attention::None => {}
+            Attention::Along(whole) => whole.listen(&chunk, limit)?,
+            Attention::Hold(whole) => return whole.hold(chunk, limit),
+        }
+        self.send(chunk);
+        Ok(())
+    }
+
+    /// Hands on something that the guards need not see, and the tool loop does not keep.
+    pub(super) fn show(&mut self, delta: Delta) -> Result<(), Fault> {
+        let chunk = Chunk::of(vec![delta]);
+        if let Attention::Hold(whole) = &mut self.attention {
+            return whole.hold(chunk, self.caller.host.facts.limits.held_bytes);
+        }
+        self.send(chunk);
+        Ok(())
+    }
+
+    /// Puts a chunk in the queue, unless it says nothing.
+    pub(super) fn send(&mut self, chunk: Chunk) {
+        if chunk.deltas.is_empty() && chunk.raw.is_none() {
+            return;
+        }
+        if self.guard.is_some() {
+            self.mark(&chunk);
+        }
+        self.out.push_back(chunk);
+    }
+
+    /// Remembers which choices are under way.
+    fn mark(&mut self, chunk: &Chunk) {
+        for delta in &chunk.deltas {
+            match delta {
+                Delta::Finish { choice, .. } => self.open.retain(|open| open != choice),
+                Delta::Text { choice, .. }
+                | Delta::Reasoning { choice, .. }
+                | Delta::Refusal { choice, .. }
+                | Delta::ToolCall { choice, .. }
+                    if !self.open.contains(choice) && self.open.len() < 128 =>
+                {
+                    self.open.push(*choice);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The upstream has said all: what is held is given up, tools are run, or the answer ends.
+    pub(super) async fn over(&mut self) -> Result<(), Fault> {
+        self.close().await?;
+        if matches!(self.stage, Stage::Done) {
+            return Ok(());
+        }
+        self.meter.round_ends(&self.request);
+        if self.run_tools().await? {
+            return Ok(());
+        }
+        self.conclude().await?;
+        self.stage = Stage::Done;
+        Ok(())
+    }
+
+    /// Lanes and calls that no finish ended, of an upstream that sends none.
+    async fn close(&mut self) -> Result<(), Fault> {
+        let left = self.calls.as_mut().map(|calls| calls.complete(None)).unwrap_or_default();
+        let Some(guard) = &mut self.guard else {
+            return if left.is_empty() { Ok(()) } else { self.deliver(Chunk::of(left)) };
+        };
+        if !left.is_empty() {
+            let (chunk, verdict) = guard.hear(Chunk::of(left)).await;
+            self.deliver(chunk)?;
+            self.stop(verdict)?;
+        }
+        let Some(guard) = self.guard.as_mut().filter(|_| !matches!(self.stage, Stage::Done)) else { return Ok(()) };
+        let (chunk, verdict) = guard.close().await;
+        if !chunk.deltas.is_empty() {
+            self.deliver(chunk)?;
+        }
+        self.stop(verdict)
+    }
+
+    /// Shows the whole answer to the plugins that want to see it, and sends what was held for them.
+    pub(super) async fn conclude(&mut self) -> Result<(), Fault> {
+        let (whole, sent) = match std::mem::replace(&mut self.attention, Attention::None) {
+            Attention::None => return Ok(()),
+            Attention::Hold(whole) => (whole, Sent::Nothing),
+            Attention::Along(whole) => (whole, Sent::All),
+        };
+        let Some(guard) = &mut self.guard else { return Ok(()) };
+        let mut texts = whole.texts(&guard.ears, sent);
+        if texts.segments.is_empty() {
+            self.give_up(whole, sent);
+            return Ok(());
+        }
+        let outcome = guard.session.inspect(Phase::Response, &mut texts.segments).await;
+        if outcome.verdict != Verdict::Pass {
+            return self.stop(outcome.verdict);
+        }
+        match sent {
+            Sent::Nothing if outcome.edited => self.send(whole.edited(texts)),
+            _ => self.give_up(whole, sent),
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, whole: Whole, sent: Sent) {
+        if sent == Sent::Nothing {
+            whole.give_up().into_iter().for_each(|chunk| self.send(chunk));
+        }
+    }
+}
+
+/// Takes the usage out of a chunk.
+fn drop_usage(chunk: &mut Chunk) {
+    if chunk.deltas.iter().any(|delta| matches!(delta, Delta::Usage(_))) {
+        chunk.deltas.retain(|delta| !matches!(delta, Delta::Usage(_)));
+        chunk.raw = None;
+    }
+}

@@ -1,0 +1,240 @@
+//! One conversation with a model: rounds of asking and listening, as a stream of chunks that may be sent.
+//!
+//! Apart because it is the state that the other files of this folder work on. It must not know seats or HTTP.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use gatewright_plugins::Verdict;
+use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Fault, FinishReason, Phase, Usage};
+
+use super::Manner;
+use super::calls::Calls;
+use super::whole::Whole;
+use crate::host::Route;
+use crate::life::authenticate::Caller;
+use crate::life::guard::{Guard, fault_of};
+use crate::life::meter::{Ending, Meter, has_content};
+use crate::life::screen::Substitute;
+use crate::upstreams::Deltas;
+
+/// What a talk is made of.
+pub(super) struct Parts {
+    pub(super) caller: Arc<Caller>,
+    pub(super) request: ChatRequest,
+    pub(super) route: Arc<Route>,
+    pub(super) guard: Option<Guard>,
+    pub(super) substitute: Option<Substitute>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) manner: Manner,
+}
+
+/// What is done next.
+pub(super) enum Stage {
+    /// A model is asked.
+    Ask,
+    /// It answers.
+    Listen(Deltas),
+    /// Nothing more comes.
+    Done,
+}
+
+/// What plugins of the `response` phase get.
+pub(super) enum Attention {
+    /// Nothing: there are none.
+    None,
+    /// The whole answer before anything of it is sent.
+    Hold(Whole),
+    /// The whole answer after it was sent.
+    Along(Whole),
+}
+
+/// A conversation under way.
+pub(super) struct Talk {
+    pub(super) caller: Arc<Caller>,
+    pub(super) route: Arc<Route>,
+    /// As the model is asked; grows by the rounds of the tool loop.
+    pub(super) request: Arc<ChatRequest>,
+    pub(super) guard: Option<Guard>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) manner: Manner,
+    pub(super) stage: Stage,
+    /// Chunks that may be sent.
+    pub(super) out: VecDeque<Chunk>,
+    /// Whether the client has seen some of the answer.
+    pub(super) spoken: bool,
+    pub(super) attention: Attention,
+    /// Calls whose arguments are still coming, where someone must see them whole.
+    pub(super) calls: Option<Calls>,
+    /// The gateway's own tools, where they are offered.
+    pub(super) tools: Option<super::tools::Loop>,
+    /// Whether chunks need no look at all but the meter's.
+    pub(super) plain: bool,
+    /// Choices that were begun and not finished.
+    pub(super) open: Vec<u32>,
+    pub(super) deadline: Instant,
+}
+
+impl Talk {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { caller, mut request, route, mut guard, substitute, meter, manner } = parts;
+        // Usage is always asked for, so that the meter is exact; a client that did not ask does not get to see it.
+        request.include_usage = request.stream;
+        if let Some(leg) = route.legs.first() {
+            // The first leg finds its own name there, and need not copy the request to write it.
+            request.model.clone_from(&leg.model);
+        }
+        let tools = super::tools::Loop::offer(&route, &mut request);
+        let attention = attention(guard.as_ref(), manner);
+        if let Some(guard) = &mut guard {
+            guard.publish();
+        }
+        let ears = guard.as_ref().map(|guard| guard.ears).unwrap_or_default();
+        let holds_calls = tools.is_some() || ears.hears(Phase::Chunk, gatewright_types::Channel::ToolArgs);
+        let limit = tools.as_ref().map_or(route.max_time, |tools| tools.fact.max_time.min(route.max_time));
+        let mut talk = Self {
+            plain: guard.is_none() && tools.is_none(),
+            deadline: Instant::now() + limit,
+            caller,
+            route,
+            request: Arc::new(request),
+            guard,
+            meter,
+            manner,
+            stage: Stage::Ask,
+            out: VecDeque::new(),
+            spoken: false,
+            attention,
+            calls: holds_calls.then(Calls::default),
+            tools,
+            open: Vec::new(),
+        };
+        if let Some(Substitute { plugin, text }) = substitute {
+            talk.substitute(plugin, text);
+        }
+        talk
+    }
+
+    /// The next chunk that may be sent.
+    pub(super) async fn next(&mut self) -> Option<Result<Chunk, Fault>> {
+        loop {
+            if let Some(chunk) = self.out.pop_front() {
+                if !self.spoken && has_content(&chunk) {
+                    self.speaks();
+                }
+                return Some(Ok(chunk));
+            }
+            let step = match &mut self.stage {
+                Stage::Ask => self.ask().await,
+                Stage::Listen(deltas) => match deltas.next().await {
+                    Some(Ok(chunk)) => self.hear(chunk).await,
+                    Some(Err(fault)) => Err(fault),
+                    None => self.over().await,
+                },
+                Stage::Done => return None,
+            };
+            if let Err(fault) = step {
+                self.stage = Stage::Done;
+                self.meter.round_fails(&self.request);
+                return Some(Err(fault));
+            }
+        }
+    }
+
+    /// Something goes out: from now on there is no other status.
+    fn speaks(&mut self) {
+        self.spoken = matches!(self.manner, Manner::Stream { .. });
+        if let Some(guard) = &mut self.guard {
+            guard.publish();
+        }
+    }
+
+    /// Nothing more is heard: the upstream call is dropped.
+    pub(super) fn end(&mut self) {
+        self.stage = Stage::Done;
+        self.meter.round_ends(&self.request);
+    }
+
+    /// Ends the answer as a verdict wants it. `Pass` does nothing.
+    ///
+    /// # Errors
+    /// The fault that the verdict is while nothing was sent, or when a plugin failed.
+    pub(super) fn stop(&mut self, verdict: Verdict) -> Result<(), Fault> {
+        let fault = fault_of(&verdict);
+        match (verdict, fault) {
+            (Verdict::Pass, _) => Ok(()),
+            (Verdict::Answer { plugin, text }, _) if !self.spoken => {
+                self.end();
+                self.out.clear();
+                self.substitute(plugin, text);
+                Ok(())
+            }
+            (Verdict::Answer { .. }, _) => {
+                self.cut();
+                Ok(())
+            }
+            (Verdict::Block { .. }, Some(_)) if self.spoken => {
+                self.cut();
+                Ok(())
+            }
+            (_, Some(fault)) => {
+                self.out.clear();
+                Err(fault)
+            }
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// Ends every open choice by the filter, in the middle of the answer.
+    fn cut(&mut self) {
+        self.end();
+        self.attention = Attention::None;
+        self.meter.read(|figures| figures.ending = Ending::Blocked);
+        if self.open.is_empty() {
+            self.open.push(0);
+        }
+        let finish = |choice| Delta::Finish { choice, reason: FinishReason::ContentFilter };
+        self.out.push_back(Chunk::of(self.open.drain(..).map(finish).collect()));
+        let usage = self.meter.read(|figures| figures.usage.clone());
+        self.out.push_back(Chunk::of(vec![Delta::Usage(usage)]));
+    }
+
+    /// Gives a plugin's answer in the model's place.
+    fn substitute(&mut self, plugin: String, text: String) {
+        self.stage = Stage::Done;
+        self.attention = Attention::None;
+        self.meter.read(|figures| {
+            figures.ending = Ending::Plugin;
+            figures.answered_by = Some(plugin);
+        });
+        let id = format!("chatcmpl-{}", self.caller.head.request_id);
+        let created = self.caller.at_ms / 1000;
+        let start = Delta::Start { id, model: self.route.name.clone(), created };
+        let said = Delta::Text { choice: 0, text };
+        let finish = Delta::Finish { choice: 0, reason: FinishReason::Stop };
+        self.out.push_back(Chunk::of(vec![start, said, finish, Delta::Usage(Usage::default())]));
+    }
+
+    /// What was said so far in this round, where the tool loop needs it.
+    pub(super) fn said(&mut self) -> Option<&mut Completion> {
+        self.tools.as_mut().map(|tools| &mut tools.said)
+    }
+}
+
+fn attention(guard: Option<&Guard>, manner: Manner) -> Attention {
+    let Some(guard) = guard.filter(|guard| guard.ears.any(Phase::Response)) else { return Attention::None };
+    match manner {
+        Manner::Whole => Attention::Hold(Whole::default()),
+        Manner::Stream { .. } if guard.ears.wants_whole => Attention::Hold(Whole::default()),
+        Manner::Stream { .. } => Attention::Along(Whole::default()),
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        // A client that hangs up ends the round here.
+        self.meter.round_ends(&self.request);
+    }
+}

@@ -1,0 +1,180 @@
+//! Answers that plugins must see whole: chunks are held back, shown once as the `response` phase, and then given up.
+//!
+//! Apart because only here an answer is a whole before the door. It must not know tools or upstreams.
+
+use gatewright_types::{Channel, Choice, Chunk, Completion, Delta, Extras, Phase, RawJson, Segment, gather_into};
+
+use super::calls::too_much;
+use crate::life::ears::Ears;
+use crate::life::meter::text_bytes;
+use gatewright_types::Fault;
+
+/// An answer that is held, or listened along to.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    chunks: Vec<Chunk>,
+    said: Completion,
+    bytes: usize,
+}
+
+/// Where a segment came from: choice, and which text of it.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    choice: usize,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Text,
+    Reasoning,
+    Refusal,
+    Call(usize),
+}
+
+/// The texts of a whole answer, for the `response` phase.
+#[derive(Debug)]
+pub(super) struct Texts {
+    pub(super) segments: Vec<Segment>,
+    spots: Vec<Spot>,
+}
+
+impl Whole {
+    /// Adds a copy of what was said.
+    pub(super) fn listen(&mut self, chunk: &Chunk, limit: usize) -> Result<(), Fault> {
+        self.bytes += chunk.deltas.iter().map(text_bytes).sum::<usize>();
+        if self.bytes > limit {
+            return Err(too_much());
+        }
+        gather_into(&mut self.said, chunk.clone());
+        Ok(())
+    }
+
+    /// Keeps a chunk back.
+    pub(super) fn hold(&mut self, chunk: Chunk, limit: usize) -> Result<(), Fault> {
+        self.listen(&chunk, limit)?;
+        self.chunks.push(chunk);
+        Ok(())
+    }
+
+    /// The texts that plugins with these ears want to see. `sent`: whether the client has them already.
+    pub(super) fn texts(&self, ears: &Ears, sent: Sent) -> Texts {
+        let mut texts = Texts { segments: Vec::new(), spots: Vec::new() };
+        for (choice, said) in self.said.choices.iter().enumerate() {
+            let mut add = |channel: Channel, what: What, (text, label): (&str, Option<&str>)| {
+                if text.is_empty() || !ears.hears(Phase::Response, channel) {
+                    return;
+                }
+                let id = u32::try_from(texts.spots.len()).unwrap_or(u32::MAX);
+                let before = if matches!(sent, Sent::All) { text.len() } else { 0 };
+                let label = label.map(str::to_owned);
+                texts.segments.push(Segment { id, channel, text: text.to_owned(), sent: before, label });
+                texts.spots.push(Spot { choice, what });
+            };
+            add(Channel::Reasoning, What::Reasoning, (said.reasoning.as_deref().unwrap_or_default(), None));
+            add(Channel::Assistant, What::Text, (said.text.as_deref().unwrap_or_default(), None));
+            add(Channel::Refusal, What::Refusal, (said.refusal.as_deref().unwrap_or_default(), None));
+            for (index, call) in said.tool_calls.iter().enumerate() {
+                add(Channel::ToolArgs, What::Call(index), (&call.arguments, Some(&call.name)));
+            }
+        }
+        texts
+    }
+
+    /// The chunks as they were held, for an answer that nobody changed.
+    pub(super) fn give_up(self) -> Vec<Chunk> {
+        self.chunks
+    }
+
+    /// The answer with these texts, as one chunk. What repeats an edited text is dropped.
+    pub(super) fn edited(mut self, texts: Texts) -> Chunk {
+        for (segment, spot) in texts.segments.into_iter().zip(texts.spots) {
+            let Some(choice) = self.said.choices.get_mut(spot.choice) else { continue };
+            if set(choice, spot.what, segment.text) {
+                choice.logprobs.clear();
+                choice.message_extras = Extras::new();
+            }
+        }
+        chunk_of(self.said)
+    }
+}
+
+/// How much of an answer the client has when it is shown whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Nothing: it was held.
+    Nothing,
+    /// All of it: plugins may note and label, no more.
+    All,
+}
+
+/// Puts a text where it came from; whether that changed it.
+fn set(choice: &mut Choice, what: What, text: String) -> bool {
+    let place = match what {
+        What::Text => choice.text.as_mut(),
+        What::Reasoning => choice.reasoning.as_mut(),
+        What::Refusal => choice.refusal.as_mut(),
+        What::Call(index) => choice.tool_calls.get_mut(index).map(|call| &mut call.arguments),
+    };
+    match place {
+        Some(place) if *place != text => {
+            *place = text;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// A whole answer as one chunk.
+fn chunk_of(said: Completion) -> Chunk {
+    let mut deltas = vec![Delta::Start { id: said.id, model: said.model, created: said.created }];
+    for (choice, said) in (0u32..).zip(said.choices) {
+        deltas.extend(said.reasoning.map(|text| Delta::Reasoning { choice, text }));
+        deltas.extend(said.text.map(|text| Delta::Text { choice, text }));
+        deltas.extend(said.refusal.map(|text| Delta::Refusal { choice, text }));
+        deltas.extend((0u32..).zip(said.tool_calls).map(|(index, call)| Delta::ToolCall {
+            choice,
+            index,
+            id: Some(call.id),
+            name: Some(call.name),
+            arguments: call.arguments,
+            extras: call.extras,
+        }));
+        deltas.extend(said.logprobs.into_iter().map(|value: RawJson| Delta::Logprobs { choice, value }));
+        if !said.message_extras.is_empty() || !said.extras.is_empty() {
+            deltas.push(Delta::Other { choice, delta: said.message_extras, around: said.extras });
+        }
+        deltas.extend(said.finish.map(|reason| Delta::Finish { choice, reason }));
+    }
+    deltas.extend(said.usage.map(Delta::Usage));
+    Chunk { deltas, extras: said.extras, raw: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ears() -> Ears {
+        Ears::all()
+    }
+
+    #[test]
+    fn an_unchanged_answer_is_given_up_as_it_was_and_an_edited_one_says_the_edit() {
+        let mut whole = Whole::default();
+        for text in ["my ", "secret"] {
+            whole.hold(Chunk::of(vec![Delta::Text { choice: 0, text: text.into() }]), 100).unwrap();
+        }
+        let mut texts = whole.texts(&ears(), Sent::Nothing);
+        assert_eq!(texts.segments.len(), 1);
+        assert_eq!(texts.segments[0].text, "my secret");
+        texts.segments[0].text = "my [redacted]".into();
+        let chunk = whole.edited(texts);
+        assert!(chunk.deltas.iter().any(|delta| matches!(delta, Delta::Text { text, .. } if text == "my [redacted]")));
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let mut whole = Whole::default();
+        assert!(whole.hold(Chunk::of(vec![Delta::Text { choice: 0, text: "x".repeat(11) }]), 10).is_err());
+    }
+}

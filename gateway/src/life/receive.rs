@@ -1,0 +1,87 @@
+//! Second stage: the body, bounded in bytes and time, read into a request by the dialect.
+//!
+//! Apart because it alone reads what a client sends. It must not know routes or plugins. It takes the stage before it:
+//!
+//! ```
+//! # use bytes::Bytes; use futures_util::Stream; use gatewright::life::{Authenticated, Received, receive};
+//! # use gatewright_types::Fault;
+//! async fn next<B: Stream<Item = Result<Bytes, ()>> + Send>(before: Authenticated, body: B) -> Result<Received, Fault> {
+//!     receive(before, body).await
+//! }
+//! ```
+//! A body cannot be read for a head that was not authenticated:
+//! ```compile_fail
+//! # use bytes::Bytes; use futures_util::Stream; use gatewright::life::{Head, Received, receive};
+//! # use gatewright_types::Fault;
+//! async fn next<B: Stream<Item = Result<Bytes, ()>> + Send>(before: Head, body: B) -> Result<Received, Fault> {
+//!     receive(before, body).await
+//! }
+//! ```
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use gatewright_types::{ChatRequest, Fault, FaultKind};
+
+use super::authenticate::{Authenticated, Caller};
+use crate::dialects::openai_chat::request;
+
+/// A request that was read.
+#[derive(Debug)]
+pub struct Received {
+    pub(super) caller: Arc<Caller>,
+    pub(super) request: ChatRequest,
+    _made_here: (),
+}
+
+/// Reads the body and makes a request of it.
+///
+/// # Errors
+/// Too large, too slow, broken off, not JSON, or not a request.
+pub async fn receive<B, E>(authenticated: Authenticated, body: B) -> Result<Received, Fault>
+where
+    B: Stream<Item = Result<Bytes, E>> + Send,
+{
+    let Authenticated { caller, .. } = authenticated;
+    let limits = &caller.host.facts.limits;
+    if caller.head.content_length.is_some_and(|length| length > limits.body_bytes as u64) {
+        return Err(too_large(limits.body_bytes));
+    }
+    let body = tokio::time::timeout(limits.body_time, collect(body, limits.body_bytes)).await.map_err(|_| {
+        let message = format!("The body did not arrive within {} seconds.", limits.body_time.as_secs_f32());
+        Fault::caller(FaultKind::ClientTimeout, message)
+    })??;
+    let request = request::read(&body)?;
+    Ok(Received { caller, request, _made_here: () })
+}
+
+fn too_large(limit: usize) -> Fault {
+    Fault::caller(FaultKind::BodyTooLarge, format!("The body is larger than this gateway's limit of {limit} bytes."))
+}
+
+/// All bytes of a body. The usual body comes in one piece and is not copied.
+async fn collect<B, E>(body: B, limit: usize) -> Result<Bytes, Fault>
+where
+    B: Stream<Item = Result<Bytes, E>> + Send,
+{
+    let mut body = pin!(body);
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|_| Fault::caller(FaultKind::InvalidRequest, "The body broke off before its end."))?;
+        if first.len() + whole.len() + piece.len() > limit {
+            return Err(too_large(limit));
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = piece;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}

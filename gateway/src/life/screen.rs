@@ -1,0 +1,175 @@
+//! Fifth stage: the request-phase plugins see the prompt, and may edit it, refuse it, answer it, or send it another way.
+//!
+//! Apart because after it nothing of the prompt changes but by the tool loop. It must not know upstreams. It takes the stage
+//! before it:
+//!
+//! ```
+//! # use gatewright::life::{Admitted, Refused, Screened, screen};
+//! async fn next(before: Admitted) -> Result<Screened, Refused> {
+//!     screen(before).await
+//! }
+//! ```
+//! ```compile_fail
+//! # use gatewright::life::{Refused, Resolved, Screened, screen};
+//! async fn next(before: Resolved) -> Result<Screened, Refused> {
+//!     screen(before).await
+//! }
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewright_plugins::{Context, Outcome, Session, Verdict};
+use gatewright_types::{Channel, ChatRequest, Fault, FaultKind, Phase, Retry};
+
+use super::admit::Admitted;
+use super::authenticate::Caller;
+use super::ears::of_request;
+use super::guard::{Guard, fault_of, not_json};
+use super::refused::Refused;
+use super::seat::Seat;
+use super::segments::{self, Layout};
+use super::sets;
+use crate::host::Route;
+
+/// An answer that a plugin gave in the model's place.
+#[derive(Debug)]
+pub(super) struct Substitute {
+    pub(super) plugin: String,
+    pub(super) text: String,
+}
+
+/// A request that the plugins have seen.
+#[derive(Debug)]
+pub struct Screened {
+    pub(super) caller: Arc<Caller>,
+    pub(super) request: ChatRequest,
+    pub(super) route: Arc<Route>,
+    pub(super) guard: Option<Guard>,
+    pub(super) substitute: Option<Substitute>,
+    // Last, so that it is given up after the guard has told the meter.
+    pub(super) seat: Seat,
+    _made_here: (),
+}
+
+/// Times that plugins may send a request to another route.
+const MAX_ROUTES: usize = 3;
+
+/// Shows the request to the plugins of its route, and of the routes that they send it to.
+///
+/// # Errors
+/// A plugin's refusal, a plugin that failed closed, no free instance, or a strict route's refusal of what none can inspect.
+pub async fn screen(mut admitted: Admitted) -> Result<Screened, Refused> {
+    match inspect(&mut admitted).await {
+        Ok((guard, substitute)) => {
+            let Admitted { caller, request, route, seat, .. } = admitted;
+            Ok(Screened { caller, request, route, guard, substitute, seat, _made_here: () })
+        }
+        Err(fault) => Err(admitted.seat.refuse(fault)),
+    }
+}
+
+async fn inspect(admitted: &mut Admitted) -> Result<(Option<Guard>, Option<Substitute>), Fault> {
+    let mut guard = open(admitted).await?;
+    for _ in 0..=MAX_ROUTES {
+        let Some(guarded) = &mut guard else { return Ok((None, None)) };
+        let (substitute, model) = ask(guarded, admitted).await?;
+        let Some(model) = model.filter(|model| substitute.is_none() && *model != admitted.route.name) else {
+            return Ok((guard, substitute));
+        };
+        let before = Arc::clone(&admitted.route);
+        admitted.on_another_route(&model)?;
+        if before.same_chain(&admitted.route) {
+            // These plugins have seen the request: another look would only send it on again.
+            return Ok((guard, None));
+        }
+        drop(guard.take());
+        guard = open(admitted).await?;
+    }
+    Err(Fault::gateway(FaultKind::Internal, "The policies of this gateway send this request from route to route."))
+}
+
+/// One chain's look at the request: an answer in the model's place, and another model to ask.
+async fn ask(guard: &mut Guard, admitted: &mut Admitted) -> Result<(Option<Substitute>, Option<String>), Fault> {
+    let mut layout = lay(guard, admitted)?;
+    if layout.segments.is_empty() {
+        return Ok((None, None));
+    }
+    let Outcome { verdict, edited, sets, .. } = guard.session.inspect(Phase::Request, &mut layout.segments).await;
+    if let Some(fault) = fault_of(&verdict) {
+        return Err(fault);
+    }
+    if edited {
+        let written = layout.write_back(&mut admitted.request, &guard.ears);
+        written.map_err(|wrong| not_json(&guard.session, wrong.0))?;
+    }
+    let model = sets::apply(&mut admitted.request, sets);
+    match verdict {
+        Verdict::Answer { plugin, text } => Ok((Some(Substitute { plugin, text }), None)),
+        _ => Ok((None, model)),
+    }
+}
+
+/// The request as segments. What nobody inspects goes on the record, or is refused where the route is strict.
+fn lay(guard: &Guard, admitted: &Admitted) -> Result<Layout, Fault> {
+    let layout = segments::lay(&admitted.request, &guard.ears);
+    layout.unheard.iter().for_each(|word| guard.missed(word));
+    if let Some(ears) = admitted.route.plugins.enforced_ears.filter(|_| admitted.route.strict) {
+        let enforced = segments::lay(&admitted.request, &ears);
+        let parts = [Channel::Media, Channel::Other].map(of_request);
+        if let Some(word) = enforced.unheard.iter().find(|word| parts.contains(word)) {
+            let message =
+                format!("The model `{}` is strict: no policy can inspect this part of the request: {word}.", admitted.route.name);
+            let kind = FaultKind::Blocked { plugin: "strict".to_owned(), code: "not_inspectable".to_owned() };
+            return Err(Fault::caller(kind, message));
+        }
+    }
+    Ok(layout)
+}
+
+/// Takes instances of the route's plugins, where it has any.
+async fn open(admitted: &Admitted) -> Result<Option<Guard>, Fault> {
+    let route = &admitted.route;
+    let Some(chain) = &route.plugins.chain else { return Ok(None) };
+    let context = context(&admitted.caller, &admitted.request, route);
+    let session: Session = chain.open(context).await.map_err(|busy| {
+        let message = "The policies of this gateway are all at work. Try again in a moment.";
+        let retry = Retry::Here(Some(Duration::from_secs(1)));
+        Fault::gateway(FaultKind::Overloaded, message).retry(retry).detail(busy)
+    })?;
+    Ok(Some(Guard::new(session, route.plugins.ears, Arc::clone(admitted.seat.meter())).strict(route)))
+}
+
+fn context(caller: &Caller, request: &ChatRequest, route: &Route) -> Context {
+    Context {
+        request_id: caller.head.request_id.clone(),
+        conversation: caller.head.conversation.clone(),
+        tenant: caller.tenant().to_owned(),
+        key: caller.name().to_owned(),
+        team: caller.team().map(str::to_owned),
+        route: route.name.clone(),
+        model: request.model.clone(),
+        parameters: parameters(request),
+    }
+}
+
+/// What a plugin may read of the request beside its texts: JSON.
+fn parameters(request: &ChatRequest) -> String {
+    let sampling = &request.sampling;
+    let mut fields = serde_json::Map::new();
+    let mut put = |name: &str, value: Option<serde_json::Value>| {
+        if let Some(value) = value {
+            fields.insert(name.to_owned(), value);
+        }
+    };
+    put("stream", Some(request.stream.into()));
+    put("max_tokens", sampling.max_tokens.map(Into::into));
+    put("temperature", sampling.temperature.map(Into::into));
+    put("top_p", sampling.top_p.map(Into::into));
+    put("seed", sampling.seed.map(Into::into));
+    put("n", sampling.n.map(Into::into));
+    put("stop", (!sampling.stop.is_empty()).then(|| sampling.stop.clone().into()));
+    put("response_format", request.response_format.as_ref().and_then(|format| serde_json::from_str(format.get()).ok()));
+    put("metadata", request.extras.get("metadata").and_then(|json| serde_json::from_str(json).ok()));
+    serde_json::Value::Object(fields).to_string()
+}

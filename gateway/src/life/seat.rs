@@ -1,0 +1,203 @@
+//! The seat of an admitted request: its permits, and the row that is written when it is given up, however that comes about.
+//!
+//! Apart because it alone settles: finish, fault and hang-up all end in its `Drop`. It must not know how an answer is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewright_types::Fault;
+
+use super::authenticate::Caller;
+use super::meter::{Ending, Figures, Meter};
+use super::refused::Refused;
+use super::verdicts;
+use crate::host::Route;
+use crate::limits::{Place, Standing, Taken};
+use crate::observe::{InFlight, Outcome, TokenKind};
+use crate::records::{Row, Slot};
+
+/// What an admitted request holds.
+#[derive(Debug)]
+pub(super) struct Permits {
+    pub(super) place: Place,
+    pub(super) slot: Slot,
+    pub(super) taken: Option<Taken>,
+    pub(super) standing: Standing,
+}
+
+/// Permits, and all that the row of the request will say.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    caller: Arc<Caller>,
+    route: Arc<Route>,
+    meter: Arc<Meter>,
+    standing: Standing,
+    stream: bool,
+    /// How it ended; a seat that is dropped without an ending lost its client.
+    ended: Option<(Outcome, u16)>,
+    /// The status that was sent while the answer is still under way.
+    sent: Option<u16>,
+    slot: Option<Slot>,
+    taken: Option<Taken>,
+    _place: Place,
+    in_flight: InFlight,
+}
+
+impl Seat {
+    pub(super) fn new(permits: Permits, caller: Arc<Caller>, route: Arc<Route>, stream: bool) -> Self {
+        let Permits { place, slot, taken, standing } = permits;
+        let meter = Arc::new(Meter::new(caller.started));
+        let in_flight = route.metrics.begin();
+        Self { caller, route, meter, standing, stream, ended: None, sent: None, slot: Some(slot), taken, _place: place, in_flight }
+    }
+
+    pub(super) fn on_another_route(&mut self, route: Arc<Route>) {
+        self.in_flight = route.metrics.begin();
+        self.route = route;
+    }
+
+    /// The figures of this request.
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// Name of the route.
+    pub(crate) fn model(&self) -> &str {
+        &self.route.name
+    }
+
+    /// Who asks.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// How the key's limits stood at admission.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// What the plugins did so far, where the operator wants clients to know.
+    pub(crate) fn verdicts(&self) -> Option<String> {
+        let wanted = self.caller.host.facts.verdict_headers;
+        wanted.then(|| self.meter.read(|figures| verdicts::compact(&figures.entries, &figures.uninspected))).flatten()
+    }
+
+    /// Ends in a fault before anything was sent.
+    pub(super) fn refuse(mut self, fault: Fault) -> Refused {
+        self.fails(&fault, fault.status());
+        Refused::new(fault, self.standing).verdicts(self.verdicts())
+    }
+
+    /// The head of a streamed answer goes out: whatever happens now, the client was told that all is well.
+    pub(super) fn speaks(&mut self) {
+        self.sent = Some(200);
+    }
+
+    /// Ends in a fault in the middle of an answer.
+    pub(super) fn fault(&mut self, fault: &Fault) {
+        self.fails(fault, self.sent.unwrap_or_else(|| fault.status()));
+    }
+
+    /// Ends in a fault; `status` is what the client was told.
+    fn fails(&mut self, fault: &Fault, status: u16) {
+        self.ended = Some((Outcome::of(fault), status));
+        let id = &self.caller.head.request_id;
+        let detail = fault.detail.as_deref().unwrap_or_default();
+        tracing::warn!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{}", fault.message);
+    }
+
+    /// Ends well.
+    pub(super) fn finishes(&mut self) {
+        let outcome = match self.meter.read(|figures| figures.ending) {
+            Ending::Model => Outcome::Ok,
+            Ending::Blocked => Outcome::Blocked,
+            Ending::Plugin => Outcome::Answered,
+        };
+        self.ended = Some((outcome, 200));
+    }
+
+    fn row(&self, outcome: Outcome, status: u16, figures: &Figures) -> Row {
+        let usage = &figures.usage;
+        Row {
+            request_id: self.caller.head.request_id.clone(),
+            at_ms: self.caller.at_ms,
+            key: self.caller.name().to_owned(),
+            tenant: self.caller.tenant().to_owned(),
+            team: self.caller.team().map(str::to_owned),
+            model: self.route.name.clone(),
+            leg: figures.leg.clone(),
+            stream: self.stream,
+            outcome: outcome.as_str().to_owned(),
+            status,
+            cache: cache_word(figures).to_owned(),
+            prompt_tokens: usage.prompt,
+            cached_tokens: usage.cached.unwrap_or_default(),
+            completion_tokens: usage.completion,
+            reasoning_tokens: usage.reasoning.unwrap_or_default(),
+            estimated: figures.estimated,
+            first_delta_us: figures.first_delta.map(micros),
+            total_us: micros(self.caller.started.elapsed()),
+            rounds: figures.rounds,
+            attempts: figures.attempts,
+            verdicts: verdicts::json(&figures.entries, &figures.uninspected),
+        }
+    }
+
+    fn count(&self, outcome: Outcome, figures: &Figures) {
+        let (metrics, usage) = (&self.route.metrics, &figures.usage);
+        metrics.settled(outcome, self.caller.started.elapsed());
+        if let Some(first) = figures.first_delta {
+            metrics.first_delta(first);
+        }
+        if let Some(cache) = figures.cache {
+            metrics.cache(cache);
+        }
+        metrics.tokens(TokenKind::Prompt, usage.prompt);
+        metrics.tokens(TokenKind::Cached, usage.cached.unwrap_or_default());
+        metrics.tokens(TokenKind::Completion, usage.completion);
+        metrics.tokens(TokenKind::Reasoning, usage.reasoning.unwrap_or_default());
+        for entry in &figures.entries {
+            if let Some(plugin) = self.route.plugin_metrics(&entry.plugin) {
+                plugin.did(&entry.did, entry.count);
+                if let Some(why) = &entry.why {
+                    plugin.tripped(why.split_whitespace().next().unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+/// The word of `x-gatewright-cache` and of the record: an answer that was shared while in flight cost nothing, like a hit.
+pub(crate) fn cache_word(figures: &Figures) -> &'static str {
+    use crate::observe::CacheResult::{Hit, Miss, Shared};
+    match figures.cache {
+        Some(Hit | Shared) => "hit",
+        Some(Miss) => "miss",
+        _ => "bypass",
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// nginx's number for a client that went away before it got its answer.
+const CLIENT_CLOSED: u16 = 499;
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let (outcome, status) = self.ended.unwrap_or((Outcome::HungUp, self.sent.unwrap_or(CLIENT_CLOSED)));
+        let meter = Arc::clone(&self.meter);
+        meter.read(|figures| {
+            self.count(outcome, figures);
+            if let Some(slot) = self.slot.take() {
+                slot.send(self.row(outcome, status, figures));
+            }
+            if let Some(taken) = &mut self.taken {
+                taken.used(if figures.cached { 0 } else { figures.usage.prompt + figures.usage.completion });
+            }
+        });
+        tracing::debug!(request_id = %self.caller.head.request_id, key = self.caller.name(), route = %self.route.name,
+            outcome = outcome.as_str(), status, total_us = micros(self.caller.started.elapsed()), "settled");
+    }
+}

@@ -7,15 +7,17 @@ use super::words::{CODE, FOREIGN, NAMES, NUMBERED, OPENINGS, SHORT, THINGS, WORD
 /// One prompt that should be declined; at most a few hundred characters.
 pub(crate) fn prompt(rng: &mut Rng) -> String {
     let text = match rng.below(100) {
-        0..30 => fill(rng.pick(OPENINGS), rng),
-        30..58 => fill(rng.pick(NUMBERED), rng),
-        58..65 => rng.pick(SHORT).to_owned(),
-        65..71 => strung(WORDS, rng),
-        71..75 => strung(FOREIGN, rng),
-        75..79 => program(rng),
-        79..83 => nonsense(rng),
-        83..88 => too_large(rng),
-        88..95 => mixed(rng),
+        0..25 => fill(rng.pick(OPENINGS), rng),
+        25..48 => fill(rng.pick(NUMBERED), rng),
+        48..54 => scrambled(rng),
+        54..61 => peppered(rng),
+        61..67 => rng.pick(SHORT).to_owned(),
+        67..72 => strung(WORDS, rng),
+        72..76 => strung(FOREIGN, rng),
+        76..79 => program(rng),
+        79..82 => nonsense(rng),
+        82..89 => too_large(rng),
+        89..95 => mixed(rng),
         _ => long(rng),
     };
     roughen(text, rng)
@@ -64,6 +66,41 @@ fn number(rng: &mut Rng) -> String {
     rng.between(0, high).to_string()
 }
 
+/// Numbers, signs and words in no order, never two numbers alone: those might be a problem.
+fn scrambled(rng: &mut Rng) -> String {
+    const SIGNS: &[&str] = &["+", "-", "*", "x", "/", "=", "^", "%", "plus", "minus", "times", "and", ",", "(", ")", "?", "y"];
+    const ASKED: &[&str] = &["", "", "What is ", "what's ", "Compute ", "How much is ", "Calculate "];
+    let (mut numbers, mut words, mut pieces) = (0, 0, Vec::new());
+    while pieces.len() < 2 || (numbers == 2 && words < 2) || rng.chance(70) && pieces.len() < 12 {
+        pieces.push(match rng.below(20) {
+            0..9 => {
+                numbers += 1;
+                number(rng)
+            }
+            9..16 => rng.pick(SIGNS).to_owned(),
+            _ => {
+                words += 1;
+                rng.pick(WORDS).to_owned()
+            }
+        });
+    }
+    let text = pieces.join(" ");
+    format!("{}{text}{}", rng.pick(ASKED), rng.pick(&["?", "", ".", "="]))
+}
+
+/// An ordinary sentence with numbers strewn in.
+fn peppered(rng: &mut Rng) -> String {
+    let text = sentence(rng);
+    let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    for _ in 0..rng.between(1, 4) {
+        let before = rng.pick(&["", "", "", "$", "x^", "#", "No. ", "in ", "("]);
+        let after = rng.pick(&["", "", "", ",", "th", "%", " pm", "x", ")", "-"]);
+        let piece = format!("{before}{}{after}", number(rng));
+        words.insert(1 + rng.below(words.len()), piece);
+    }
+    words.join(" ")
+}
+
 /// Letters that are no word.
 fn letters(rng: &mut Rng) -> String {
     (0..rng.between(2, 9)).map(|_| char::from(b'a' + rng.below(26) as u8)).collect()
@@ -110,8 +147,10 @@ fn too_large(rng: &mut Rng) -> String {
     let large = rng.between(1000, 9_999_999);
     let small = number(rng);
     let (a, b) = if rng.chance(50) { (large.to_string(), small) } else { (small, large.to_string()) };
-    let (a, b, op) = if rng.chance(40) {
-        (rng.between(13, 999).to_string(), rng.between(13, 999).to_string(), rng.pick(&["*", "x", "×", "times"]))
+    let (a, b, op) = if rng.chance(45) {
+        let high = if rng.chance(60) { 99 } else { 999 };
+        let times = rng.pick(&["*", "x", "×", "times", "multiplied by"]);
+        (rng.between(13, high).to_string(), rng.between(13, high).to_string(), times)
     } else {
         (a, b, rng.pick(&["+", "-", "*", "plus", "minus", "times", "x"]))
     };

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each program uses its part")]
 
 pub(crate) mod dialogue;
+mod figures;
 pub(crate) mod other;
 pub(crate) mod phrasing;
 pub(crate) mod problems;

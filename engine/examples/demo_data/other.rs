@@ -1,14 +1,16 @@
 //! Prompts that are no problems of the model's kind: questions, tasks, chat, code, other scripts, numbers without a sum.
 //! Apart, so that what the model declines is made in one place. It must not read the list that the model is scored on.
 
+use super::figures;
 use super::rng::Rng;
 use super::words::{CODE, FOREIGN, NAMES, NUMBERED, OPENINGS, SHORT, THINGS, WORDS};
 
 /// One prompt that should be declined; at most a few hundred characters.
 pub(crate) fn prompt(rng: &mut Rng) -> String {
     let text = match rng.below(100) {
-        0..25 => fill(rng.pick(OPENINGS), rng),
-        25..48 => fill(rng.pick(NUMBERED), rng),
+        0..22 => fill(rng.pick(OPENINGS), rng),
+        22..38 => fill(rng.pick(NUMBERED), rng),
+        38..48 => figures::prompt(rng),
         48..54 => scrambled(rng),
         54..61 => peppered(rng),
         61..67 => rng.pick(SHORT).to_owned(),

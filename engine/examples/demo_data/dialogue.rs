@@ -55,8 +55,9 @@ pub(crate) fn sample(rng: &mut Rng) -> Dialogue {
     if rng.chance(10) {
         prompt.push_str(&system(rng));
     }
-    if rng.chance(10) {
-        for _ in 0..rng.between(1, 3) {
+    if rng.chance(16) {
+        let most = if rng.chance(45) { 18 } else { 3 };
+        for _ in 0..rng.between(1, most) {
             earlier_turn(&mut prompt, rng);
         }
     }

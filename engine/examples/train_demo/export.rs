@@ -15,7 +15,7 @@ use tokenizers::Tokenizer;
 /// R1's template: reasoning of earlier turns is left out, and the model's turn opens with its thought.
 const TEMPLATE: &str = include_str!("chat_template.jinja");
 /// How long a conversation may be.
-const CONTEXT: usize = 1024;
+const CONTEXT: usize = 512;
 
 type Named = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
 

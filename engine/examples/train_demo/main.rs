@@ -27,10 +27,10 @@ struct Options {
     #[arg(long)]
     out: PathBuf,
     /// Steps in all.
-    #[arg(long, default_value_t = 8000)]
+    #[arg(long, default_value_t = 4000)]
     steps: usize,
     /// Conversations in a step.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 48)]
     rows: usize,
     /// The highest learning rate.
     #[arg(long, default_value_t = 2e-3)]
@@ -39,7 +39,7 @@ struct Options {
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// A checkpoint every so many steps.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 250)]
     every: usize,
     /// Seed of weights and data.
     #[arg(long, default_value_t = 47)]

@@ -44,8 +44,10 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
 }
 
-/// The part of the run in which the learning rate falls.
-const DECAY: f64 = 0.35;
+/// The last part of the run, at half the learning rate or less: the high rate learns fast and errs, the low one does not.
+const CALM: f64 = 0.375;
+/// The part of it in which the learning rate falls to nearly nothing.
+const FALL: f64 = 0.35;
 /// Steps until the learning rate is reached.
 const WARMUP: usize = 100;
 /// Parts of a step for each thread.
@@ -181,11 +183,12 @@ fn take<'a>(next: &std::sync::atomic::AtomicUsize, parts: &'a [Part]) -> Option<
     parts.get(at).map(|part| (at, part))
 }
 
-/// Warm-up, a plateau, and a fall to nearly nothing.
+/// The share of the learning rate at a step: warm-up, a plateau, then half of it, falling.
 fn schedule(step: usize, steps: usize) -> f64 {
     let warm = (step + 1) as f64 / WARMUP as f64;
-    let left = (steps - step) as f64 / (steps as f64 * DECAY);
-    warm.min(1.0) * left.clamp(0.01, 1.0)
+    let left = (steps - step) as f64 / steps as f64;
+    let calm = if left > CALM { 1.0 } else { 0.5 * (left / FALL).clamp(0.01, 1.0) };
+    warm.min(1.0) * calm
 }
 
 /// The logits at a part's places.

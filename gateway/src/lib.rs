@@ -2,6 +2,7 @@
 //!
 //! It holds no tensor and no guest memory. Start reading at [`life`]: the life of a request on one screen.
 
+mod cli;
 pub mod clock;
 pub mod config;
 pub mod dialects;
@@ -10,8 +11,15 @@ pub mod host;
 pub mod http;
 pub mod life;
 pub mod limits;
+pub mod logging;
 pub mod mock;
 pub mod observe;
 pub mod packed;
 pub mod records;
+pub mod serve;
 pub mod upstreams;
+
+/// Does what the arguments say, the program's name first: the whole of the binary.
+pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> std::process::ExitCode {
+    cli::run(args, environment::Environment::read())
+}

@@ -1,3 +1,8 @@
 //! The binary: hands its arguments to the library. Nothing else.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    gatewright::run(std::env::args_os())
+}

@@ -7,6 +7,7 @@ mod complaint;
 pub mod facts;
 pub mod keys;
 mod load;
+mod policy;
 mod raw;
 mod resolve;
 mod schema;
@@ -14,6 +15,9 @@ mod units;
 mod watch;
 pub mod yaml;
 mod zero;
+
+#[cfg(test)]
+mod tests;
 
 pub use complaint::{Complaint, Mark};
 pub use load::{FILE, load, load_file};

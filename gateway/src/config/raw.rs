@@ -203,8 +203,10 @@ pub(crate) struct Plugin {
     pub(crate) on_error: Option<OnError>,
     /// Its settings, by the schema in its manifest.
     pub(crate) settings: Map<String, Value>,
-    /// Powers that it is given, of those that its manifest asks for.
-    pub(crate) grants: Vec<String>,
+    /// Powers that it is given, of those that its manifest asks for. Default: none for a `folder`; for a ready-made policy `log`
+    /// and `settings`, which reach nothing outside the sandbox, where it asks for them.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) grants: Option<Vec<String>>,
     /// Limits in place of the manifest's, by the manifest's names.
     pub(crate) limits: BTreeMap<String, u64>,
 }
@@ -286,7 +288,7 @@ pub(crate) struct Limits {
     /// Largest request body. Default: `32MiB`.
     #[schemars(with = "Size")]
     pub(crate) body: Option<Size>,
-    /// Connections at once; more wait until one ends. Default: 4096. Needs a restart.
+    /// Connections at once; more are refused. Default: 4096. Needs a restart.
     #[schemars(with = "usize", range(min = 1, max = 1_000_000))]
     pub(crate) connections: Option<usize>,
     /// Requests at once; more are refused. Default: 1024.

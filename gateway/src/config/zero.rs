@@ -10,11 +10,12 @@ use std::time::Duration;
 use gatewright_plugins::{Mode, Operator};
 
 use super::facts::{
-    CacheFact, DeviceFact, Facts, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, ProviderKind, RouteFact,
-    Secret, Timeouts,
+    CacheFact, DeviceFact, Facts, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, RouteFact, Secret, Timeouts,
 };
+use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;
 use crate::packed;
+use crate::upstreams::catalog::{self, Row};
 
 /// Name of the demo model and of its route.
 pub const DEMO: &str = "gatewright-demo";
@@ -28,8 +29,8 @@ impl Facts {
     pub fn zero_config(environment: &Environment) -> Self {
         let plugins: BTreeMap<_, _> = packed::policies()
             .iter()
-            .filter(|(_, files)| inspects(files))
-            .map(|(name, _)| ((*name).to_owned(), ready_made(name)))
+            .filter_map(|(name, _)| ready_made(name))
+            .map(|plugin| (plugin.name.clone(), plugin))
             .collect();
         Self {
             listen: loopback(4000),
@@ -57,22 +58,21 @@ pub(crate) fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-/// Whether a policy looks at texts at all: its manifest names phases. Pure tool plugins have no place in a default chain.
-fn inspects(files: packed::Files) -> bool {
-    files
-        .iter()
-        .filter(|(name, _)| *name == "plugin.yaml")
-        .any(|(_, bytes)| String::from_utf8_lossy(bytes).lines().any(|line| line.starts_with("phases:")))
-}
-
-fn ready_made(name: &str) -> PluginFact {
-    let mode = if name == ENFORCED { Mode::Enforce } else { Mode::Shadow };
-    PluginFact {
-        name: name.to_owned(),
-        folder: None,
-        policy: Some(name.to_owned()),
-        operator: Operator { name: Some(name.to_owned()), mode, ..Operator::default() },
+/// A ready-made policy that inspects, with all that it needs to do so; `None` for the others.
+fn ready_made(name: &str) -> Option<PluginFact> {
+    let manifest = Manifest::of(name);
+    let settings = demonstration(name);
+    if !manifest.inspects || !manifest.required.iter().all(|needed| settings.get(needed).is_some()) {
+        return None;
     }
+    let operator = Operator {
+        name: Some(name.to_owned()),
+        mode: if name == ENFORCED { Mode::Enforce } else { Mode::Shadow },
+        grants: manifest.grants,
+        settings,
+        ..Operator::default()
+    };
+    Some(PluginFact { name: name.to_owned(), folder: None, policy: Some(name.to_owned()), operator })
 }
 
 fn demo_models() -> BTreeMap<String, ModelFact> {
@@ -92,53 +92,27 @@ fn demo_routes() -> BTreeMap<String, RouteFact> {
     route.into_iter().map(|route| (route.name.clone(), route)).collect()
 }
 
-/// A provider that people know: where it is, and which variables its own tools read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Usual {
-    name: &'static str,
-    /// Base URL.
-    pub(crate) base_url: &'static str,
-    /// Variable that holds the key.
-    pub(crate) key_variable: &'static str,
-    /// Variable that replaces the base URL.
-    pub(crate) base_variable: &'static str,
-}
-
-const USUAL: [Usual; 2] = [
-    Usual {
-        name: "openai",
-        base_url: "https://api.openai.com/v1",
-        key_variable: "OPENAI_API_KEY",
-        base_variable: "OPENAI_BASE_URL",
-    },
-    Usual {
-        name: "deepseek",
-        base_url: "https://api.deepseek.com/v1",
-        key_variable: "DEEPSEEK_API_KEY",
-        base_variable: "DEEPSEEK_BASE_URL",
-    },
-];
-
-/// The known provider of this name.
-pub(crate) fn usual(name: &str) -> Option<Usual> {
-    USUAL.into_iter().find(|usual| usual.name == name)
+/// Base URL of a known provider: what the variable beside its key says (`OPENAI_BASE_URL`), else its own.
+pub(crate) fn usual_base(row: &Row, environment: &Environment) -> String {
+    let variable = format!("{}_BASE_URL", row.key_variable.trim_end_matches("_API_KEY"));
+    environment.get(&variable).unwrap_or(row.base_url).trim_end_matches('/').to_owned()
 }
 
 fn providers(environment: &Environment) -> BTreeMap<String, ProviderFact> {
-    let provider = |usual: Usual| {
+    let provider = |row: &Row| {
         Some(ProviderFact {
-            name: usual.name.to_owned(),
-            kind: ProviderKind::OpenAi,
-            api_key: Some(Secret::new(environment.get(usual.key_variable)?)),
-            base_url: environment.get(usual.base_variable).unwrap_or(usual.base_url).trim_end_matches('/').to_owned(),
+            name: row.name.to_owned(),
+            kind: row.kind,
+            api_key: Some(Secret::new(environment.get(row.key_variable)?)),
+            base_url: usual_base(row, environment),
             headers: Vec::new(),
-            models: Vec::new(),
+            models: row.models.iter().map(|model| (*model).to_owned()).collect(),
             any_model: true,
             timeouts: Timeouts::default(),
             attempts: 3,
         })
     };
-    USUAL.into_iter().filter_map(provider).map(|provider| (provider.name.clone(), provider)).collect()
+    catalog::ROWS.iter().filter_map(provider).map(|provider| (provider.name.clone(), provider)).collect()
 }
 
 #[cfg(test)]

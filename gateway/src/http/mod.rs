@@ -2,12 +2,16 @@
 //!
 //! Apart so that no stage of a request's life knows HTTP. It must not decide anything about a request.
 
+pub mod admin;
+pub mod guard;
 mod heads;
+pub mod health;
 mod models;
 mod refuse;
 mod respond;
 mod routes;
 mod sse_out;
+pub mod welcome;
 
 pub use routes::client_router;
 

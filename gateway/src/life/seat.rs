@@ -190,14 +190,14 @@ impl Drop for Seat {
         let meter = Arc::clone(&self.meter);
         meter.read(|figures| {
             self.count(outcome, figures);
+            let row = self.row(outcome, status, figures);
+            crate::logging::access(&row);
             if let Some(slot) = self.slot.take() {
-                slot.send(self.row(outcome, status, figures));
+                slot.send(row);
             }
             if let Some(taken) = &mut self.taken {
                 taken.used(if figures.cached { 0 } else { figures.usage.prompt + figures.usage.completion });
             }
         });
-        tracing::debug!(request_id = %self.caller.head.request_id, key = self.caller.name(), route = %self.route.name,
-            outcome = outcome.as_str(), status, total_us = micros(self.caller.started.elapsed()), "settled");
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::super::complaint::nearest;
 use super::super::facts::PluginFact;
+use super::super::policy::Manifest;
 use super::super::raw::{self, Plugin, Root};
 use super::super::yaml::escape;
 use super::Resolver;
@@ -40,7 +41,11 @@ impl Resolver<'_> {
             (None, Some(policy)) if packed::policy(policy).is_none() => self.no_policy(&at, policy, raw),
             _ => {}
         }
-        PluginFact { name: name.to_owned(), folder, policy, operator: operator(name, raw) }
+        let mut operator = operator(name, raw);
+        if let (None, None, Some(policy)) = (&folder, &raw.grants, &policy) {
+            operator.grants = Manifest::of(policy).grants;
+        }
+        PluginFact { name: name.to_owned(), folder, policy, operator }
     }
 
     fn no_policy(&mut self, at: &str, policy: &str, raw: &Plugin) {
@@ -95,7 +100,7 @@ fn operator(name: &str, raw: &Plugin) -> Operator {
             raw::OnError::Open => OnError::Open,
         }),
         settings: Value::Object(raw.settings.clone()),
-        grants: raw.grants.clone(),
+        grants: raw.grants.clone().unwrap_or_default(),
         limits: raw.limits.clone(),
     }
 }

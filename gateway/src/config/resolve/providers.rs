@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use super::super::facts::{ProviderFact, ProviderKind, Secret, Timeouts};
 use super::super::raw::{Kind, Provider, Root};
 use super::super::yaml::escape;
-use super::super::zero::{Usual, usual};
+use super::super::zero::usual_base;
 use super::Resolver;
+use crate::upstreams::catalog::{Row, find};
 
 impl Resolver<'_> {
     pub(super) fn providers(&mut self, root: &Root) -> BTreeMap<String, ProviderFact> {
@@ -24,8 +25,8 @@ impl Resolver<'_> {
         ProviderFact {
             name: name.to_owned(),
             kind: ProviderKind::OpenAi,
-            base_url: self.base_url(&at, raw.base_url.as_deref(), usual(name)),
-            api_key: self.api_key(&at, raw, usual(name)),
+            base_url: self.base_url(&at, raw.base_url.as_deref(), find(name)),
+            api_key: self.api_key(&at, raw, find(name)),
             headers: raw.headers.keys().map(|header| self.header(&at, header, raw)).collect(),
             any_model: raw.any_model.unwrap_or(raw.models.is_empty()),
             models: raw.models.clone(),
@@ -34,14 +35,14 @@ impl Resolver<'_> {
         }
     }
 
-    fn base_url(&mut self, at: &str, text: Option<&str>, usual: Option<Usual>) -> String {
+    fn base_url(&mut self, at: &str, text: Option<&str>, usual: Option<&Row>) -> String {
         let Some(text) = text else {
             let Some(usual) = usual else {
                 let hint = "write it like `http://127.0.0.1:8080/v1`".to_owned();
                 self.complain_key(at, "`base_url` is missing", Some(hint));
                 return String::new();
             };
-            return self.around.environment.get(usual.base_variable).unwrap_or(usual.base_url).trim_end_matches('/').to_owned();
+            return usual_base(usual, self.around.environment);
         };
         let pointer = format!("{at}/base_url");
         let before = self.complaints.len();
@@ -66,7 +67,7 @@ impl Resolver<'_> {
         url.to_owned()
     }
 
-    fn api_key(&mut self, at: &str, raw: &Provider, usual: Option<Usual>) -> Option<Secret> {
+    fn api_key(&mut self, at: &str, raw: &Provider, usual: Option<&Row>) -> Option<Secret> {
         match &raw.api_key {
             Some(text) => Some(self.secret(&format!("{at}/api_key"), text)),
             // A key goes only where its variable's name says: to the provider's own address.

@@ -1,0 +1,148 @@
+//! What each command does: reads its arguments into calls of the rooms, and words the outcome.
+//!
+//! Apart from the arguments so that the help is seen in one place. Results go to standard output, complaints to standard error;
+//! 0 is success, 1 a failure, 2 a mistake in what was written.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::{Cli, Command, KeyCommand, Serve, Usage};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, FILE, keys};
+use crate::environment::Environment;
+use crate::records::{self, UsageFilter};
+use crate::serve::{self, Configuration, Overrides, Source};
+use crate::{mock, packed};
+
+/// The outcome of a command: its exit status when it went wrong, and what to tell.
+type Outcome = Result<(), (u8, Vec<String>)>;
+
+const FAILED: u8 = 1;
+const MISTAKEN: u8 = 2;
+
+/// Does what the arguments say.
+pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed standard output is nobody's mistake.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(MISTAKEN));
+        }
+    };
+    let outcome = match cli.command {
+        Command::Serve(args) => serve(*args, environment),
+        Command::Validate { file } => validate(&file, &environment),
+        Command::Schema => print(&format!("{:#}\n", config::schema())),
+        Command::Key { command: KeyCommand::New { name } } => new_key(&name),
+        Command::Usage(args) => usage(args, environment),
+        Command::Mock { listen, script } => {
+            block_on(1, async move { mock::serve(listen, script.as_deref()).await.map_err(|error| failed(&error)) })
+        }
+        Command::Version => print(&version()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((status, told)) => {
+            told.iter().for_each(|line| eprintln!("{line}"));
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn failed(problem: &dyn std::fmt::Display) -> (u8, Vec<String>) {
+    (FAILED, vec![format!("gatewright: {problem}")])
+}
+
+fn serve(args: Serve, environment: Environment) -> Outcome {
+    let threads = args.threads.map_or_else(|| environment.threads(), usize::from);
+    let overrides = Overrides { listen: args.listen, admin_listen: args.admin_listen, data: args.data, device: args.device };
+    let configuration = Configuration { source: source(args.config, &environment), overrides, environment };
+    block_on(threads, async move {
+        let told = |problems: Vec<String>| problems.into_iter().map(|problem| format!("gatewright: {problem}")).collect();
+        serve::serve(configuration).await.map_err(|problems| (FAILED, told(problems)))
+    })
+}
+
+/// The file that was named, the one in the working folder, or none.
+fn source(named: Option<PathBuf>, environment: &Environment) -> Source {
+    let usual = || environment.folder().join(FILE).is_file().then(|| PathBuf::from(FILE));
+    named.or_else(usual).map_or(Source::Zero, Source::File)
+}
+
+fn validate(file: &Path, environment: &Environment) -> Outcome {
+    match config::load_file(file, environment) {
+        Ok(_) => print(&format!("{}: fit to be served\n", file.display())),
+        Err(complaints) => {
+            let count = match complaints.len() {
+                1 => "1 mistake".to_owned(),
+                n => format!("{n} mistakes"),
+            };
+            let lines = complaints.iter().map(|complaint| format!("{}:{complaint}", file.display()));
+            Err((MISTAKEN, lines.chain([format!("{}: {count}", file.display())]).collect()))
+        }
+    }
+}
+
+fn new_key(name: &str) -> Outcome {
+    let key = keys::make(keys::PREFIX).map_err(|error| failed(&error))?;
+    let name = serde_json::Value::from(name);
+    let digest = keys::hex(&keys::digest(key.reveal()));
+    print(&format!(
+        "The key, for the client (it is shown this once):\n\n  {}\n\nFor gatewright.yaml:\n\nkeys:\n  {name}:\n    sha256: {digest}\n",
+        key.reveal()
+    ))
+}
+
+fn usage(args: Usage, environment: Environment) -> Outcome {
+    let data = match &args.data {
+        Some(data) => environment.folder().join(data),
+        None => {
+            let source = source(args.config, &environment);
+            let configuration = Configuration { source, overrides: Overrides::default(), environment };
+            configuration.facts().map_err(|problems| (MISTAKEN, problems))?.data
+        }
+    };
+    let since = |days: u32| SystemClock.now_ms().saturating_sub(u64::from(days) * 86_400_000);
+    let filter = UsageFilter { from_ms: args.days.map(since), key: args.key, model: args.model };
+    let lines = records::usage(&data.join(serve::RECORDS), &filter).map_err(|error| failed(&error))?;
+    match args.json {
+        true => print(&records::json(&lines)),
+        false => print(&records::table(&lines)),
+    }
+}
+
+fn version() -> String {
+    let told = |there| if there { "yes" } else { "no" };
+    let policies: Vec<&str> = packed::policies().iter().map(|(name, _)| *name).collect();
+    format!(
+        "gatewright {}\nembedded engine: {}\nCUDA: {}\ndemo model: {}\nready-made policies: {}\n",
+        env!("CARGO_PKG_VERSION"),
+        told(cfg!(feature = "engine")),
+        told(cfg!(feature = "cuda")),
+        told(packed::demo().is_some()),
+        policies.join(", ")
+    )
+}
+
+/// Prints a result. A reader that went away is no failure.
+fn print(text: &str) -> Outcome {
+    use std::io::{ErrorKind, Write};
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(failed(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn block_on(threads: usize, work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("gatewright").enable_all().build();
+    let runtime = runtime.map_err(|error| failed(&format_args!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(work);
+    // Blocking work that is still under way (a model that is being opened) does not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,148 @@
+//! Facts as JSON, for operators.
+//!
+//! Apart so that what is shown is seen in one place. It must not show a secret: it says whether there is one.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::config::facts::{Facts, LegFact, LegTarget, LimitFacts, PluginFact, ProviderFact, RouteFact};
+
+/// The configuration without secrets. Times are in milliseconds, sizes in bytes.
+pub(super) fn config(facts: &Facts) -> Value {
+    let model = |folder: &Option<std::path::PathBuf>| folder.as_ref().map(|folder| folder.display().to_string());
+    json!({
+        "listen": facts.listen.to_string(),
+        "admin_listen": facts.admin_listen.to_string(),
+        "data": facts.data.display().to_string(),
+        "allowed_hosts": facts.allowed_hosts,
+        "device": format!("{:?}", facts.device).to_lowercase(),
+        "providers": map(facts.providers.values(), |provider| (&provider.name, show_provider(provider))),
+        "models": map(facts.models.values(), |fact| (&fact.name, json!({
+            "folder": model(&fact.folder),
+            "max_running": fact.max_running,
+            "max_waiting": fact.max_waiting,
+        }))),
+        "routes": map(facts.routes.values(), |route| (&route.name, show_route(route))),
+        "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),
+        "default_plugins": facts.default_plugins,
+        "keys": facts.keys.len(),
+        "cache": {
+            "max_size": facts.cache.max_bytes,
+            "max_entry": facts.cache.max_entry_bytes,
+            "across_tenants": facts.cache.across_tenants,
+        },
+        "limits": show_limits(&facts.limits),
+        "verdict_headers": facts.verdict_headers,
+        "logging": { "prompts": facts.log_prompts, "format": if facts.log_json { "json" } else { "plain" } },
+    })
+}
+
+/// Clients' keys, without their digests: those are of no use to who reads this.
+pub(super) fn keys(facts: &Facts) -> Value {
+    let keys = facts.keys.iter().map(|key| {
+        json!({
+            "name": key.name,
+            "tenant": key.tenant,
+            "team": key.team,
+            "models": key.models,
+            "revoked": key.revoked,
+            "requests_per_minute": key.requests_per_minute,
+            "tokens_per_minute": key.tokens_per_minute,
+            "in_flight": key.in_flight,
+        })
+    });
+    json!({ "keys": keys.collect::<Vec<_>>() })
+}
+
+/// Plugins, without their settings: they may hold secrets.
+pub(super) fn plugins(facts: &Facts) -> Value {
+    json!({
+        "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),
+        "default_plugins": facts.default_plugins,
+    })
+}
+
+fn show_limits(limits: &LimitFacts) -> Value {
+    json!({
+        "body": limits.body_bytes,
+        "connections": limits.connections,
+        "in_flight": limits.in_flight,
+        "header_time": millis(limits.header_time),
+        "body_time": millis(limits.body_time),
+        "held": limits.held_bytes,
+        "answer": limits.answer_bytes,
+        "drain_time": millis(limits.drain_time),
+        "plugin_slots": limits.plugin_slots,
+        "record_queue": limits.record_queue,
+    })
+}
+
+fn show_provider(provider: &ProviderFact) -> Value {
+    json!({
+        "kind": "openai",
+        "base_url": provider.base_url,
+        "api_key": provider.api_key.is_some(),
+        "headers": provider.headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "models": provider.models,
+        "any_model": provider.any_model,
+        "attempts": provider.attempts,
+        "timeouts": {
+            "connect": millis(provider.timeouts.connect),
+            "first_byte": millis(provider.timeouts.first_byte),
+            "idle": millis(provider.timeouts.idle),
+            "total": millis(provider.timeouts.total),
+        },
+    })
+}
+
+fn show_route(route: &RouteFact) -> Value {
+    let leg = |leg: &LegFact| match &leg.to {
+        LegTarget::Provider(provider) => format!("{provider}/{}", leg.model),
+        LegTarget::Engine => leg.model.clone(),
+    };
+    json!({
+        "legs": route.legs.iter().map(leg).collect::<Vec<_>>(),
+        "plugins": route.plugins,
+        "cache": route.cache.map(millis),
+        "tools": route.tools.map(|tools| json!({ "max_rounds": tools.max_rounds, "max_time": millis(tools.max_time) })),
+        "strict": route.strict,
+    })
+}
+
+fn show_plugin(plugin: &PluginFact) -> Value {
+    json!({
+        "folder": plugin.folder.as_ref().map(|folder| folder.display().to_string()),
+        "policy": plugin.policy,
+        "mode": plugin.operator.mode,
+        "on_error": plugin.operator.on_error,
+        "grants": plugin.operator.grants,
+        "limits": plugin.operator.limits,
+    })
+}
+
+fn map<'a, T: 'a>(items: impl Iterator<Item = &'a T>, show: impl Fn(&'a T) -> (&'a String, Value)) -> Value {
+    Value::Object(items.map(show).map(|(name, value)| (name.clone(), value)).collect::<Map<_, _>>())
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+
+    #[test]
+    fn no_secret_is_shown() {
+        let text = "providers:\n  p:\n    base_url: http://h/v1\n    api_key: sk-hidden-1\n    headers: {x-a: hidden-2}\n\
+            keys:\n  k: {sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}\n";
+        let facts = crate::config::load(text, std::path::Path::new("/w"), &Environment::of(&[], "/w")).unwrap();
+        let shown = format!("{}{}{}", config(&facts), keys(&facts), plugins(&facts));
+        for secret in ["hidden-1", "hidden-2", "ba7816bf"] {
+            assert!(!shown.contains(secret), "{secret}");
+        }
+        assert!(shown.contains("http://h/v1") && shown.contains("x-a") && shown.contains("\"k\""));
+    }
+}

@@ -1,0 +1,246 @@
+//! Reload: reads the configuration anew and swaps the host, whole or not at all.
+//!
+//! Apart because three things ask for it (SIGHUP, a changed file, the admin API) and one at a time may do it. It must not know
+//! who asks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+
+use super::data::{self, MadeKey};
+use super::engines;
+use crate::config::facts::{DeviceFact, Facts};
+use crate::config::{self, Watch};
+use crate::environment::Environment;
+use crate::host::{Host, HostCell, Shared};
+use crate::http::health::Stage;
+
+/// Changes that come close together are one change.
+const SETTLE: Duration = Duration::from_millis(200);
+const MAX_FILES: usize = 1000;
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// A file.
+    File(PathBuf),
+    /// No file: see `Facts::zero_config`.
+    Zero,
+}
+
+/// What the command line says in place of the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    /// `--listen`.
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// `--admin-listen`.
+    pub(crate) admin_listen: Option<std::net::SocketAddr>,
+    /// `--data`.
+    pub(crate) data: Option<PathBuf>,
+    /// `--device`.
+    pub(crate) device: Option<DeviceFact>,
+}
+
+/// How facts are come by, again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Configuration {
+    /// Where from.
+    pub(crate) source: Source,
+    /// What counts more.
+    pub(crate) overrides: Overrides,
+    /// What it is read against.
+    pub(crate) environment: Environment,
+}
+
+impl Configuration {
+    /// The facts as they are written now.
+    ///
+    /// # Errors
+    /// All complaints, each with the file's name before it.
+    pub(crate) fn facts(&self) -> Result<Facts, Vec<String>> {
+        let mut facts = match &self.source {
+            Source::Zero => Facts::zero_config(&self.environment),
+            Source::File(path) => {
+                let told = |complaint: config::Complaint| format!("{}:{complaint}", path.display());
+                config::load_file(path, &self.environment)
+                    .map_err(|complaints| complaints.into_iter().map(told).collect::<Vec<_>>())?
+            }
+        };
+        let overrides = self.overrides.clone();
+        facts.listen = overrides.listen.unwrap_or(facts.listen);
+        facts.admin_listen = overrides.admin_listen.unwrap_or(facts.admin_listen);
+        facts.data = overrides.data.map_or(facts.data, |data| self.environment.folder().join(data));
+        facts.device = overrides.device.unwrap_or(facts.device);
+        Ok(facts)
+    }
+
+    /// What the files were like: differs when one of them changed.
+    fn fingerprint(&self, facts: &Facts) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        if let Source::File(path) = &self.source {
+            hasher.update(&std::fs::read(path).unwrap_or_default());
+        }
+        for folder in plugin_folders(facts) {
+            let mut left = MAX_FILES;
+            digest_folder(&folder, &mut hasher, &mut left);
+        }
+        hasher.finalize()
+    }
+}
+
+fn plugin_folders(facts: &Facts) -> impl Iterator<Item = PathBuf> {
+    facts.plugins.values().filter_map(|plugin| plugin.folder.clone())
+}
+
+/// Names, sizes and times of the files of a folder: what tells that one was edited.
+fn digest_folder(folder: &Path, hasher: &mut blake3::Hasher, left: &mut usize) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut entries: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    entries.sort();
+    for path in entries {
+        let Some(fewer) = left.checked_sub(1) else { return };
+        *left = fewer;
+        if let Ok(about) = path.metadata() {
+            let text = format!("{}\0{}\0{:?}\0", path.display(), about.len(), about.modified().ok());
+            hasher.update(text.as_bytes());
+            if about.is_dir() && !path.is_symlink() {
+                digest_folder(&path, hasher, left);
+            }
+        }
+    }
+}
+
+/// When the gateway is open to others and nobody has a key, one is required that is made here.
+///
+/// # Errors
+/// When its file cannot be read or written.
+pub(crate) fn secure(facts: &mut Facts) -> Result<Option<MadeKey>, String> {
+    if !facts.keys.is_empty() || facts.listen.ip().is_loopback() {
+        return Ok(None);
+    }
+    let made = data::client_key(&facts.data)?;
+    facts.keys.push(made.fact.clone());
+    Ok(Some(made))
+}
+
+/// Reloads, one at a time.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    configuration: Configuration,
+    cell: Arc<HostCell>,
+    shared: Arc<Shared>,
+    /// What the files were like at the last reload.
+    seen: Mutex<blake3::Hash>,
+}
+
+impl Reloader {
+    /// For a host that was built from this configuration just now.
+    pub(crate) fn new(configuration: Configuration, cell: Arc<HostCell>, shared: Arc<Shared>) -> Arc<Self> {
+        let seen = configuration.fingerprint(&cell.load().facts);
+        Arc::new(Self { configuration, cell, shared, seen: Mutex::new(seen) })
+    }
+
+    /// Reads the configuration and puts it to work.
+    ///
+    /// # Errors
+    /// Every reason why not, one a line; the last good configuration stays.
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<(), Vec<String>> {
+        let mut seen = self.seen.lock().await;
+        self.build(&mut seen).await
+    }
+
+    /// The same, when the files are not what they were.
+    async fn reload_if_changed(self: &Arc<Self>) {
+        let mut seen = self.seen.lock().await;
+        if self.configuration.fingerprint(&self.cell.load().facts) != *seen {
+            // It has been told in the log.
+            let _ = self.build(&mut seen).await;
+        }
+    }
+
+    async fn build(self: &Arc<Self>, seen: &mut blake3::Hash) -> Result<(), Vec<String>> {
+        *seen = self.configuration.fingerprint(&self.cell.load().facts);
+        let this = Arc::clone(self);
+        let built = tokio::task::spawn_blocking(move || this.read()).await;
+        let host = match built.unwrap_or_else(|error| Err(vec![error.to_string()])) {
+            Ok(host) => host,
+            Err(complaints) => {
+                self.shared.metrics.reloads("refused").inc();
+                for complaint in &complaints {
+                    tracing::error!("{complaint}");
+                }
+                tracing::error!("the configuration was not reloaded: {} mistakes; the last good one stays", complaints.len());
+                return Err(complaints);
+            }
+        };
+        *seen = self.configuration.fingerprint(&host.facts);
+        self.cell.store(Arc::new(host));
+        self.shared.metrics.reloads("applied").inc();
+        tracing::info!("the configuration was reloaded");
+        Ok(())
+    }
+
+    /// Blocking: reads files, compiles plugins, may open a model.
+    fn read(&self) -> Result<Host, Vec<String>> {
+        let mut facts = self.configuration.facts()?;
+        keep(&mut facts, &self.cell.load().facts);
+        let one = |problem| vec![problem];
+        if let Some(MadeKey { new: Some(key), .. }) = secure(&mut facts).map_err(one)? {
+            super::print_key(&key);
+        }
+        engines::open(&facts, &self.shared)?;
+        Host::build(facts, &self.shared).map_err(|error| error.0)
+    }
+
+    /// Reloads when the file or a plugin's folder changes, until the process drains.
+    pub(crate) async fn watch(self: Arc<Self>, mut stage: watch::Receiver<Stage>) {
+        let Source::File(path) = &self.configuration.source else { return };
+        let mut watch = match Watch::new(&self.configuration.environment.folder().join(path)) {
+            Ok(watch) => watch,
+            Err(error) => {
+                tracing::warn!(%error, "changes of the configuration are not noticed; send SIGHUP to reload");
+                return;
+            }
+        };
+        let changed = watch.changed();
+        loop {
+            if let Err(failed) = watch.plugins(plugin_folders(&self.cell.load().facts)) {
+                tracing::warn!("changes of these plugins are not noticed: {}", failed.join(", "));
+            }
+            tokio::select! {
+                _ = stage.wait_for(|stage| *stage != Stage::Serving) => return,
+                () = changed.notified() => {}
+            }
+            tokio::time::sleep(SETTLE).await;
+            self.reload_if_changed().await;
+        }
+    }
+}
+
+/// What needs a restart stays as it is, and a change of it is told.
+fn keep(facts: &mut Facts, running: &Facts) {
+    let mut told = Vec::new();
+    let mut same = |name: &'static str, equal: bool| {
+        if !equal {
+            told.push(name);
+        }
+    };
+    same("listen", facts.listen == running.listen);
+    same("admin_listen", facts.admin_listen == running.admin_listen);
+    same("data", facts.data == running.data);
+    same("device", facts.device == running.device);
+    same("logging.format", facts.log_json == running.log_json);
+    same("limits.connections", facts.limits.connections == running.limits.connections);
+    same("limits.header_time", facts.limits.header_time == running.limits.header_time);
+    same("limits.plugin_slots", facts.limits.plugin_slots == running.limits.plugin_slots);
+    same("limits.record_queue", facts.limits.record_queue == running.limits.record_queue);
+    if !told.is_empty() {
+        tracing::warn!("these need a restart to change: {}", told.join(", "));
+    }
+    facts.listen = running.listen;
+    facts.admin_listen = running.admin_listen;
+    facts.data.clone_from(&running.data);
+    facts.device = running.device;
+}

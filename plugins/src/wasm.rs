@@ -10,6 +10,7 @@ mod fault;
 mod instance;
 mod meter;
 mod program;
+mod ready;
 mod state;
 mod ticker;
 

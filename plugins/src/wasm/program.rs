@@ -13,6 +13,7 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use super::bindings::Plugin as World;
 use super::bindings::exports::gatewright::plugin::{filter, tools};
 use super::instance::{Live, WasmGuest};
+use super::ready::Ready;
 use super::state::State;
 use super::ticker::Ticker;
 use crate::api::Context;
@@ -21,6 +22,7 @@ use crate::guest::{Guest, GuestError, GuestErrorKind, Program, Setup, ToolSpec};
 /// A loaded program.
 pub(super) struct Loaded {
     shared: Arc<Shared>,
+    ready: Arc<Ready>,
     declared: Vec<ToolSpec>,
 }
 
@@ -50,14 +52,20 @@ impl Loaded {
         }
         let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, filter, tools });
         let declared = shared.declare()?;
-        Ok(Self { shared, declared })
+        let ready = Arc::new(Ready::default());
+        // What waits for something while it starts does not get here: `declare` has seen it start.
+        ready.fill(&shared).now_or_never();
+        Ok(Self { shared, ready, declared })
     }
 }
 
 #[async_trait]
 impl Program for Loaded {
     async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError> {
-        let live = Live::start(&self.shared, self.shared.setup.limits.cpu_for(0)).await?;
+        let live = match self.ready.take(&self.shared) {
+            Some(live) => live,
+            None => Live::start(&self.shared, self.shared.setup.limits.cpu_for(0)).await?,
+        };
         Ok(Box::new(WasmGuest::new(live, &context)))
     }
 

@@ -5,7 +5,7 @@
 
 use crate::fold::Kind;
 use crate::terms::{End, JOINT, ROOT, Terms};
-use crate::tokens::{Gap, SIGN_GAP, Token, tokens};
+use crate::tokens::{Gap, SIGN_GAP, Token, Tokens};
 
 /// Whether more text may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,23 +42,26 @@ const SPELLED: u8 = 3;
 
 /// Looks for the first term that ends after the text that was already sent.
 pub fn scan(terms: &Terms, text: &str, sent: usize, reach: Reach) -> Found {
-    let (list, tail) = tokens(text);
-    let mut scan = Scan { terms, list: &list, tail, sent, reach, open: None, stack: Vec::new() };
-    for start in 0..list.len() {
+    let mut scan = Scan { terms, tokens: Tokens::new(text), sent, reach, open: None, stack: Vec::new() };
+    let mut start = 0;
+    loop {
+        start = scan.tokens.ready(start);
+        if start >= scan.tokens.list.len() {
+            return scan.open.map_or(Found::Nothing, |start| Found::Open { start });
+        }
         if let Some(term) = scan.from(start) {
             return Found::Denied { term };
         }
+        start += 1;
     }
-    scan.open.map_or(Found::Nothing, |start| Found::Open { start: list[start].start })
 }
 
 struct Scan<'a> {
     terms: &'a Terms,
-    list: &'a [Token],
-    tail: Gap,
+    tokens: Tokens<'a>,
     sent: usize,
     reach: Reach,
-    /// First token from which on a term may be beginning.
+    /// First byte from which on a term may be beginning.
     open: Option<usize>,
     stack: Vec<Walk>,
 }
@@ -92,15 +95,16 @@ struct Spacing {
     lone: bool,
     /// A word of the term ended: the gap before the next letter is the term's own.
     joint: bool,
-    /// The widest gap between two letters.
+    /// The widest gap between two letters, and whether one is more than a single space.
     widest: u8,
+    loose: bool,
 }
 
 impl Scan<'_> {
     /// The term that begins at this token.
     fn from(&mut self, start: usize) -> Option<usize> {
         let fresh = self.may_begin(start);
-        if !fresh && !self.terms.any_open() {
+        if !fresh && !self.terms.any_open() || !self.leads_on(&self.tokens.list[start]) {
             return None;
         }
         let first = Walk { node: ROOT, next: start, skipped: Gap::default(), again: false, so_far: Spacing::default() };
@@ -118,9 +122,15 @@ impl Scan<'_> {
         None
     }
 
+    /// Whether any term begins with a letter that this may be.
+    fn leads_on(&self, token: &Token) -> bool {
+        token.letters.iter().any(|&letter| letter != '\0' && self.terms.child(ROOT, letter).is_some())
+    }
+
     fn may_begin(&self, start: usize) -> bool {
-        let token = &self.list[start];
-        let Some(before) = start.checked_sub(1).map(|at| &self.list[at]) else { return true };
+        let list = &self.tokens.list;
+        let token = &list[start];
+        let Some(before) = start.checked_sub(1).map(|at| &list[at]) else { return true };
         !token.gap.is_none() || before.kind == Kind::Sign || token.unspaced || before.unspaced
     }
 
@@ -133,8 +143,8 @@ impl Scan<'_> {
         if walk.again {
             self.repeat(&walk);
         }
-        let Some(token) = self.list.get(walk.next) else {
-            let rest = if inside { walk.skipped.and(self.tail) } else { Gap::default() };
+        let Some(&token) = self.tokens.list.get(walk.next) else {
+            let rest = if inside { walk.skipped.and(self.tokens.tail) } else { Gap::default() };
             if inside && self.terms.goes_on(walk.node) && !rest.parts() {
                 self.leave_open(start);
             }
@@ -147,7 +157,7 @@ impl Scan<'_> {
         if inside && token.kind == Kind::Sign {
             self.stack.push(Walk { next: walk.next + 1, skipped: walk.skipped.and(token.gap).and(SIGN_GAP), again: false, ..walk });
         }
-        self.take(&walk, token, gap);
+        self.take(&walk, &token, gap);
     }
 
     /// Takes a token for each letter that it may be.
@@ -164,7 +174,7 @@ impl Scan<'_> {
 
     /// A token that is drawn out may stand for the next letter too.
     fn repeat(&mut self, walk: &Walk) {
-        let token = self.list[walk.next - 1];
+        let token = self.tokens.list[walk.next - 1];
         let back = Walk { next: walk.next - 1, skipped: Gap::default(), ..*walk };
         self.take(&back, &token, Gap::default());
     }
@@ -172,11 +182,11 @@ impl Scan<'_> {
     /// Whether a term that has all its letters is one: where it ends, how it is spaced, what stands beside it.
     fn counts(&mut self, start: usize, walk: &Walk, end: End) -> bool {
         let so_far = walk.so_far.ended();
-        if so_far.plain == 0 || self.list[walk.next - 1].start < self.sent {
+        if so_far.plain == 0 || (self.tokens.list[walk.next - 1].start as usize) < self.sent {
             return false;
         }
-        let after = self.list.get(walk.next);
-        let gap = walk.skipped.and(after.map_or(self.tail, |it| it.gap));
+        let after = self.tokens.list.get(walk.next);
+        let gap = walk.skipped.and(after.map_or(self.tokens.tail, |it| it.gap));
         let undecided = after.is_none() && self.reach == Reach::Cut;
         if gap.is_none() && !end.open_end {
             match after {
@@ -184,7 +194,7 @@ impl Scan<'_> {
                     self.leave_open(start);
                     return false;
                 }
-                Some(it) if it.kind != Kind::Sign && !it.unspaced && !self.list[walk.next - 1].unspaced => return false,
+                Some(it) if it.kind != Kind::Sign && !it.unspaced && !self.tokens.list[walk.next - 1].unspaced => return false,
                 _ => {}
             }
         }
@@ -192,7 +202,7 @@ impl Scan<'_> {
             return true;
         }
         if so_far.gaps < so_far.places {
-            return so_far.letters >= SPLIT && so_far.lone;
+            return so_far.letters >= SPLIT && so_far.lone && !so_far.loose;
         }
         if so_far.letters < SPELLED || so_far.letters >= LONG {
             return so_far.letters >= LONG;
@@ -208,16 +218,17 @@ impl Scan<'_> {
     /// word that is spelled out.
     fn is_lone(&self, at: Option<usize>, width: u8) -> bool {
         let Some(at) = at else { return false };
-        let Some(token) = self.list.get(at) else { return false };
-        let after = self.list.get(at + 1).map_or(self.tail, |it| it.gap);
+        let Some(token) = self.tokens.list.get(at) else { return false };
+        let after = self.tokens.list.get(at + 1).map_or(self.tokens.tail, |it| it.gap);
         let near = |gap: Gap| !gap.is_none() && gap.width <= width;
-        let alone = (at == 0 || !token.gap.is_none()) && (at + 1 == self.list.len() || !after.is_none());
+        let alone = (at == 0 || !token.gap.is_none()) && (at + 1 == self.tokens.list.len() || !after.is_none());
         alone && token.times == 1 && (near(token.gap) || near(after)) && token.kind == Kind::Letter
     }
 
     fn leave_open(&mut self, start: usize) {
         if self.reach == Reach::Cut {
-            self.open = Some(self.open.map_or(start, |known| known.min(start)));
+            let byte = self.tokens.list[start].start as usize;
+            self.open = Some(self.open.map_or(byte, |known| known.min(byte)));
         }
     }
 }
@@ -230,6 +241,7 @@ impl Spacing {
                 self.gaps = self.gaps.saturating_add(1);
                 self.spaces = self.spaces.saturating_add(u8::from(gap.space));
                 self.widest = self.widest.max(gap.width);
+                self.loose |= gap.space && gap.width > 1;
                 *self = self.ended();
             }
         }

@@ -53,67 +53,108 @@ pub const SIGN_GAP: Gap = Gap { width: 1, space: false, lines: 0 };
 pub struct Token {
     /// The letters that it may stand for; the first is its own.
     pub letters: Letters,
-    pub kind: Kind,
-    /// What lies before it.
-    pub gap: Gap,
     /// Byte at which its character begins.
-    pub start: usize,
+    pub start: u32,
     /// How often it is repeated, where that is often enough to be drawn out; else 1.
     pub times: u16,
+    /// What lies before it.
+    pub gap: Gap,
+    /// Letter, digit or sign.
+    pub kind: Kind,
     /// Its script puts no gaps between words.
     pub unspaced: bool,
 }
 
-impl Token {
-    /// Whether it may stand for this letter.
-    pub fn may_be(&self, letter: char) -> bool {
-        self.letters.contains(&letter)
-    }
+/// Tokens that a walk may need ahead of it: a term is bounded, and so is each gap.
+const AHEAD: usize = 512;
+/// Tokens that are made at a time.
+const BATCH: usize = 4096;
+
+/// The tokens of a text, a part at a time: a long text takes no more memory than a short one.
+pub struct Tokens<'a> {
+    text: &'a str,
+    /// Byte up to which the text is cut.
+    done: usize,
+    /// The tokens at hand.
+    pub list: Vec<Token>,
+    /// The gap after the last of them; the end of the text, once all is cut.
+    pub tail: Gap,
+    after_small: bool,
 }
 
-/// The tokens of a text, and the gap after the last of them.
-pub fn tokens(text: &str) -> (Vec<Token>, Gap) {
-    let mut list: Vec<Token> = Vec::with_capacity(text.len());
-    let mut gap = Gap::default();
-    let mut after_small = false;
-    for (start, c) in text.char_indices() {
+impl<'a> Tokens<'a> {
+    /// Of a text, with none at hand yet.
+    pub fn new(text: &'a str) -> Self {
+        let list = Vec::with_capacity(text.len().min(2 * BATCH));
+        Self { text, done: 0, list, tail: Gap::default(), after_small: false }
+    }
+
+    /// Sees to it that what a walk from `start` may need is at hand, and gives the place to which `start` has moved.
+    pub fn ready(&mut self, start: usize) -> usize {
+        if self.done == self.text.len() || self.list.len() > start + AHEAD {
+            return start;
+        }
+        // Two stay behind: a walk looks at what stands before it.
+        let spent = start.saturating_sub(2);
+        self.list.drain(..spent);
+        let start = start - spent;
+        while self.done < self.text.len() && self.list.len() < start + BATCH {
+            self.cut();
+        }
+        start
+    }
+
+    /// Cuts the next character.
+    fn cut(&mut self) {
+        let start = self.done;
+        let byte = self.text.as_bytes()[start];
+        if byte.is_ascii_lowercase() {
+            self.done += 1;
+            self.after_small = true;
+            return self.put([byte as char, '\0', '\0'], Kind::Letter, start);
+        }
+        let Some(c) = self.text[start..].chars().next() else { return };
+        self.done += c.len_utf8();
         if is_nothing(c) {
-            continue;
+            return;
         }
         let mut found = false;
-        let unspaced = is_unspaced(c);
+        let after_small = core::mem::replace(&mut self.after_small, false);
         fold(c, |mut letters, kind| {
             if c == 'I' && after_small {
                 letters[1] = 'l';
             }
-            let token = Token { letters, kind, gap: core::mem::take(&mut gap), start, times: 1, unspaced };
-            push(&mut list, token);
+            self.put(letters, kind, start);
             found = true;
         });
         if !found {
-            gap.put(c);
+            self.tail.put(c);
+        } else if is_unspaced(c)
+            && let Some(last) = self.list.last_mut()
+        {
+            last.unspaced = true;
         }
-        after_small = c.is_ascii_lowercase();
     }
-    (list, gap)
-}
 
-/// Adds a token; one that repeats the two before it draws them out instead.
-fn push(list: &mut Vec<Token>, token: Token) {
-    if token.gap.is_none() && token.kind == Kind::Letter {
-        let same = |it: &Token| it.letters == token.letters && it.kind == Kind::Letter;
-        match list.as_mut_slice() {
-            [.., last] if last.times >= DRAWN_OUT && same(last) => {
-                last.times = last.times.saturating_add(1);
-                return;
+    /// Adds a token; one that repeats the two before it draws them out instead.
+    fn put(&mut self, letters: Letters, kind: Kind, start: usize) {
+        let gap = core::mem::take(&mut self.tail);
+        let token = Token { letters, start: start as u32, times: 1, gap, kind, unspaced: false };
+        let repeats = self.list.last().is_some_and(|it| it.letters == letters);
+        if repeats && gap.is_none() && kind == Kind::Letter {
+            match self.list.as_mut_slice() {
+                [.., last] if last.times >= DRAWN_OUT => {
+                    last.times = last.times.saturating_add(1);
+                    return;
+                }
+                [.., first, last] if last.gap.is_none() && first.letters == letters && first.kind == kind => {
+                    first.times = DRAWN_OUT;
+                    self.list.pop();
+                    return;
+                }
+                _ => {}
             }
-            [.., first, last] if last.times == 1 && last.gap.is_none() && same(first) && same(last) => {
-                first.times = DRAWN_OUT;
-                list.pop();
-                return;
-            }
-            _ => {}
         }
+        self.list.push(token);
     }
-    list.push(token);
 }

@@ -92,6 +92,7 @@ fn other_words_are_left_alone() {
         ("bomb", ""),
         ("abc", "a..... b..... c"),
         ("lie", "iie"),
+        ("terror", "T: Error + Send"),
         ("ass", "as soon as s"),
         ("cat", "c, a long, t"),
     ] {

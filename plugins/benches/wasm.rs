@@ -33,7 +33,9 @@ fn wasm(criterion: &mut Criterion) {
             })
         });
     });
-    for (name, text) in [("5 B", "hello".to_owned()), ("1 KiB", "lorem ipsum dolor ".repeat(57)), ("16 KiB", "lorem ipsum ".repeat(1360))] {
+    for (name, text) in
+        [("5 B", "hello".to_owned()), ("1 KiB", "lorem ipsum dolor ".repeat(57)), ("16 KiB", "lorem ipsum ".repeat(1360))]
+    {
         criterion.bench_function(&format!("wasm/warm call, {name}"), |bencher| {
             let mut session = runtime.block_on(chain.open(Context::default())).unwrap();
             bencher.iter(|| runtime.block_on(session.inspect(Phase::Request, &mut segments(&text))));

@@ -17,7 +17,7 @@ mod ticker;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -31,6 +31,20 @@ use ticker::Ticker;
 pub(crate) struct Wasm {
     ticker: Arc<Ticker>,
     engine: Arc<EngineHandle>,
+    compiled: Mutex<Vec<(blake3::Hash, Compiled)>>,
+}
+
+/// Components that are kept compiled, so that a reload compiles only what changed.
+const COMPILED: usize = 32;
+
+/// A compiled component, which says nothing of itself in debug output.
+#[derive(Clone)]
+struct Compiled(Component);
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Component")
+    }
 }
 
 /// The engine, which says nothing of itself in debug output.
@@ -52,18 +66,34 @@ impl Wasm {
         let ticker = Ticker::start(engine.weak()).map_err(|error| {
             GuestError::new(GuestErrorKind::Load, format!("the thread that counts guests' time cannot start: {error}"))
         })?;
-        Ok(Self { ticker: Arc::new(ticker), engine: Arc::new(EngineHandle(engine)) })
+        Ok(Self { ticker: Arc::new(ticker), engine: Arc::new(EngineHandle(engine)), compiled: Mutex::default() })
     }
-}
 
-impl Sandbox for Wasm {
-    fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError> {
+    /// Compiles code, or finds it compiled: the same bytes are the same component.
+    fn compile(&self, code: &[u8]) -> Result<Component, GuestError> {
+        let digest = blake3::hash(code);
+        let known = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, Compiled(component))) = known().iter().find(|(of, _)| *of == digest) {
+            return Ok(component.clone());
+        }
         let component = Component::new(&self.engine.0, code).map_err(|error| {
             GuestError::new(
                 GuestErrorKind::Load,
                 format!("not a component that can be compiled (build it for the contract's world, see plugins/sdk): {error:#}"),
             )
         })?;
+        let mut known = known();
+        if known.len() >= COMPILED {
+            known.remove(0);
+        }
+        known.push((digest, Compiled(component.clone())));
+        Ok(component)
+    }
+}
+
+impl Sandbox for Wasm {
+    fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError> {
+        let component = self.compile(code)?;
         Ok(Arc::new(Loaded::new(&component, setup, Arc::clone(&self.ticker))?))
     }
 }

@@ -1,6 +1,7 @@
 //! What the WASM sandbox promises, tried with guests that keep to nothing.
 //!
 //! Guests are written as text (`tests/guest.wat` around a body), because no compiler would let through what they do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod hostile;
 mod powers;

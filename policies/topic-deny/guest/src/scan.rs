@@ -214,15 +214,15 @@ impl Scan<'_> {
         !self.is_lone(start.checked_sub(1), so_far.widest) && !self.is_lone(Some(walk.next), so_far.widest)
     }
 
-    /// Whether a token is a letter that stands alone, spaced as narrowly as the term beside it: then the term is a part of a longer
-    /// word that is spelled out.
+    /// Whether a token is a consonant that stands alone, spaced as narrowly as the term beside it: then the term is a part of a longer
+    /// word that is spelled out. A vowel that stands alone may be a word.
     fn is_lone(&self, at: Option<usize>, width: u8) -> bool {
         let Some(at) = at else { return false };
         let Some(token) = self.tokens.list.get(at) else { return false };
         let after = self.tokens.list.get(at + 1).map_or(self.tokens.tail, |it| it.gap);
         let near = |gap: Gap| !gap.is_none() && gap.width <= width;
         let alone = (at == 0 || !token.gap.is_none()) && (at + 1 == self.tokens.list.len() || !after.is_none());
-        alone && token.times == 1 && (near(token.gap) || near(after)) && token.kind == Kind::Letter
+        alone && token.times == 1 && (near(token.gap) || near(after)) && token.kind == Kind::Letter && is_consonant(token.letters[0])
     }
 
     fn leave_open(&mut self, start: usize) {
@@ -249,7 +249,7 @@ impl Spacing {
         self.letters = self.letters.saturating_add(1);
         self.plain = self.plain.saturating_add(u8::from(own));
         self.piece = self.piece.saturating_add(1);
-        self.consonant = !matches!(letter, 'a' | 'e' | 'i' | 'o' | 'u' | 'y');
+        self.consonant = is_consonant(letter);
     }
 
     /// A word of the term is over.
@@ -263,4 +263,8 @@ impl Spacing {
         self.piece = 0;
         self
     }
+}
+
+fn is_consonant(letter: char) -> bool {
+    !matches!(letter, 'a' | 'e' | 'i' | 'o' | 'u' | 'y')
 }

@@ -141,7 +141,7 @@ impl<'a> Tokens<'a> {
         let gap = core::mem::take(&mut self.tail);
         let token = Token { letters, start: start as u32, times: 1, gap, kind, unspaced: false };
         let repeats = self.list.last().is_some_and(|it| it.letters == letters);
-        if repeats && gap.is_none() && kind == Kind::Letter {
+        if repeats && gap.is_none() && kind != Kind::Sign {
             match self.list.as_mut_slice() {
                 [.., last] if last.times >= DRAWN_OUT => {
                     last.times = last.times.saturating_add(1);

@@ -222,7 +222,11 @@ impl Scan<'_> {
         let after = self.tokens.list.get(at + 1).map_or(self.tokens.tail, |it| it.gap);
         let near = |gap: Gap| !gap.is_none() && gap.width <= width;
         let alone = (at == 0 || !token.gap.is_none()) && (at + 1 == self.tokens.list.len() || !after.is_none());
-        alone && token.times == 1 && (near(token.gap) || near(after)) && token.kind == Kind::Letter && is_consonant(token.letters[0])
+        alone
+            && token.times == 1
+            && (near(token.gap) || near(after))
+            && token.kind == Kind::Letter
+            && is_consonant(token.letters[0])
     }
 
     fn leave_open(&mut self, start: usize) {

@@ -1,10 +1,11 @@
-//! What the gateway may call: load plugins, make chains, open a session for one request. SKELETON: passes everything.
+//! The nouns of the host's public face: where a plugin comes from, what a session is given and what it gives back.
+//!
+//! Plain data, apart from what works on it (`host`, `session`). It must not know sandboxes, windows or guests.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use gatewright_types::{Channel, Phase, Segment};
+use gatewright_types::{Channel, Phase};
 
 /// Where a plugin's files are.
 #[derive(Clone, Debug)]
@@ -56,41 +57,10 @@ pub struct Operator {
     pub limits: BTreeMap<String, u64>,
 }
 
-/// The host: engines, pools, and the thread that ticks. One per process.
-#[derive(Debug)]
-pub struct Host(());
-
-/// One loaded plugin version: immutable.
-#[derive(Debug)]
-pub struct Plugin {
-    /// Name in the config.
-    pub name: String,
-}
-
 /// A plugin that cannot be loaded: what, where, what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LoadError(pub String);
-
-impl Host {
-    /// A host with its engines. `slots` bounds instances per plugin that may be in use at once.
-    ///
-    /// # Errors
-    /// When the sandbox cannot be set up.
-    pub fn new(slots: usize) -> Result<Self, LoadError> {
-        let _ = slots;
-        Ok(Self(()))
-    }
-
-    /// Loads, checks and pins one plugin.
-    ///
-    /// # Errors
-    /// When a file is missing or wrong, settings do not fit the schema, or a grant is unknown.
-    pub fn load(&self, source: &Source, operator: &Operator) -> Result<Arc<Plugin>, LoadError> {
-        let _ = source;
-        Ok(Arc::new(Plugin { name: operator.name.clone().unwrap_or_default() }))
-    }
-}
 
 /// Who asks what: the contract's `context`.
 #[derive(Clone, Debug, Default)]
@@ -113,47 +83,12 @@ pub struct Context {
     pub parameters: String,
 }
 
-/// Plugins in order, for one route. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Chain(Arc<[Arc<Plugin>]>);
-
 /// Why a session could not be opened: no instance of this plugin was free.
 #[derive(Debug, thiserror::Error)]
 #[error("no instance of plugin {plugin} is free")]
 pub struct Busy {
     /// The plugin.
     pub plugin: String,
-}
-
-impl Chain {
-    /// A chain in this order. Plugins that are `off` are left out.
-    pub fn new(plugins: Vec<Arc<Plugin>>) -> Self {
-        Self(plugins.into())
-    }
-
-    /// Whether no plugin of the chain subscribes to this phase with this channel: then there is no need to ask.
-    pub fn is_deaf(&self, phase: Phase, channel: Channel) -> bool {
-        let _ = (phase, channel);
-        true
-    }
-
-    /// Whether the chain must see the answer whole: some enforced plugin subscribes to `response` and not to `chunk`.
-    pub fn wants_whole(&self) -> bool {
-        false
-    }
-
-    /// Tools that the chain's plugins declare, named `plugin__tool`.
-    pub fn tools(&self) -> Vec<DeclaredTool> {
-        Vec::new()
-    }
-
-    /// Takes instances for one request; they go back (or are dropped, after an error) with the session.
-    ///
-    /// # Errors
-    /// [`Busy`] when a pool is exhausted.
-    pub async fn open(&self, context: Context) -> Result<Session, Busy> {
-        Ok(Session { context, record: Vec::new() })
-    }
 }
 
 /// A tool that a plugin declares.
@@ -167,13 +102,6 @@ pub struct DeclaredTool {
     pub parameters: String,
     /// Whether it changes nothing in the world.
     pub read_only: bool,
-}
-
-/// The chain at work for one request.
-#[derive(Debug)]
-pub struct Session {
-    context: Context,
-    record: Vec<Entry>,
 }
 
 /// How the chain left a request.
@@ -286,35 +214,4 @@ pub enum ToolFailure {
     /// The tool or its sandbox failed.
     #[error("tool failed: {0}")]
     Internal(String),
-}
-
-impl Session {
-    /// Asks every plugin that subscribes, in order, about whole segments (phases `request`, `response`, `tool-call`,
-    /// `tool-result`). Edits are applied to `segments`; stops at the first block, answer or closed error.
-    pub async fn inspect(&mut self, phase: Phase, segments: &mut Vec<Segment>) -> Outcome {
-        let _ = (phase, segments);
-        Outcome { verdict: Verdict::Pass, edited: false, sets: Vec::new(), notes: Vec::new() }
-    }
-
-    /// Feeds pieces of a streamed answer through every plugin's hold-back window. `ended` names lanes that end with this call
-    /// (a call's arguments are complete, or the choice finishes): what they hold is released.
-    pub async fn feed(&mut self, pieces: Vec<Piece>, ended: &[Lane]) -> Released {
-        let _ = ended;
-        Released { pieces, untouched: true, verdict: Verdict::Pass }
-    }
-
-    /// Calls a declared tool by its `plugin__tool` name. Arguments are checked against its schema first.
-    ///
-    /// # Errors
-    /// [`ToolFailure`]: its text is what the model is shown.
-    pub async fn call_tool(&mut self, name: &str, arguments: &str) -> Result<String, ToolFailure> {
-        let _ = arguments;
-        Err(ToolFailure::Denied(name.to_owned()))
-    }
-
-    /// What was done so far, for the record.
-    pub fn record(&self) -> &[Entry] {
-        let _ = &self.context;
-        &self.record
-    }
 }

@@ -1,0 +1,325 @@
+//! What a plugin's actions come to: checked against the contract, and folded into edits, holds, sets, notes and a stop.
+//!
+//! Pure, and apart, so that every way to break the contract is a test without a guest. It must not know sandboxes or streams.
+
+use gatewright_types::{Channel, Phase};
+use serde_json::Value;
+
+use crate::guest::{ACTION_BYTES, Action, GuestError, GuestErrorKind};
+use crate::stream::Splice;
+
+/// What a plugin's offsets count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Units {
+    /// UTF-8 bytes.
+    #[default]
+    Bytes,
+    /// UTF-16 code units.
+    Utf16,
+    /// Unicode code points.
+    CodePoints,
+}
+
+impl Units {
+    /// The byte at an offset; `None` outside the text or inside a character.
+    pub(crate) fn to_byte(self, text: &str, offset: usize) -> Option<usize> {
+        match self {
+            Self::Bytes => text.is_char_boundary(offset).then_some(offset),
+            Self::CodePoints => text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(offset),
+            Self::Utf16 => {
+                let mut units = 0;
+                for (at, character) in text.char_indices() {
+                    if units >= offset {
+                        return (units == offset).then_some(at);
+                    }
+                    units += character.len_utf16();
+                }
+                (units == offset).then_some(text.len())
+            }
+        }
+    }
+
+    /// How many units a text has.
+    pub(crate) fn count(self, text: &str) -> usize {
+        match self {
+            Self::Bytes => text.len(),
+            Self::CodePoints => text.chars().count(),
+            Self::Utf16 => text.chars().map(char::len_utf16).sum(),
+        }
+    }
+}
+
+/// A segment as the host knows it: offsets are checked against it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page<'a> {
+    pub(crate) id: u32,
+    pub(crate) channel: Channel,
+    pub(crate) text: &'a str,
+    /// Bytes that are context only.
+    pub(crate) sent: usize,
+    pub(crate) label: Option<&'a str>,
+}
+
+/// How a plugin ends the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Block { code: String, message: String },
+    Answer(String),
+}
+
+/// What is to be done with one segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Ascending, not overlapping, on character boundaries, not before `sent`.
+    pub(crate) splices: Vec<Splice>,
+    /// Lowest byte that is held.
+    pub(crate) hold: Option<usize>,
+}
+
+/// All actions of one answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Folded {
+    /// One for each page, in order; empty when nothing was done to any.
+    pub(crate) marks: Vec<Marks>,
+    pub(crate) sets: Vec<(String, Value)>,
+    pub(crate) notes: Vec<(String, String)>,
+    /// The first block or answer.
+    pub(crate) stop: Option<Stop>,
+}
+
+/// What the rules depend on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) phase: Phase,
+    pub(crate) units: Units,
+    /// Bytes that an answer may have.
+    pub(crate) output: usize,
+}
+
+/// Longest key of a note or code of a denial, in bytes.
+const KEY_BYTES: usize = 128;
+/// Longest value of a note, in bytes.
+const NOTE_BYTES: usize = 4096;
+
+/// Checks and folds a plugin's actions.
+///
+/// # Errors
+/// `Contract` for a range outside its segment, before `sent`, inside a character or overlapping another; for a segment that was
+/// not shown, a field that may not be set, an action that this phase does not have. `Output` past the byte limit.
+pub(crate) fn fold(actions: Vec<Action>, pages: &[Page<'_>], rules: &Rules) -> Result<Folded, GuestError> {
+    let mut folded = Folded::default();
+    if actions.is_empty() {
+        return Ok(folded);
+    }
+    if actions.iter().map(weight).sum::<usize>() > rules.output {
+        return Err(GuestError::new(GuestErrorKind::Output, format!("more than {} bytes", rules.output)));
+    }
+    folded.marks.resize_with(pages.len(), Marks::default);
+    for action in actions {
+        apply(action, pages, rules, &mut folded)?;
+    }
+    for marks in &mut folded.marks {
+        order(&mut marks.splices)?;
+    }
+    Ok(folded)
+}
+
+fn apply(action: Action, pages: &[Page<'_>], rules: &Rules, folded: &mut Folded) -> Result<(), GuestError> {
+    match action {
+        Action::Edit { segment, start, end, text } => {
+            let (index, page) = find(pages, segment)?;
+            let (start, end) = (position(page, start, rules.units)?, position(page, end, rules.units)?);
+            if start > end {
+                return Err(contract(format!("edit of segment {segment} ends before it starts")));
+            }
+            folded.marks[index].splices.push(Splice { start, end, text });
+        }
+        Action::Hold { segment, start } => {
+            let (index, page) = find(pages, segment)?;
+            let start = position(page, start, rules.units)?;
+            let hold = &mut folded.marks[index].hold;
+            *hold = Some(hold.map_or(start, |lower| lower.min(start)));
+        }
+        Action::Block { mut code, mut message } => {
+            code.truncate(code.floor_char_boundary(KEY_BYTES));
+            message.truncate(message.floor_char_boundary(NOTE_BYTES));
+            folded.stop.get_or_insert(Stop::Block { code, message });
+        }
+        Action::Answer(text) => {
+            folded.stop.get_or_insert(Stop::Answer(text));
+        }
+        Action::Reask { .. } => return Err(contract("reask is not served yet")),
+        Action::Set { pointer, value } => {
+            if rules.phase != Phase::Request {
+                return Err(contract(format!("set {pointer}: only in phase request")));
+            }
+            let value = settable(&pointer, &value)?;
+            folded.sets.push((pointer, value));
+        }
+        Action::Note { key, value } => {
+            if key.is_empty() || key.len() > KEY_BYTES || value.len() > NOTE_BYTES {
+                return Err(contract(format!("note: key of 1 to {KEY_BYTES} bytes, value of at most {NOTE_BYTES}")));
+            }
+            folded.notes.push((key, value));
+        }
+    }
+    Ok(())
+}
+
+fn find<'a, 'p>(pages: &'a [Page<'p>], segment: u32) -> Result<(usize, &'a Page<'p>), GuestError> {
+    let found = pages.iter().enumerate().find(|(_, page)| page.id == segment);
+    found.ok_or_else(|| contract(format!("segment {segment} was not shown")))
+}
+
+fn position(page: &Page<'_>, offset: u32, units: Units) -> Result<usize, GuestError> {
+    let at = usize::try_from(offset).ok().and_then(|offset| units.to_byte(page.text, offset));
+    let at = at.ok_or_else(|| contract(format!("offset {offset} of segment {} is outside it or inside a character", page.id)))?;
+    if at < page.sent {
+        return Err(contract(format!("offset {offset} of segment {} was already sent", page.id)));
+    }
+    Ok(at)
+}
+
+fn order(splices: &mut [Splice]) -> Result<(), GuestError> {
+    // Stable: insertions at one place stay in the order given, and come before a replacement that starts there.
+    splices.sort_by_key(|splice| (splice.start, splice.end));
+    match splices.windows(2).find(|pair| pair[0].end > pair[1].start) {
+        Some(pair) => Err(contract(format!("edits {}..{} and {}.. overlap", pair[0].start, pair[0].end, pair[1].start))),
+        None => Ok(()),
+    }
+}
+
+fn weight(action: &Action) -> usize {
+    ACTION_BYTES
+        + match action {
+            Action::Edit { text, .. } | Action::Answer(text) => text.len(),
+            Action::Hold { .. } => 0,
+            Action::Block { code, message } => code.len() + message.len(),
+            Action::Reask { route, instruction } => {
+                route.as_ref().map_or(0, String::len) + instruction.as_ref().map_or(0, String::len)
+            }
+            Action::Set { pointer, value } => pointer.len() + value.len(),
+            Action::Note { key, value } => key.len() + value.len(),
+        }
+}
+
+fn contract(message: impl Into<String>) -> GuestError {
+    GuestError::new(GuestErrorKind::Contract, message)
+}
+
+/// The value of an allow-listed field, if it has the field's type.
+fn settable(pointer: &str, value: &str) -> Result<Value, GuestError> {
+    let value: Value =
+        serde_json::from_str(value).map_err(|error| contract(format!("set {pointer}: the value is not JSON: {error}")))?;
+    let fits = match pointer {
+        "/model" => value.as_str().is_some_and(|name| !name.is_empty()),
+        "/max_tokens" | "/max_completion_tokens" => value.as_u64().is_some_and(|tokens| tokens > 0),
+        "/temperature" | "/top_p" | "/frequency_penalty" | "/presence_penalty" => value.is_number(),
+        "/seed" => value.is_i64() || value.is_u64(),
+        "/stop" => value.is_string() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
+        "/tool_choice" => value.is_string() || value.is_object(),
+        _ => match pointer.strip_prefix("/metadata/") {
+            Some(key) => !key.is_empty() && !key.contains('/') && !value.is_object() && !value.is_array(),
+            None => return Err(contract(format!("set {pointer}: not a field that plugins may set"))),
+        },
+    };
+    if fits { Ok(value) } else { Err(contract(format!("set {pointer}: a value of the wrong type"))) }
+}
+
+/// Applies splices to a whole text.
+pub(crate) fn rewrite(text: &str, splices: &[Splice]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for splice in splices {
+        out.push_str(&text[from..splice.start]);
+        out.push_str(&splice.text);
+        from = splice.end;
+    }
+    out.push_str(&text[from..]);
+    out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const PAGE: Page<'static> = Page { id: 3, channel: Channel::User, text: "aé🇩b", sent: 1, label: None };
+
+    fn rules(units: Units) -> Rules {
+        Rules { phase: Phase::Request, units, output: 1000 }
+    }
+
+    fn edit(start: u32, end: u32) -> Action {
+        Action::Edit { segment: 3, start, end, text: "-".into() }
+    }
+
+    fn kind(actions: Vec<Action>, units: Units) -> Option<GuestErrorKind> {
+        fold(actions, &[PAGE], &rules(units)).err().map(|error| error.kind)
+    }
+
+    #[test]
+    fn offsets_are_read_in_the_plugins_units() {
+        for (units, start, end) in [(Units::Bytes, 3, 7), (Units::Utf16, 2, 4), (Units::CodePoints, 2, 3)] {
+            let folded = fold(vec![edit(start, end)], &[PAGE], &rules(units)).unwrap();
+            assert_eq!(rewrite(PAGE.text, &folded.marks[0].splices), "aé-b", "{units:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_that_break_the_contract_are_refused() {
+        let wrong = [
+            vec![edit(2, 3)],
+            vec![edit(3, 99)],
+            vec![edit(0, 1)],
+            vec![edit(7, 3)],
+            vec![edit(1, 7), edit(3, 8)],
+            vec![Action::Hold { segment: 3, start: 0 }],
+            vec![Action::Hold { segment: 4, start: 1 }],
+        ];
+        for actions in wrong {
+            assert_eq!(kind(actions.clone(), Units::Bytes), Some(GuestErrorKind::Contract), "{actions:?}");
+        }
+        assert_eq!(kind(vec![edit(3, 4)], Units::Utf16), Some(GuestErrorKind::Contract));
+    }
+
+    #[test]
+    fn adjacent_edits_and_insertions_are_allowed_in_any_order() {
+        let folded = fold(vec![edit(7, 8), edit(3, 7), edit(3, 3)], &[PAGE], &rules(Units::Bytes)).unwrap();
+        assert_eq!(rewrite(PAGE.text, &folded.marks[0].splices), "aé---");
+    }
+
+    #[test]
+    fn only_listed_fields_of_the_right_type_are_set() {
+        let set = |pointer: &str, value: &str| vec![Action::Set { pointer: pointer.into(), value: value.into() }];
+        for (pointer, value) in [("/model", "\"a/b\""), ("/temperature", "0.5"), ("/stop", "[\"x\"]"), ("/metadata/team", "\"x\"")]
+        {
+            assert_eq!(kind(set(pointer, value), Units::Bytes), None, "{pointer}");
+        }
+        for (pointer, value) in
+            [("/model", "3"), ("/messages/0", "1"), ("/max_tokens", "-1"), ("/seed", "{"), ("/metadata/a/b", "1")]
+        {
+            assert_eq!(kind(set(pointer, value), Units::Bytes), Some(GuestErrorKind::Contract), "{pointer}");
+        }
+        let late = Rules { phase: Phase::Chunk, ..rules(Units::Bytes) };
+        assert!(fold(set("/model", "\"a\""), &[PAGE], &late).is_err());
+    }
+
+    #[test]
+    fn the_first_stop_counts_and_the_lowest_hold() {
+        let actions = vec![
+            Action::Hold { segment: 3, start: 7 },
+            Action::Hold { segment: 3, start: 3 },
+            Action::Answer("no".into()),
+            Action::Block { code: "x".into(), message: String::new() },
+        ];
+        let folded = fold(actions, &[PAGE], &rules(Units::Bytes)).unwrap();
+        assert_eq!(folded.marks[0].hold, Some(3));
+        assert_eq!(folded.stop, Some(Stop::Answer("no".into())));
+    }
+
+    #[test]
+    fn too_many_bytes_are_an_output_error() {
+        assert_eq!(kind(vec![edit(1, 1); 100], Units::Bytes), Some(GuestErrorKind::Output));
+    }
+}

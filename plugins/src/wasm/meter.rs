@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock::thread_cpu;
 use crate::guest::GuestErrorKind;
 
 /// The budget of one call, and when it began.
@@ -39,20 +40,4 @@ impl Meter {
             _ => format!("computed longer than {:?}", self.cpu),
         }
     }
-}
-
-/// CPU time of this thread.
-#[cfg(unix)]
-#[allow(unsafe_code, reason = "the standard library has no CPU clock")]
-fn thread_cpu(_start: Instant) -> Duration {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a `timespec` of ours, which the call only writes. Should it fail, the time stays 0.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
-    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
-}
-
-/// Where the CPU clock of a thread is not at hand, the wall clock stands in for it: stricter on a busy machine.
-#[cfg(not(unix))]
-fn thread_cpu(start: Instant) -> Duration {
-    start.elapsed()
 }

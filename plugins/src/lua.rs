@@ -1,0 +1,111 @@
+//! The Luau sandbox: text chunks only, no JIT, a pool of closed VMs for each plugin version.
+//!
+//! A VM serves one request at a time; each request gets a fresh environment in it, and a VM that erred is dropped. What the
+//! libraries offer is listed in `vm`; what a call may cost is kept by `budget`. It must not know chains, windows or modes.
+
+mod actions;
+mod budget;
+mod instance;
+mod json;
+mod vm;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use mlua::chunk::Compiler;
+
+use crate::api::Context;
+use crate::guest::{Guest, GuestError, GuestErrorKind, Program, Sandbox, Setup, ToolSpec};
+use instance::Instance;
+use vm::Vm;
+
+/// Largest source, in bytes: compiling is not metered.
+const LARGEST_SOURCE: usize = 1 << 20;
+/// Requests that one VM serves before it is replaced, so that its garbage and its interned strings have an end.
+const MOST_USES: u32 = 4096;
+/// Bytes by which a VM may have grown when it goes back to the pool.
+const GROWTH: usize = 4 << 20;
+
+/// The sandbox. It holds nothing: every VM stands alone.
+#[derive(Debug)]
+pub(crate) struct Luau(());
+
+impl Luau {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Sandbox for Luau {
+    fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError> {
+        let fail = |message: String| GuestError::new(GuestErrorKind::Load, message);
+        if code.len() > LARGEST_SOURCE {
+            return Err(fail(format!("more than {LARGEST_SOURCE} bytes of source")));
+        }
+        let source = std::str::from_utf8(code).map_err(|_| fail("not text: only source is loaded, never bytecode".into()))?;
+        let settings = serde_json::from_str(&setup.settings).map_err(|error| fail(format!("settings: {error}")))?;
+        let compiler = Compiler::new().set_optimization_level(2).set_debug_level(1);
+        let code = compiler.compile(source).map_err(|error| fail(first_lines(&error.to_string())))?;
+        let pool = Arc::new(Pool { code, settings, setup, idle: Mutex::new(Vec::new()) });
+        let mut first = Instance::start(Arc::clone(&pool), &Context::default())?;
+        let tools = first.declared()?;
+        drop(first);
+        Ok(Arc::new(Loaded { pool, tools }))
+    }
+}
+
+/// One plugin version.
+#[derive(Debug)]
+struct Loaded {
+    pool: Arc<Pool>,
+    tools: Vec<ToolSpec>,
+}
+
+#[async_trait]
+impl Program for Loaded {
+    async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError> {
+        Ok(Box::new(Instance::start(Arc::clone(&self.pool), &context)?))
+    }
+
+    fn tools(&self) -> &[ToolSpec] {
+        &self.tools
+    }
+}
+
+/// Idle VMs of one plugin version. The sessions bound how many are out; this bounds how many are kept.
+#[derive(Debug)]
+struct Pool {
+    /// Compiled by this process from text.
+    code: Vec<u8>,
+    settings: serde_json::Value,
+    setup: Setup,
+    idle: Mutex<Vec<Vm>>,
+}
+
+impl Pool {
+    /// An idle VM, or a new one.
+    fn take(&self) -> Result<Vm, GuestError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(vm) => Ok(vm),
+            None => Vm::new(&self.code, &self.settings, &self.setup),
+        }
+    }
+
+    /// Takes back a VM whose request went well.
+    fn give_back(&self, mut vm: Vm) {
+        vm.uses += 1;
+        if vm.uses >= MOST_USES || vm.growth() > GROWTH {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < self.setup.slots {
+            idle.push(vm);
+        }
+    }
+}
+
+/// A Luau error's message without the host's stack below it.
+fn first_lines(message: &str) -> String {
+    message.lines().take_while(|line| !line.starts_with("stack traceback")).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,135 @@
+//! How long a Luau call may run: CPU time of the thread, and the wall clock.
+//!
+//! The interrupt asks at every safepoint of the VM. The cheap monotonic clock is read at each sixteenth; only when a quarter of
+//! the CPU budget has passed on it is the thread's CPU clock read, and only that trips the CPU limit: a plugin that waits for a
+//! processor on a loaded machine is not blamed for it. What ran before the first reading is not counted, so that a plugin gets
+//! between 1 and about 1.25 times its budget. Once tripped it stays tripped until the next call: `pcall` cannot swallow it.
+//! It must not know the VM.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::clock::thread_cpu;
+use crate::guest::{GuestErrorKind, Limits};
+
+/// Safepoints between two readings of the clock.
+const EVERY: u32 = 16;
+/// Nanoseconds between two readings of the CPU clock: it is a system call.
+const APART: u64 = 50_000;
+const UNSET: u64 = u64::MAX;
+
+/// The budget of the call that runs in one VM. Only that VM's thread writes it; atomics because the VM may change threads.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    epoch: Instant,
+    points: AtomicU32,
+    tripped: AtomicU8,
+    started: AtomicU64,
+    cpu: AtomicU64,
+    wall: AtomicU64,
+    cpu_base: AtomicU64,
+    next: AtomicU64,
+}
+
+const NOT: u8 = 0;
+const CPU: u8 = 1;
+const WALL: u8 = 2;
+
+impl Budget {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            points: AtomicU32::new(0),
+            tripped: AtomicU8::new(NOT),
+            started: AtomicU64::new(0),
+            cpu: AtomicU64::new(UNSET),
+            wall: AtomicU64::new(UNSET),
+            cpu_base: AtomicU64::new(UNSET),
+            next: AtomicU64::new(UNSET),
+        }
+    }
+
+    /// Starts a call that is shown so many bytes.
+    pub(crate) fn begin(&self, limits: &Limits, bytes: usize) {
+        let cpu = nanos(limits.cpu_for(bytes));
+        self.started.store(nanos(self.epoch.elapsed()), Relaxed);
+        self.cpu.store(cpu, Relaxed);
+        self.wall.store(nanos(limits.wall), Relaxed);
+        self.cpu_base.store(UNSET, Relaxed);
+        self.next.store(cpu / 4, Relaxed);
+        self.points.store(0, Relaxed);
+        self.tripped.store(NOT, Relaxed);
+    }
+
+    /// One safepoint: the limit that has tripped.
+    pub(crate) fn tick(&self) -> Option<GuestErrorKind> {
+        let points = self.points.load(Relaxed).wrapping_add(1);
+        self.points.store(points, Relaxed);
+        if points.is_multiple_of(EVERY) && self.tripped.load(Relaxed) == NOT {
+            self.read_clocks();
+        }
+        self.tripped()
+    }
+
+    /// The limit that has tripped since `begin`.
+    pub(crate) fn tripped(&self) -> Option<GuestErrorKind> {
+        match self.tripped.load(Relaxed) {
+            NOT => None,
+            CPU => Some(GuestErrorKind::Cpu),
+            _ => Some(GuestErrorKind::Wall),
+        }
+    }
+
+    fn read_clocks(&self) {
+        let elapsed = nanos(self.epoch.elapsed()).saturating_sub(self.started.load(Relaxed));
+        if elapsed > self.wall.load(Relaxed) {
+            self.tripped.store(WALL, Relaxed);
+            return;
+        }
+        if elapsed < self.next.load(Relaxed) {
+            return;
+        }
+        self.next.store(elapsed.saturating_add(APART), Relaxed);
+        let now = nanos(thread_cpu(self.epoch));
+        match self.cpu_base.load(Relaxed) {
+            UNSET => self.cpu_base.store(now, Relaxed),
+            base if now.saturating_sub(base) > self.cpu.load(Relaxed) => self.tripped.store(CPU, Relaxed),
+            _ => {}
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX - 1)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_not_cpu_time() {
+        let budget = Budget::new();
+        budget.begin(&Limits { wall: Duration::from_millis(80), ..Limits::default() }, 0);
+        for _ in 0..EVERY * 4 {
+            std::thread::sleep(Duration::from_micros(200));
+            assert_eq!(budget.tick(), None);
+        }
+        std::thread::sleep(Duration::from_millis(80));
+        assert_eq!((0..EVERY).find_map(|_| budget.tick()), Some(GuestErrorKind::Wall));
+    }
+
+    #[test]
+    fn spinning_trips_and_stays_tripped_until_the_next_call() {
+        let budget = Budget::new();
+        budget.begin(&Limits::default(), 0);
+        let started = Instant::now();
+        while budget.tick().is_none() {
+            assert!(started.elapsed() < Duration::from_secs(10));
+        }
+        assert_eq!(budget.tick(), Some(GuestErrorKind::Cpu));
+        budget.begin(&Limits::default(), 0);
+        assert_eq!(budget.tick(), None);
+    }
+}

@@ -1,11 +1,27 @@
 //! The plugin host: WASM components and Luau, sandboxed, on a stream of typed channels.
 //!
 //! It never sees HTTP: it sees text segments, tools and grants. The clock and all powers come from outside as traits.
+//! [`Host::load`] makes a [`Plugin`] of a folder, [`Chain::new`] puts plugins in order, [`Chain::open`] opens a [`Session`] for
+//! one request. What plugins are told and may answer is in `wit/v1/plugin.wit`; `README.md` beside this crate explains it.
 
 mod api;
-#[allow(dead_code, reason = "the session that calls it is being written")]
+mod chain;
+mod clock;
+mod flow;
+mod grants;
 mod guest;
-#[allow(dead_code, reason = "the host that calls it is being written")]
+mod host;
+mod ledger;
+mod lua;
+mod manifest;
+mod seat;
+mod services;
+mod session;
+mod stream;
+mod tools;
 mod wasm;
+mod yaml;
 
 pub use api::*;
+pub use host::{Host, Plugin, Spent};
+pub use session::{Chain, Session};

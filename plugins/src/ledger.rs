@@ -1,0 +1,97 @@
+//! The honest record: which plugin saw which channel in which phase, what it did, and how often.
+//!
+//! It must not know what an action means: it counts. One entry for each (plugin, phase, channel, deed), so that it is bounded by
+//! the chain's length and not by the stream's.
+
+use gatewright_types::{Channel, Phase};
+
+use crate::api::{Entry, Mode};
+
+/// What a plugin did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Pass,
+    Edit,
+    Hold,
+    Block,
+    Answer,
+    Set,
+    Note,
+    Error,
+}
+
+impl Deed {
+    const fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::Pass => ["pass", "shadow:pass"],
+            Self::Edit => ["edit", "shadow:edit"],
+            Self::Hold => ["hold", "shadow:hold"],
+            Self::Block => ["block", "shadow:block"],
+            Self::Answer => ["answer", "shadow:answer"],
+            Self::Set => ["set", "shadow:set"],
+            Self::Note => ["note", "shadow:note"],
+            Self::Error => ["error", "shadow:error"],
+        }
+    }
+}
+
+/// Who, when and on what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) plugin: &'a str,
+    pub(crate) mode: Mode,
+    pub(crate) phase: Phase,
+    pub(crate) channel: Channel,
+}
+
+/// The record of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    entries: Vec<Entry>,
+}
+
+impl Ledger {
+    /// What was recorded.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Counts a deed `count` times. Nothing when `count` is 0.
+    pub(crate) fn count(&mut self, place: &Place<'_>, deed: Deed, count: usize) {
+        if count > 0 {
+            self.entry(place, deed).count += count as u64;
+        }
+    }
+
+    /// Counts characters that were inspected, on the entry of this deed.
+    pub(crate) fn inspected(&mut self, place: &Place<'_>, deed: Deed, text: &str) {
+        self.entry(place, deed).characters += text.chars().count() as u64;
+    }
+
+    /// Counts an error and keeps the first reason.
+    pub(crate) fn error(&mut self, place: &Place<'_>, why: &str) {
+        let entry = self.entry(place, Deed::Error);
+        entry.count += 1;
+        entry.why.get_or_insert_with(|| why.to_owned());
+    }
+
+    fn entry(&mut self, place: &Place<'_>, deed: Deed) -> &mut Entry {
+        let did = deed.words()[usize::from(place.mode == Mode::Shadow)];
+        let is = |entry: &Entry| {
+            entry.channel == place.channel && entry.phase == place.phase && entry.did == did && entry.plugin == place.plugin
+        };
+        let index = self.entries.iter().position(is).unwrap_or(self.entries.len());
+        if index == self.entries.len() {
+            self.entries.push(Entry {
+                plugin: place.plugin.to_owned(),
+                phase: place.phase,
+                channel: place.channel,
+                characters: 0,
+                did: did.to_owned(),
+                count: 0,
+                why: None,
+            });
+        }
+        &mut self.entries[index]
+    }
+}

@@ -1,0 +1,177 @@
+//! One plugin's place in a session: its instance, its errors, and one question put to it.
+//!
+//! It is apart so that whole segments (`session`) and streams (`flow`) ask in the same way. It must not know what becomes of
+//! the answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use gatewright_types::Phase;
+use smallvec::SmallVec;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::api::{Context, Mode, OnError, ToolFailure, Verdict};
+use crate::chain::{self, Folded, Page, Rules, Stop};
+use crate::guest::{Event, Guest, GuestError, GuestErrorKind, ToolRun, View};
+use crate::host::Plugin;
+use crate::ledger::{Deed, Ledger, Place};
+use crate::stream::Ending;
+
+/// After so many errors in one session a plugin is not asked again: each would cost its full limit.
+const MOST_ERRORS: u32 = 3;
+/// Most notes of one session, of all plugins.
+const MOST_NOTES: usize = 256;
+
+/// What all plugins of a session share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) context: Arc<Context>,
+    pub(crate) notes: Vec<(String, String)>,
+    pub(crate) ledger: Ledger,
+}
+
+/// A question.
+#[derive(Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) phase: Phase,
+    /// At least one.
+    pub(crate) pages: &'a [Page<'a>],
+    pub(crate) ending: Ending,
+}
+
+/// A plugin in a session.
+pub(crate) struct Seat {
+    pub(crate) plugin: Arc<Plugin>,
+    /// Gives the instance's place back when the session ends.
+    _permit: OwnedSemaphorePermit,
+    /// Made when it is first needed; gone after an error.
+    guest: Option<Box<dyn Guest>>,
+    errors: u32,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seat").field("plugin", &self.plugin.name).field("errors", &self.errors).finish_non_exhaustive()
+    }
+}
+
+impl Seat {
+    pub(crate) fn new(plugin: Arc<Plugin>, permit: OwnedSemaphorePermit) -> Self {
+        Self { plugin, _permit: permit, guest: None, errors: 0 }
+    }
+
+    /// Whether what it says is only recorded.
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.plugin.mode == Mode::Shadow
+    }
+
+    /// Puts a question, checks the answer and keeps its notes (an enforced plugin's only).
+    ///
+    /// # Errors
+    /// What the guest broke. The instance is gone then.
+    pub(crate) async fn ask(&mut self, shared: &mut Shared, question: &Question<'_>) -> Result<Folded, GuestError> {
+        let units = self.plugin.units;
+        let view = |page: &Page<'_>| units.count(&page.text[..page.sent]);
+        let views: SmallVec<[View<'_>; 2]> = question
+            .pages
+            .iter()
+            .map(|page| View {
+                id: page.id,
+                channel: page.channel,
+                text: page.text,
+                sent: u32::try_from(view(page)).unwrap_or(u32::MAX),
+                label: page.label,
+            })
+            .collect();
+        let last = question.ending == Ending::Last;
+        let event = Event { phase: question.phase, segments: &views, last, notes: &shared.notes };
+        let started = Instant::now();
+        let answer = match self.instance(&shared.context).await {
+            Ok(guest) => guest.inspect(&event).await,
+            Err(error) => Err(error),
+        };
+        self.plugin.counters.add(started.elapsed());
+        let rules = Rules { phase: question.phase, units, output: self.plugin.limits.output };
+        let folded = answer.and_then(|actions| chain::fold(actions, question.pages, &rules));
+        match folded {
+            Ok(mut folded) => self.keep_notes(shared, &mut folded).map(|()| folded).map_err(|error| self.fail(error)),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Calls a tool of the plugin.
+    ///
+    /// # Errors
+    /// What the tool says, or `Internal` for what the guest broke.
+    pub(crate) async fn call(&mut self, shared: &Shared, run: ToolRun<'_>) -> Result<String, ToolFailure> {
+        let started = Instant::now();
+        let answer = match self.instance(&shared.context).await {
+            Ok(guest) => guest.call_tool(run).await,
+            Err(error) => Err(error),
+        };
+        self.plugin.counters.add(started.elapsed());
+        let limit = self.plugin.limits.output;
+        let answer = match answer {
+            Ok(Ok(text)) if text.len() > limit => Err(GuestError::new(GuestErrorKind::Output, format!("more than {limit} bytes"))),
+            answer => answer,
+        };
+        answer.unwrap_or_else(|error| Err(ToolFailure::Internal(self.fail(error).to_string())))
+    }
+
+    /// Drops the instance after an error that was found outside of `ask`.
+    pub(crate) fn fail(&mut self, error: GuestError) -> GuestError {
+        self.guest = None;
+        self.errors += 1;
+        self.plugin.counters.fail();
+        error
+    }
+
+    /// What an error means for the request; `None` where the plugin is as if absent. Records it.
+    pub(crate) fn judge(&self, shared: &mut Shared, error: &GuestError, page: &Page<'_>, phase: Phase) -> Option<Verdict> {
+        let reason = error.to_string();
+        shared.ledger.error(&self.place(phase, page), &reason);
+        tracing::warn!(target: "gatewright::plugin", plugin = self.plugin.name, reason, "plugin failed");
+        let closed = self.plugin.on_error == OnError::Closed && !self.is_shadow();
+        closed.then(|| Verdict::Failed { plugin: self.plugin.name.clone(), reason })
+    }
+
+    /// Records what is not about one channel: sets, notes and the stop, at the first page.
+    pub(crate) fn record(&self, shared: &mut Shared, folded: &Folded, question: &Question<'_>) {
+        let Some(first) = question.pages.first() else { return };
+        let place = self.place(question.phase, first);
+        shared.ledger.count(&place, Deed::Set, folded.sets.len());
+        shared.ledger.count(&place, Deed::Note, folded.notes.len());
+        match folded.stop {
+            Some(Stop::Block { .. }) => shared.ledger.count(&place, Deed::Block, 1),
+            Some(Stop::Answer(_)) => shared.ledger.count(&place, Deed::Answer, 1),
+            None => {}
+        }
+    }
+
+    /// Where an entry of the record belongs.
+    pub(crate) fn place(&self, phase: Phase, page: &Page<'_>) -> Place<'_> {
+        Place { plugin: &self.plugin.name, mode: self.plugin.mode, phase, channel: page.channel }
+    }
+
+    async fn instance(&mut self, context: &Arc<Context>) -> Result<&mut Box<dyn Guest>, GuestError> {
+        if self.errors >= MOST_ERRORS {
+            return Err(GuestError::new(GuestErrorKind::Guest, format!("not asked again after {MOST_ERRORS} errors")));
+        }
+        let guest = match self.guest.take() {
+            Some(guest) => guest,
+            None => self.plugin.program.instantiate(Arc::clone(context)).await?,
+        };
+        Ok(self.guest.insert(guest))
+    }
+
+    fn keep_notes(&self, shared: &mut Shared, folded: &mut Folded) -> Result<(), GuestError> {
+        if self.is_shadow() || folded.notes.is_empty() {
+            return Ok(());
+        }
+        if shared.notes.len() + folded.notes.len() > MOST_NOTES {
+            return Err(GuestError::new(GuestErrorKind::Contract, format!("more than {MOST_NOTES} notes in one request")));
+        }
+        shared.notes.extend(folded.notes.iter().cloned());
+        Ok(())
+    }
+}

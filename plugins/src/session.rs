@@ -1,0 +1,182 @@
+//! Chains, and a chain at work for one request: whole segments in order, tools, the record. Streams are in `flow`.
+//!
+//! It must not know how a guest is run or what a phase means to the gateway.
+
+use std::sync::Arc;
+
+use gatewright_types::{Channel, Phase, Segment};
+
+use crate::api::{Busy, Context, DeclaredTool, Entry, Lane, Mode, Outcome, Piece, Released, ToolFailure, Verdict};
+use crate::chain::{self, Folded, Page, Stop};
+use crate::flow::Flow;
+use crate::guest::ToolRun;
+use crate::host::Plugin;
+use crate::ledger::{Deed, Ledger};
+use crate::seat::{Question, Seat, Shared};
+use crate::stream::Ending;
+
+/// Plugins in order, for one route. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Chain(Arc<[Arc<Plugin>]>);
+
+impl Chain {
+    /// A chain in this order. Plugins that are `off` are left out.
+    pub fn new(plugins: Vec<Arc<Plugin>>) -> Self {
+        Self(plugins.into_iter().filter(|plugin| plugin.mode != Mode::Off).collect())
+    }
+
+    /// Whether no plugin of the chain subscribes to this phase with this channel: then there is no need to ask.
+    pub fn is_deaf(&self, phase: Phase, channel: Channel) -> bool {
+        !self.0.iter().any(|plugin| plugin.subscription.hears(phase, channel))
+    }
+
+    /// Whether the chain must see the answer whole: some enforced plugin subscribes to `response` and not to `chunk`.
+    pub fn wants_whole(&self) -> bool {
+        self.0.iter().any(|plugin| {
+            let heard = &plugin.subscription;
+            plugin.mode == Mode::Enforce && heard.hears_phase(Phase::Response) && !heard.hears_phase(Phase::Chunk)
+        })
+    }
+
+    /// Tools that the chain's enforced plugins declare, named `plugin__tool`.
+    pub fn tools(&self) -> Vec<DeclaredTool> {
+        let enforced = self.0.iter().filter(|plugin| plugin.mode == Mode::Enforce);
+        enforced.flat_map(|plugin| plugin.tools.iter().map(|tool| tool.declared.clone())).collect()
+    }
+
+    /// The plugins, in order.
+    pub fn plugins(&self) -> &[Arc<Plugin>] {
+        &self.0
+    }
+
+    /// Takes a place in every plugin's pool for one request; they go back with the session. Instances are made when they are
+    /// first needed, and dropped after an error.
+    ///
+    /// # Errors
+    /// [`Busy`] when a pool is exhausted.
+    pub async fn open(&self, context: Context) -> Result<Session, Busy> {
+        let mut seats = Vec::with_capacity(self.0.len());
+        for plugin in self.0.iter() {
+            let permit = Arc::clone(&plugin.seats).try_acquire_owned().map_err(|_| Busy { plugin: plugin.name.clone() })?;
+            seats.push(Seat::new(Arc::clone(plugin), permit));
+        }
+        let shared = Shared { context: Arc::new(context), notes: Vec::new(), ledger: Ledger::default() };
+        Ok(Session { flow: Flow::new(seats.len()), seats, shared })
+    }
+}
+
+/// The chain at work for one request.
+#[derive(Debug)]
+pub struct Session {
+    seats: Vec<Seat>,
+    shared: Shared,
+    flow: Flow,
+}
+
+impl Session {
+    /// Asks every plugin that subscribes, in order, about whole segments (phases `request`, `response`, `tool-call`,
+    /// `tool-result`). Edits are applied to `segments`; stops at the first block, answer or closed error.
+    pub async fn inspect(&mut self, phase: Phase, segments: &mut Vec<Segment>) -> Outcome {
+        let mut outcome = Outcome { verdict: Verdict::Pass, edited: false, sets: Vec::new(), notes: Vec::new() };
+        for seat in &mut self.seats {
+            if !seat.plugin.subscription.hears_phase(phase) {
+                continue;
+            }
+            outcome.verdict = whole(seat, &mut self.shared, &mut Whole { phase, segments, outcome: &mut outcome }).await;
+            if outcome.verdict != Verdict::Pass {
+                break;
+            }
+        }
+        outcome.notes.clone_from(&self.shared.notes);
+        outcome
+    }
+
+    /// Feeds pieces of a streamed answer through every plugin's hold-back window. `ended` names lanes that end with this call
+    /// (a call's arguments are complete, or the choice finishes): what they hold is released.
+    pub async fn feed(&mut self, pieces: Vec<Piece>, ended: &[Lane]) -> Released {
+        self.flow.feed(&mut self.seats, &mut self.shared, pieces, ended).await
+    }
+
+    /// Calls a declared tool by its `plugin__tool` name. Arguments are checked against its schema first.
+    ///
+    /// # Errors
+    /// [`ToolFailure`]: its text is what the model is shown.
+    pub async fn call_tool(&mut self, name: &str, arguments: &str) -> Result<String, ToolFailure> {
+        for seat in self.seats.iter_mut().filter(|seat| !seat.is_shadow()) {
+            let plugin = Arc::clone(&seat.plugin);
+            let Some(tool) = plugin.tools.iter().find(|tool| tool.declared.name == name) else { continue };
+            tool.accept(arguments)?;
+            let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+            let run = ToolRun { name: &tool.own, arguments, notes: &self.shared.notes };
+            return seat.call(&self.shared, run).await;
+        }
+        Err(ToolFailure::Denied(format!("no tool {name}")))
+    }
+
+    /// What was done so far, for the record.
+    pub fn record(&self) -> &[Entry] {
+        self.shared.ledger.entries()
+    }
+
+    /// Notes so far.
+    pub fn notes(&self) -> &[(String, String)] {
+        &self.shared.notes
+    }
+}
+
+struct Whole<'a> {
+    phase: Phase,
+    segments: &'a mut Vec<Segment>,
+    outcome: &'a mut Outcome,
+}
+
+/// One plugin's turn at whole segments.
+async fn whole(seat: &mut Seat, shared: &mut Shared, whole: &mut Whole<'_>) -> Verdict {
+    let phase = whole.phase;
+    let heard = |segment: &&Segment| seat.plugin.subscription.hears(phase, segment.channel);
+    let pages: Vec<Page<'_>> = whole.segments.iter().filter(heard).map(page).collect();
+    let Some(first) = pages.first() else { return Verdict::Pass };
+    let question = Question { phase, pages: &pages, ending: Ending::Last };
+    let folded = match seat.ask(shared, &question).await {
+        Ok(folded) => folded,
+        Err(error) => return seat.judge(shared, &error, first, phase).unwrap_or(Verdict::Pass),
+    };
+    seat.record(shared, &folded, &question);
+    for (index, page) in pages.iter().enumerate() {
+        let edits = folded.marks.get(index).map_or(0, |marks| marks.splices.len());
+        let deed = if edits > 0 { Deed::Edit } else { Deed::Pass };
+        let place = seat.place(phase, page);
+        shared.ledger.count(&place, deed, edits.max(1));
+        shared.ledger.inspected(&place, deed, &page.text[page.sent..]);
+    }
+    if seat.is_shadow() {
+        return Verdict::Pass;
+    }
+    let ids: Vec<u32> = pages.iter().map(|page| page.id).collect();
+    apply(&folded, &ids, whole);
+    whole.outcome.sets.extend(folded.sets);
+    match folded.stop {
+        None => Verdict::Pass,
+        Some(Stop::Block { code, message }) => Verdict::Block { plugin: seat.plugin.name.clone(), code, message },
+        Some(Stop::Answer(text)) => Verdict::Answer { plugin: seat.plugin.name.clone(), text },
+    }
+}
+
+fn page(segment: &Segment) -> Page<'_> {
+    Page {
+        id: segment.id,
+        channel: segment.channel,
+        text: &segment.text,
+        sent: segment.sent.min(segment.text.len()),
+        label: segment.label.as_deref(),
+    }
+}
+
+fn apply(folded: &Folded, ids: &[u32], whole: &mut Whole<'_>) {
+    for (marks, id) in folded.marks.iter().zip(ids).filter(|(marks, _)| !marks.splices.is_empty()) {
+        if let Some(segment) = whole.segments.iter_mut().find(|segment| segment.id == *id) {
+            segment.text = chain::rewrite(&segment.text, &marks.splices);
+            whole.outcome.edited = true;
+        }
+    }
+}

@@ -100,7 +100,7 @@ mod tests {
         for wrong in
             [spec("", SCHEMA), spec("a b", SCHEMA), spec(&"a".repeat(64), SCHEMA), spec("a", "[]"), spec("a", "{\"type\":3}")]
         {
-            assert!(check("calc", &[wrong.clone()]).is_err(), "{wrong:?}");
+            assert!(check("calc", std::slice::from_ref(&wrong)).is_err(), "{wrong:?}");
         }
         assert!(check("calc", &[spec("a", SCHEMA), spec("a", SCHEMA)]).is_err());
     }

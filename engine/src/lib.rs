@@ -1,6 +1,34 @@
 //! Inference of DeepSeek-R1's family on Burn: a request in, typed deltas out.
 //!
-//! It never sees a client: no HTTP, no arguments, no wire shapes. One OS thread owns the device.
+//! [`Engine::open`] loads a Hugging Face folder, [`Engine::submit`] gives a stream of deltas. It never sees a client: no HTTP, no
+//! arguments, no wire shapes, no environment and no clock. One OS thread owns the device and serves all requests in turn; what
+//! connects it to callers is bounded, and a reader that is slow or gone holds up nobody else.
 
-mod api;
-pub use api::*;
+mod answer;
+mod check;
+mod config;
+mod device;
+mod engine;
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod generation;
+mod layers;
+mod models;
+mod ops;
+mod options;
+mod queue;
+mod reasoning;
+mod sample;
+mod schedule;
+mod sequence;
+mod step;
+mod stop;
+mod template;
+mod tokens;
+mod weights;
+
+pub use engine::Engine;
+pub use error::EngineError;
+pub use generation::Generation;
+pub use options::{DeviceChoice, EngineOptions, ModelFiles};

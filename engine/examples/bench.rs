@@ -1,0 +1,38 @@
+//! Tokens a second of a model while it decodes, alone and with others:
+//! `cargo run --release -p gatewright-engine --example bench -- <folder> [tokens] [at once]`
+//!
+//! Apart because a number needs a way to be measured again. It must not be needed by anything.
+
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use gatewright_engine::{Engine, EngineOptions, ModelFiles};
+use gatewright_types::{ChatRequest, Delta, Message, Role, Sampling};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("usage: bench <folder> [tokens] [at once]")?;
+    let tokens: u64 = arguments.next().map_or(Ok(200), |n| n.parse())?;
+    let at_once: usize = arguments.next().map_or(Ok(8), |n| n.parse())?;
+    let options = EngineOptions { device: Default::default(), max_running: at_once, max_waiting: 0, now: 0 };
+    let engine = Engine::open(&ModelFiles::Folder(folder.into()), &options)?;
+    for requests in [1, at_once] {
+        let started = Instant::now();
+        let all = (0..requests).map(|seed| {
+            let sampling = Sampling { max_tokens: Some(tokens), seed: i64::try_from(seed).ok(), ..Sampling::default() };
+            let messages = vec![Message::text(Role::User, "What is 47 + 85?")];
+            let generation = engine.submit(&ChatRequest { messages, sampling, ..ChatRequest::default() });
+            async {
+                let deltas: Vec<_> = generation?.collect().await;
+                let usage = deltas.into_iter().filter_map(|d| if let Ok(Delta::Usage(u)) = d { Some(u.completion) } else { None });
+                Ok::<u64, gatewright_engine::EngineError>(usage.sum())
+            }
+        });
+        let counts: Result<Vec<u64>, _> = join_all(all).await.into_iter().collect();
+        let (total, seconds) = (counts?.iter().sum::<u64>(), started.elapsed().as_secs_f64());
+        println!("{}: {requests} at once, {total} tokens, {:.0} tokens/s", engine.device(), total as f64 / seconds);
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Which Burn backend computes, and the thread that owns it: the only place that names one.
+//!
+//! Apart because the choice is made once, at the start. It must not know requests.
+
+#[cfg(feature = "cuda")]
+mod probe;
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use burn::backend::Flex;
+
+use crate::config::ModelConfig;
+use crate::error::EngineError;
+use crate::models::qwen2::Qwen2;
+use crate::ops::EngineBackend;
+use crate::options::{DeviceChoice, EngineOptions, ModelFiles};
+use crate::queue::Queue;
+use crate::step::Worker;
+use crate::tokens::Vocabulary;
+use crate::weights::Weights;
+
+/// What the thread needs.
+pub(crate) struct Start {
+    pub(crate) files: ModelFiles,
+    pub(crate) config: ModelConfig,
+    pub(crate) vocabulary: Arc<Vocabulary>,
+    pub(crate) queue: Arc<Queue>,
+}
+
+/// Chooses a device, loads the model on it in a thread of its own, and names it for people.
+pub(crate) fn start(start: Start, options: &EngineOptions) -> Result<String, EngineError> {
+    match cuda(options.device)? {
+        #[cfg(feature = "cuda")]
+        Some(n) => {
+            spawn::<burn::backend::Cuda>(start, burn::backend::cuda::CudaDevice::new(n), options.max_running)?;
+            Ok(format!("CUDA {n}"))
+        }
+        #[cfg(not(feature = "cuda"))]
+        Some(_) => Err(EngineError::Device("this binary was built without CUDA".to_owned())),
+        None => {
+            spawn::<Flex>(start, Default::default(), options.max_running)?;
+            Ok("CPU (Flex)".to_owned())
+        }
+    }
+}
+
+/// The CUDA device to use, if any. `Auto` takes the CPU without a word where there is no GPU; where there is one that cannot be used, it
+/// says why.
+#[cfg(feature = "cuda")]
+fn cuda(choice: DeviceChoice) -> Result<Option<usize>, EngineError> {
+    match choice {
+        DeviceChoice::Cpu => Ok(None),
+        DeviceChoice::Cuda(n) => probe::probe(n).map(|()| Some(n)).map_err(|missing| EngineError::Device(missing.to_string())),
+        DeviceChoice::Auto => match probe::probe(0) {
+            Ok(()) => Ok(Some(0)),
+            Err(probe::Missing::Gpu(_)) => Ok(None),
+            Err(missing) => {
+                tracing::warn!("there is a GPU, but the CPU is used: {missing}");
+                Ok(None)
+            }
+        },
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(choice: DeviceChoice) -> Result<Option<usize>, EngineError> {
+    match choice {
+        DeviceChoice::Cpu | DeviceChoice::Auto => Ok(None),
+        DeviceChoice::Cuda(n) => Ok(Some(n)),
+    }
+}
+
+/// Says that the thread ended, however it ended.
+struct Farewell(Arc<Queue>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// Starts the thread and waits until the model is loaded.
+fn spawn<B: EngineBackend>(start: Start, device: B::Device, most_running: usize) -> Result<(), EngineError> {
+    let (report, loaded) = sync_channel(1);
+    let work = move || {
+        let farewell = Farewell(start.queue.clone());
+        let model = Weights::open(&start.files).and_then(|weights| Qwen2::<B>::load(&start.config, &weights, &device));
+        match model {
+            Ok(model) => {
+                let told = report.send(Ok(()));
+                if told.is_ok() {
+                    Worker::new(model, start.vocabulary, start.queue, most_running).run();
+                }
+            }
+            Err(fault) => drop(report.send(Err(fault))),
+        }
+        drop(farewell);
+    };
+    let thread = std::thread::Builder::new().name("gatewright-engine".to_owned());
+    thread.spawn(work).map_err(|e| EngineError::Device(format!("no thread for the engine: {e}")))?;
+    loaded.recv().unwrap_or_else(|_| Err(EngineError::Device("the device failed while the model was loaded".to_owned())))
+}

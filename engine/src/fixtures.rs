@@ -1,0 +1,10 @@
+//! Reference checkpoints, for unit tests. They are made by `tests/reference/make.py`.
+
+use std::path::Path;
+
+use crate::options::ModelFiles;
+
+/// One of the folders of `tests/reference`.
+pub(crate) fn reference(name: &str) -> ModelFiles {
+    ModelFiles::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name))
+}

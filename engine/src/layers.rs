@@ -1,0 +1,74 @@
+//! The parts that decoder models are built of. Weights are only read; all state of a generation is in its [`cache::KvCache`].
+//!
+//! Apart because families share them. They must not know a family's weight names or who asks.
+
+pub(crate) mod attention;
+pub(crate) mod cache;
+pub(crate) mod mlp;
+pub(crate) mod rope;
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::error::EngineError;
+use crate::ops::{EngineBackend, Linear};
+use crate::weights::Weights;
+
+/// Puts weights on a device.
+pub(crate) struct Loader<'a, B: EngineBackend> {
+    pub(crate) weights: &'a Weights,
+    pub(crate) device: B::Device,
+}
+
+impl<B: EngineBackend> Loader<'_, B> {
+    /// A vector as `[1, width]`.
+    pub(crate) fn row(&self, name: &str, width: usize) -> Result<Tensor<B, 2>, EngineError> {
+        Ok(self.place(self.weights.tensor(name, &[width])?, [1, width]))
+    }
+
+    /// A matrix as it is.
+    pub(crate) fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Tensor<B, 2>, EngineError> {
+        Ok(self.place(self.weights.tensor(name, &shape)?, shape))
+    }
+
+    /// Several matrices `[out, in]` of the same `in`, one below the other, with their biases if `biased`: one product for all.
+    pub(crate) fn linear(&self, parts: &[(String, usize)], input: usize, bias: Bias) -> Result<Linear<B>, EngineError> {
+        let (mut weight, mut biases) = (Vec::new(), Vec::new());
+        for (name, out) in parts {
+            weight.extend(self.weights.tensor(&format!("{name}.weight"), &[*out, input])?);
+            if bias == Bias::Yes {
+                biases.extend(self.weights.tensor(&format!("{name}.bias"), &[*out])?);
+            }
+        }
+        let out: usize = parts.iter().map(|(_, out)| out).sum();
+        let bias = (bias == Bias::Yes).then(|| self.place(biases, [1, out]));
+        Ok(Linear { weight: self.place(weight, [out, input]), bias })
+    }
+
+    fn place(&self, values: Vec<f32>, shape: [usize; 2]) -> Tensor<B, 2> {
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+}
+
+/// Whether a product has a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bias {
+    Yes,
+    No,
+}
+
+/// What the rows of a step are; kernels and the promise of [`EngineBackend`] depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Consecutive positions of one sequence.
+    Prefill,
+    /// One position each of several sequences.
+    Decode,
+}
+
+/// The product for that kind of rows.
+pub(crate) fn product<B: EngineBackend>(x: Tensor<B, 2>, linear: &Linear<B>, rows: Rows) -> Tensor<B, 2> {
+    match rows {
+        Rows::Prefill => B::linear(x, linear),
+        Rows::Decode => B::decode_linear(x, linear),
+    }
+}

@@ -1,0 +1,64 @@
+//! Keys and values that a sequence has computed: its whole state in a model.
+//!
+//! Apart because it is what a sequence owns and a model does not. It must not know attention's arithmetic.
+
+use burn::tensor::Tensor;
+
+use crate::ops::{EngineBackend, Heads, LayerKv};
+
+/// Positions that the first allocation holds; each further one doubles, so that growing costs a constant per token.
+const FIRST: usize = 128;
+
+/// One sequence's keys and values in all layers. Dropping it frees them.
+#[derive(Debug)]
+pub(crate) struct KvCache<B: EngineBackend> {
+    layers: Vec<Option<LayerKv<B>>>,
+    heads: Heads,
+    len: usize,
+    device: B::Device,
+}
+
+impl<B: EngineBackend> KvCache<B> {
+    /// An empty cache; allocates nothing.
+    pub(crate) fn new(layers: usize, heads: Heads, device: B::Device) -> Self {
+        Self { layers: vec![None; layers], heads, len: 0, device }
+    }
+
+    /// Positions that are filled in all layers.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends to one layer, behind [`Self::len`]; `keys` and `values` are `[kv_heads, n, head_dim]`. Gives the layer and how many
+    /// of its positions are filled.
+    pub(crate) fn append(&mut self, layer: usize, keys: Tensor<B, 3>, values: Tensor<B, 3>) -> Option<(&LayerKv<B>, usize)> {
+        let n = keys.dims()[1];
+        let (at, end) = (self.len, self.len + n);
+        let (heads, device) = (self.heads, &self.device);
+        let slot = self.layers.get_mut(layer)?;
+        let kv = match slot.take() {
+            None => LayerKv { keys: room(heads, end, device), values: room(heads, end, device) },
+            Some(kv) if kv.keys.dims()[1] >= end => kv,
+            Some(kv) => LayerKv {
+                keys: B::write(room(heads, end, device), filled(kv.keys, at), 0),
+                values: B::write(room(heads, end, device), filled(kv.values, at), 0),
+            },
+        };
+        let kv = LayerKv { keys: B::write(kv.keys, keys, at), values: B::write(kv.values, values, at) };
+        Some((slot.insert(kv), end))
+    }
+
+    /// Counts `n` positions that were appended to all layers.
+    pub(crate) fn advance(&mut self, n: usize) {
+        self.len += n;
+    }
+}
+
+fn room<B: EngineBackend>(heads: Heads, positions: usize, device: &B::Device) -> Tensor<B, 3> {
+    Tensor::zeros([heads.kv_heads, positions.next_power_of_two().max(FIRST), heads.head_dim], device)
+}
+
+fn filled<B: EngineBackend>(cache: Tensor<B, 3>, len: usize) -> Tensor<B, 3> {
+    let [heads, _, width] = cache.dims();
+    cache.slice([0..heads, 0..len, 0..width])
+}

@@ -1,0 +1,91 @@
+//! The operations of a decoder layer: Burn's `Backend` and what this engine computes with kernels of its own.
+//!
+//! Apart so that layers are written once for all backends. Each operation has a portable default made of Burn's operations; a backend
+//! may override it, and a test holds every override to the default. It must not know models or sequences.
+
+mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+pub(crate) mod portable;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// A matrix product with a weight that stays.
+#[derive(Debug)]
+pub(crate) struct Linear<B: Backend> {
+    /// `[out, in]`, row-major, as checkpoints have it.
+    pub(crate) weight: Tensor<B, 2>,
+    /// `[1, out]`.
+    pub(crate) bias: Option<Tensor<B, 2>>,
+}
+
+/// How an attention layer's width is cut: `heads` queries, then `kv_heads` keys, then as many values, each `head_dim` wide.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heads {
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
+}
+
+impl Heads {
+    /// Width of queries, keys and values together.
+    pub(crate) fn width(self) -> usize {
+        (self.heads + 2 * self.kv_heads) * self.head_dim
+    }
+}
+
+/// Cosines and sines of the rotary embedding for the rows of one step: `[rows, head_dim / 2]`, row-major.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    pub(crate) heads: Heads,
+    pub(crate) cos: Vec<f32>,
+    pub(crate) sin: Vec<f32>,
+}
+
+/// Keys and values of one layer of one sequence, `[kv_heads, capacity, head_dim]` each; only the first positions are filled.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerKv<B: Backend> {
+    pub(crate) keys: Tensor<B, 3>,
+    pub(crate) values: Tensor<B, 3>,
+}
+
+/// A Burn backend that the engine runs on. Row `i` of each result depends on row `i` of the input alone, bit for bit, for
+/// [`EngineBackend::decode_linear`]; so what is decoded together does not change what is decoded.
+pub(crate) trait EngineBackend: Backend {
+    /// `x / sqrt(mean(x^2) + epsilon) * weight` for each row; `x` `[rows, width]`, `weight` `[1, width]`.
+    fn rms_norm(x: Tensor<Self, 2>, weight: &Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
+        portable::rms_norm(x, weight, epsilon)
+    }
+
+    /// `x` `[rows, in]` to `[rows, out]`, many rows of one sequence.
+    fn linear(x: Tensor<Self, 2>, linear: &Linear<Self>) -> Tensor<Self, 2> {
+        portable::linear(x, linear)
+    }
+
+    /// The same for one row each of several sequences.
+    fn decode_linear(x: Tensor<Self, 2>, linear: &Linear<Self>) -> Tensor<Self, 2> {
+        portable::linear(x, linear)
+    }
+
+    /// Rotates the queries and keys of `qkv` `[rows, Heads::width]` by position.
+    fn rotate(qkv: Tensor<Self, 2>, rotation: &Rotation) -> Tensor<Self, 2> {
+        portable::rotate(qkv, rotation)
+    }
+
+    /// Writes `rows` `[kv_heads, n, head_dim]` into `cache` at position `at`.
+    fn write(cache: Tensor<Self, 3>, rows: Tensor<Self, 3>, at: usize) -> Tensor<Self, 3> {
+        portable::write(cache, rows, at)
+    }
+
+    /// Attention of one sequence's queries `[rows, heads * head_dim]` to its first `len` positions; the last row is position
+    /// `len - 1`. Gives `[rows, heads * head_dim]`.
+    fn attend(q: Tensor<Self, 2>, kv: &LayerKv<Self>, len: usize) -> Tensor<Self, 2> {
+        portable::attend(q, kv, len)
+    }
+
+    /// `silu(gate) * up` of `gate_up` `[rows, 2 * width]`.
+    fn swiglu(gate_up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        portable::swiglu(gate_up)
+    }
+}

@@ -1,0 +1,79 @@
+//! Every kernel against the portable operation, at widths that are and are not multiples of the vector's.
+
+use burn::tensor::Distribution;
+
+use super::*;
+use crate::layers::rope::Rope;
+use crate::ops::Heads;
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<Flex, D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
+}
+
+fn assert_close<const D: usize>(got: Tensor<Flex, D>, want: Tensor<Flex, D>) {
+    assert_eq!(got.dims(), want.dims());
+    let worst = (got - want).abs().max().into_scalar();
+    assert!(worst < 2e-5, "off by {worst:e}");
+}
+
+fn linear(out: usize, width: usize) -> Linear<Flex> {
+    let bias = out.is_multiple_of(2).then(|| random([1, out]));
+    Linear { weight: random([out, width]) / (width as f64).sqrt(), bias }
+}
+
+#[test]
+fn norms() {
+    for (rows, width) in [(1, 48), (5, 33), (3, 512)] {
+        let (x, weight) = (random([rows, width]), random([1, width]));
+        assert_close(Flex::rms_norm(x.clone(), &weight, 1e-6), portable::rms_norm(x, &weight, 1e-6));
+    }
+}
+
+#[test]
+fn products() {
+    for (rows, width, out) in [(1, 48, 96), (3, 50, 7), (2, 1024, 512), (1, 700, 999), (4, 31, 64)] {
+        let (x, linear) = (random([rows, width]), linear(out, width));
+        assert_close(Flex::decode_linear(x.clone(), &linear), portable::linear(x, &linear));
+    }
+}
+
+#[test]
+fn a_products_row_does_not_depend_on_the_others() {
+    let (x, linear) = (random([7, 800]), linear(600, 800));
+    let together = Flex::decode_linear(x.clone(), &linear);
+    for row in 0..7 {
+        let alone = Flex::decode_linear(x.clone().slice([row..row + 1, 0..800]), &linear);
+        assert_eq!(alone.into_data(), together.clone().slice([row..row + 1, 0..600]).into_data());
+    }
+}
+
+#[test]
+fn rotations() {
+    let heads = Heads { heads: 6, kv_heads: 2, head_dim: 8 };
+    for positions in [vec![0], vec![5, 6, 7], vec![100, 3]] {
+        let rotation = Rope::new(heads, 10_000.0).at(positions.iter().copied());
+        let qkv = random([positions.len(), heads.width()]);
+        assert_close(Flex::rotate(qkv.clone(), &rotation), portable::rotate(qkv, &rotation));
+    }
+}
+
+#[test]
+fn writing_and_attending() {
+    for (heads, kv_heads, head_dim, len) in [(6, 2, 8, 5), (4, 4, 32, 100), (3, 1, 18, 1), (12, 2, 128, 700)] {
+        let kv = LayerKv { keys: random([kv_heads, 1024, head_dim]), values: random([kv_heads, 1024, head_dim]) };
+        let rows = random([kv_heads, 1, head_dim]);
+        let kept = kv.keys.clone();
+        let keys = Flex::write(kv.keys.clone(), rows.clone(), len - 1);
+        assert_close(keys.clone(), portable::write(kept.clone(), rows, len - 1));
+        assert_eq!(kept.into_data(), kv.keys.clone().into_data(), "a shared cache is copied, not written to");
+        let kv = LayerKv { keys, ..kv };
+        let q = random([1, heads * head_dim]);
+        assert_close(Flex::attend(q.clone(), &kv, len), portable::attend(q, &kv, len));
+    }
+}
+
+#[test]
+fn gates() {
+    let x = random([3, 34]);
+    assert_close(Flex::swiglu(x.clone()), portable::swiglu(x));
+}

@@ -1,0 +1,73 @@
+//! The engine's operations, made of Burn's: what every backend can do, and what kernels are tested against.
+//!
+//! Apart because it is the reference. It must not know any one backend.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData, activation};
+
+use super::{LayerKv, Linear, Rotation};
+
+pub(crate) fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: &Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
+    let mean = (x.clone() * x.clone()).mean_dim(1);
+    x / mean.add_scalar(epsilon).sqrt() * weight.clone()
+}
+
+pub(crate) fn linear<B: Backend>(x: Tensor<B, 2>, linear: &Linear<B>) -> Tensor<B, 2> {
+    let out = x.matmul(linear.weight.clone().transpose());
+    match &linear.bias {
+        Some(bias) => out + bias.clone(),
+        None => out,
+    }
+}
+
+/// `x * cos + rotate_half(x) * sin` for queries and keys, as Hugging Face transformers lays heads out: the halves of a head are the two
+/// parts of each rotated pair.
+pub(crate) fn rotate<B: Backend>(qkv: Tensor<B, 2>, rotation: &Rotation) -> Tensor<B, 2> {
+    let [rows, width] = qkv.dims();
+    let device = qkv.device();
+    let heads = rotation.heads;
+    let (half, turned) = (heads.head_dim / 2, heads.heads + heads.kv_heads);
+    let table = |values: &[f32]| Tensor::<B, 3>::from_data(TensorData::new(values.to_vec(), [rows, 1, half]), &device);
+    let (cos, sin) = (table(&rotation.cos), table(&rotation.sin));
+    let x = qkv.clone().slice([0..rows, 0..turned * heads.head_dim]).reshape([rows, turned, heads.head_dim]);
+    let first = x.clone().slice([0..rows, 0..turned, 0..half]);
+    let second = x.slice([0..rows, 0..turned, half..heads.head_dim]);
+    let x = Tensor::cat(
+        vec![first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin],
+        2,
+    );
+    let values = qkv.slice([0..rows, turned * heads.head_dim..width]);
+    Tensor::cat(vec![x.reshape([rows, turned * heads.head_dim]), values], 1)
+}
+
+pub(crate) fn write<B: Backend>(cache: Tensor<B, 3>, rows: Tensor<B, 3>, at: usize) -> Tensor<B, 3> {
+    let [heads, n, width] = rows.dims();
+    cache.slice_assign([0..heads, at..at + n, 0..width], rows)
+}
+
+pub(crate) fn attend<B: Backend>(q: Tensor<B, 2>, kv: &LayerKv<B>, len: usize) -> Tensor<B, 2> {
+    let [rows, width] = q.dims();
+    let [kv_heads, _, head_dim] = kv.keys.dims();
+    let group = width / head_dim / kv_heads;
+    let view = |cache: &Tensor<B, 3>| cache.clone().slice([0..kv_heads, 0..len, 0..head_dim]).reshape([kv_heads, 1, len, head_dim]);
+    let q = q.reshape([rows, kv_heads, group, head_dim]).permute([1, 2, 0, 3]).mul_scalar((head_dim as f64).powf(-0.5));
+    let mut scores = q.matmul(view(&kv.keys).swap_dims(2, 3));
+    if rows > 1 {
+        let mask = causal(rows, len);
+        scores = scores.clone() + Tensor::from_data(TensorData::new(mask, [1, 1, rows, len]), &scores.device());
+    }
+    let mixed = activation::softmax(scores, 3).matmul(view(&kv.values));
+    mixed.permute([2, 0, 1, 3]).reshape([rows, width])
+}
+
+/// 0 where a row may look, minus infinity where it may not; the last row sees all `len` positions.
+fn causal(rows: usize, len: usize) -> Vec<f32> {
+    let first = len - rows;
+    (0..rows).flat_map(|row| (0..len).map(move |at| if at <= first + row { 0.0 } else { f32::NEG_INFINITY })).collect()
+}
+
+pub(crate) fn swiglu<B: Backend>(gate_up: Tensor<B, 2>) -> Tensor<B, 2> {
+    let [rows, width] = gate_up.dims();
+    let gate = gate_up.clone().slice([0..rows, 0..width / 2]);
+    activation::silu(gate) * gate_up.slice([0..rows, width / 2..width])
+}

@@ -1,0 +1,150 @@
+//! Between those who ask and the thread that computes: a bounded queue of requests and a bell.
+//!
+//! Apart because it is the only thing that both sides hold. It must not know what a request means.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use gatewright_types::Delta;
+use tokio::sync::mpsc;
+
+use crate::answer::Opening;
+use crate::check::Plan;
+use crate::error::EngineError;
+
+/// What a reader receives.
+pub(crate) type Outlet = mpsc::Sender<Result<Delta, EngineError>>;
+
+/// One request, ready to run.
+pub(crate) struct Job {
+    pub(crate) prompt: Arc<[u32]>,
+    pub(crate) plan: Plan,
+    pub(crate) opening: Opening,
+    pub(crate) seed: u64,
+    pub(crate) outlet: Outlet,
+}
+
+/// A place among the requests that may be open at once; dropping it frees it.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<(Job, Seat)>,
+    asked: u64,
+    rung: bool,
+    /// Nobody will ask any more.
+    closed: bool,
+    /// Nobody will answer any more.
+    dead: bool,
+}
+
+/// The queue.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    bell: Condvar,
+    open: Arc<AtomicUsize>,
+    most_open: usize,
+}
+
+impl Queue {
+    /// A queue that lets `most_open` requests be open: running or waiting.
+    pub(crate) fn new(most_open: usize) -> Self {
+        Self { state: Mutex::default(), bell: Condvar::new(), open: Arc::default(), most_open }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a request; `job` is given the request's number.
+    ///
+    /// # Errors
+    /// [`EngineError::Full`], or [`EngineError::Step`] if the thread is gone.
+    pub(crate) fn push(&self, job: impl FnOnce(u64) -> Job) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        if state.dead {
+            return Err(EngineError::Step("the engine's thread has ended".to_owned()));
+        }
+        if self.open.load(Ordering::Acquire) >= self.most_open {
+            return Err(EngineError::Full);
+        }
+        self.open.fetch_add(1, Ordering::AcqRel);
+        state.asked += 1;
+        let entry = (job(state.asked), Seat(self.open.clone()));
+        state.jobs.push_back(entry);
+        drop(state);
+        self.ring();
+        Ok(())
+    }
+
+    /// Wakes the thread: a reader made room or left.
+    pub(crate) fn ring(&self) {
+        self.lock().rung = true;
+        self.bell.notify_one();
+    }
+
+    /// Says that nobody will ask any more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.ring();
+    }
+
+    /// Says that nobody will answer any more: what waits is dropped, and its readers learn that.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.dead = true;
+        let jobs = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(jobs);
+    }
+
+    /// The oldest request whose reader is still there.
+    pub(crate) fn take(&self) -> Option<(Job, Seat)> {
+        let mut gone = Vec::new();
+        let mut state = self.lock();
+        let mut found = None;
+        while let Some(entry) = state.jobs.pop_front() {
+            if entry.0.outlet.is_closed() {
+                gone.push(entry);
+            } else {
+                found = Some(entry);
+                break;
+            }
+        }
+        drop(state);
+        found
+    }
+
+    /// Forgets waiting requests whose readers left.
+    pub(crate) fn sweep(&self) {
+        let mut state = self.lock();
+        let (kept, gone): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut state.jobs).into_iter().partition(|(job, _)| !job.outlet.is_closed());
+        state.jobs = kept;
+        drop(state);
+        drop(gone);
+    }
+
+    /// Whether nothing waits and nobody will ask any more.
+    pub(crate) fn is_done(&self) -> bool {
+        let state = self.lock();
+        state.closed && state.jobs.is_empty()
+    }
+
+    /// Sleeps until the bell rings; returns at once if it did since the last time.
+    pub(crate) fn wait(&self) {
+        let mut state = self.lock();
+        while !state.rung {
+            state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.rung = false;
+    }
+}

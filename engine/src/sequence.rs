@@ -1,0 +1,97 @@
+//! One choice while it is generated: its place in the prompt, its cache, its generator, its answer. Dropping it frees all.
+//!
+//! Apart because it is all the state that a generation has: weights are shared and only read, so that nothing can leak from one
+//! request to another. It must not know who else runs.
+
+use std::sync::Arc;
+
+use gatewright_types::Delta;
+
+use crate::answer::{Answer, Progress};
+use crate::error::EngineError;
+use crate::layers::cache::KvCache;
+use crate::ops::EngineBackend;
+use crate::queue::Job;
+use crate::sample::{Draws, Sampler, sample};
+use crate::tokens::Vocabulary;
+
+/// One choice of one request.
+pub(crate) struct Sequence<B: EngineBackend> {
+    /// The request's number.
+    pub(crate) request: u64,
+    /// The step that it last ran in.
+    pub(crate) served: u64,
+    /// Index among the choices.
+    pub(crate) choice: u32,
+    pub(crate) cache: KvCache<B>,
+    prompt: Arc<[u32]>,
+    read: usize,
+    last: [u32; 1],
+    sampler: Sampler,
+    draws: Draws,
+    answer: Answer,
+}
+
+impl<B: EngineBackend> Sequence<B> {
+    /// A sequence that has read nothing.
+    pub(crate) fn new(job: &Job, request: u64, choice: u32, parts: (KvCache<B>, &Vocabulary)) -> Self {
+        Self {
+            request,
+            served: 0,
+            choice,
+            cache: parts.0,
+            prompt: job.prompt.clone(),
+            read: 0,
+            last: [0],
+            sampler: job.plan.sampler,
+            draws: Draws::new(job.seed, choice),
+            answer: Answer::new(choice, &job.opening, parts.1),
+        }
+    }
+
+    /// Tokens of the prompt that are not read yet.
+    pub(crate) fn unread(&self) -> usize {
+        self.prompt.len() - self.read
+    }
+
+    /// Whether no step ran yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.read == 0
+    }
+
+    /// The cache, and the tokens to run next: `n` of the prompt, or the last one.
+    pub(crate) fn next(&mut self, n: usize) -> (&mut KvCache<B>, &[u32]) {
+        let tokens = match self.prompt.get(self.read..(self.read + n).min(self.prompt.len())) {
+            Some(tokens) if !tokens.is_empty() => tokens,
+            _ => &self.last,
+        };
+        (&mut self.cache, tokens)
+    }
+
+    /// Counts tokens of the prompt that were run.
+    pub(crate) fn has_read(&mut self, n: usize) {
+        self.read = (self.read + n).min(self.prompt.len());
+    }
+
+    /// Takes over what a sibling computed of the same prompt, all of it.
+    pub(crate) fn take_prompt(&mut self, sibling: KvCache<B>) {
+        self.cache = sibling;
+        self.read = self.prompt.len();
+    }
+
+    /// Takes the logits of its last row, draws the next token and writes what it says.
+    ///
+    /// # Errors
+    /// [`EngineError::Step`] if there is no number among the logits.
+    pub(crate) fn accept(&mut self, logits: &[f32], vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Result<Progress, EngineError> {
+        let id = sample(logits, self.sampler, &mut self.draws);
+        let id = id.ok_or_else(|| EngineError::Step("the model computed no number".to_owned()))?;
+        self.last = [id];
+        Ok(self.answer.push(id, vocabulary, out))
+    }
+
+    /// Tokens generated, and of those thought.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.answer.generated() as u64, self.answer.reasoning() as u64)
+    }
+}

@@ -1,0 +1,121 @@
+//! The model's own chat template: a conversation to the text that the model was trained on.
+//!
+//! Apart because templates are code of the checkpoint, written in Jinja for Python; here is what makes them run alike. It must not
+//! know tokens. Templates are rendered as Hugging Face transformers does (trim_blocks, lstrip_blocks, `raise_exception`,
+//! `strftime_now`, Python's string methods), <https://huggingface.co/docs/transformers/chat_templating>.
+
+mod clock;
+mod messages;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Environment, Error, ErrorKind};
+use serde_json::Value as Json;
+
+use crate::error::EngineError;
+use crate::options::ModelFiles;
+use crate::tokens::special_text;
+use gatewright_types::ChatRequest;
+pub(crate) use messages::Arguments;
+
+const NAME: &str = "chat";
+const SPECIAL: [&str; 4] = ["bos_token", "eos_token", "unk_token", "pad_token"];
+
+/// A model's chat template, compiled.
+pub(crate) struct ChatTemplate {
+    environment: Environment<'static>,
+    special: Vec<(&'static str, String)>,
+}
+
+impl ChatTemplate {
+    /// Takes `chat_template.jinja`, or `chat_template` of tokenizer_config.json (a text, or a list with one named `default`).
+    pub(crate) fn read(files: &ModelFiles, config: &Json, now: u64) -> Result<Self, EngineError> {
+        let from_file = files.find("chat_template.jinja")?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let source = from_file.or_else(|| in_config(config)).ok_or_else(|| {
+            EngineError::load(format!("{}: no chat_template, and no chat_template.jinja beside it", files.name("tokenizer_config.json")))
+        })?;
+        let special = SPECIAL.iter().filter_map(|name| Some((*name, special_text(config, name)?))).collect();
+        Self::compile(source, special, now).map_err(|e| EngineError::load(format!("chat template of {}: {e:#}", files.name(""))))
+    }
+
+    fn compile(source: String, special: Vec<(&'static str, String)>, now: u64) -> Result<Self, Error> {
+        let mut environment = Environment::new();
+        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.add_function("strftime_now", move |format: String| clock::strftime(&format, now));
+        environment.add_filter("tojson", tojson);
+        environment.add_template_owned(NAME, source)?;
+        Ok(Self { environment, special })
+    }
+
+    /// The prompt, with the opening of the assistant's turn at its end.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] with what the template said, or for content that has no text.
+    pub(crate) fn render(&self, request: &ChatRequest) -> Result<String, EngineError> {
+        // Some templates want a call's arguments as an object, others as text; which one shows only when they fail.
+        let rendered = self.try_render(request, Arguments::Object)?;
+        let rendered = if rendered.is_err() && messages::has_calls(request) { self.try_render(request, Arguments::Text)? } else { rendered };
+        rendered.map_err(|e| {
+            let said = e.detail().map_or_else(|| e.to_string(), str::to_owned);
+            EngineError::unsupported("messages", format!("the model's chat template cannot render this conversation: {said}"))
+        })
+    }
+
+    fn try_render(&self, request: &ChatRequest, arguments: Arguments) -> Result<Result<String, Error>, EngineError> {
+        let mut context = serde_json::Map::new();
+        context.insert("messages".into(), messages::messages(request, arguments)?);
+        context.insert("tools".into(), messages::tools(request)?);
+        context.insert("add_generation_prompt".into(), Json::Bool(true));
+        for (name, text) in &self.special {
+            context.insert((*name).to_owned(), Json::String(text.clone()));
+        }
+        let template = self.environment.get_template(NAME);
+        Ok(template.and_then(|t| t.render(Value::from_serialize(&context))))
+    }
+}
+
+fn in_config(config: &Json) -> Option<String> {
+    match config.get("chat_template")? {
+        Json::String(source) => Some(source.clone()),
+        Json::Array(named) => {
+            let default = named.iter().find(|t| t.get("name").and_then(Json::as_str) == Some("default")).or_else(|| named.first())?;
+            default.get("template")?.as_str().map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+/// JSON as Python's `json.dumps(ensure_ascii=False)` writes it: transformers' filter, unlike Jinja's own, escapes nothing for HTML.
+fn tojson(value: &Value, indent: Option<Value>, args: Kwargs) -> Result<Value, Error> {
+    let _: Option<bool> = args.get("ensure_ascii")?;
+    let escaped = minijinja::filters::tojson(value, indent, args)?;
+    Ok(Value::from_safe_string(unescape(escaped.as_str().unwrap_or_default())))
+}
+
+fn unescape(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let known = [("\\u003c", '<'), ("\\u003e", '>'), ("\\u0026", '&'), ("\\u0027", '\'')];
+        if let Some((escape, plain)) = known.iter().find(|(e, _)| from.starts_with(e)) {
+            out.push(*plain);
+            rest = &from[escape.len()..];
+        } else {
+            // The backslash and what it escapes: one ASCII character.
+            let end = from.char_indices().nth(2).map_or(from.len(), |(i, _)| i);
+            out.push_str(&from[..end]);
+            rest = &from[end..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests;

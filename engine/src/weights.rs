@@ -1,0 +1,110 @@
+//! Tensors of a checkpoint by name, from one safetensors file or a sharded index, as f32 values.
+//!
+//! Apart because every model family reads its weights through it. It must not know what the names mean, nor any backend.
+
+pub(crate) mod files;
+
+use std::collections::{BTreeMap, HashMap};
+
+use half::{bf16, f16};
+use indicatif::{ProgressBar, ProgressStyle};
+use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
+use serde::Deserialize;
+
+use crate::error::EngineError;
+use crate::options::ModelFiles;
+use files::Blob;
+
+/// A checkpoint below this many bytes loads without a progress bar.
+const QUIET_BYTES: u64 = 512 << 20;
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+struct Shard {
+    name: String,
+    bytes: Blob,
+    start: usize,
+}
+
+/// All tensors of a checkpoint. Values are converted when asked for; the files stay mapped until this is dropped.
+pub(crate) struct Weights {
+    shards: Vec<Shard>,
+    tensors: HashMap<String, (usize, TensorInfo)>,
+    progress: ProgressBar,
+}
+
+impl Weights {
+    /// Opens `model.safetensors.index.json` and its shards, or else `model.safetensors`; checks that no file is cut short.
+    pub(crate) fn open(files: &ModelFiles) -> Result<Self, EngineError> {
+        let index_name = "model.safetensors.index.json";
+        let names: Vec<String> = match files.find(index_name)? {
+            None => vec!["model.safetensors".to_owned()],
+            Some(bytes) => {
+                let index: Index = serde_json::from_slice(&bytes)
+                    .map_err(|e| EngineError::load(format!("{}: {e}", files.name(index_name))))?;
+                let names: std::collections::BTreeSet<String> = index.weight_map.into_values().collect();
+                names.into_iter().collect()
+            }
+        };
+        let mut shards = Vec::new();
+        let mut tensors = HashMap::new();
+        for name in names {
+            if name.contains(['/', '\\']) {
+                return Err(EngineError::load(format!("{}: `{name}` is not a file name", files.name(index_name))));
+            }
+            let bytes = files.require(&name)?;
+            let name = files.name(&name);
+            let (header, metadata) = SafeTensors::read_metadata(&bytes)
+                .map_err(|e| EngineError::load(format!("{name}: not a whole safetensors file (cut short?): {e}")))?;
+            for (tensor, info) in metadata.tensors() {
+                tensors.insert(tensor, (shards.len(), info.clone()));
+            }
+            shards.push(Shard { name, bytes, start: header + 8 });
+        }
+        let total = shards.iter().map(|s| s.bytes.len() as u64).sum();
+        Ok(Self { shards, tensors, progress: progress(total) })
+    }
+
+    /// The tensor's values in row-major order, converted from f32, bf16 or f16.
+    ///
+    /// # Errors
+    /// [`EngineError::Load`] that names the tensor and its file, if it is missing or of another shape or type.
+    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+        let Some((shard, info)) = self.tensors.get(name).and_then(|(s, i)| Some((self.shards.get(*s)?, i))) else {
+            let files: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
+            return Err(EngineError::load(format!("tensor `{name}` is missing in {}", files.join(", "))));
+        };
+        let fault = |what: String| EngineError::load(format!("{}: tensor `{name}` {what}", shard.name));
+        if info.shape != shape {
+            return Err(fault(format!("has shape {:?}; config.json asks for {shape:?}", info.shape)));
+        }
+        let (from, to) = info.data_offsets;
+        let bytes = shard.bytes.get(shard.start + from..shard.start + to).ok_or_else(|| fault("lies outside the file".into()))?;
+        self.progress.inc(bytes.len() as u64);
+        match info.dtype {
+            Dtype::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            Dtype::BF16 => Ok(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
+            Dtype::F16 => Ok(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
+            other => Err(fault(format!("is {other:?}; this engine reads F32, BF16 and F16"))),
+        }
+    }
+}
+
+/// Drawn on stderr if that is a terminal (indicatif looks), and only for checkpoints that take a while.
+fn progress(total: u64) -> ProgressBar {
+    if total < QUIET_BYTES {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("loading weights {bar:40} {bytes}/{total_bytes} {eta}");
+    let bar = ProgressBar::new(total);
+    style.map_or_else(|_| ProgressBar::hidden(), |style| bar.with_style(style))
+}
+
+impl Drop for Weights {
+    fn drop(&mut self) {
+        self.progress.finish_and_clear();
+    }
+}

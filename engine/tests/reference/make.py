@@ -1,0 +1,128 @@
+"""Makes the reference checkpoints of this folder and what Hugging Face transformers computes on them, in f32 on the CPU.
+
+    python3 -m venv v && v/bin/pip install torch transformers safetensors tokenizers numpy
+    v/bin/python make.py [folder]
+
+Apart from the tests because it needs Python and torch; what it writes is committed, so that the tests need neither. It must not
+know how the engine computes. Each checkpoint is random (weights, biases and norms), with a byte-level BPE tokenizer of 320 tokens:
+
+    untied    f32, 3 query heads a key head, output matrix of its own, bias and norm random, greedy generation_config
+    tied      bf16, 4 query heads on 1 key head, output = embedding, two shards with an index, sampling generation_config
+    wide      f16, as many key heads as query heads, head_dim that is not hidden / heads, rope_theta 10000
+
+`expected.safetensors` holds `prompt` [P], `logits` [P, vocab] of the whole prefill and `greedy` [64], the argmax continuation.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+import transformers
+
+BOS, EOS, USER, ASSISTANT = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"
+VOCAB = 320
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] }}"
+    "{% elif message['role'] == 'user' %}{{ '<｜User｜>' + message['content'] }}"
+    "{% elif message['role'] == 'assistant' %}"
+    "{{ '<｜Assistant｜>' + message['content'].split('</think>')[-1].strip() + eos_token }}"
+    "{% else %}{{ raise_exception('no such role: ' + message['role']) }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}"
+)
+CHECKPOINTS = {
+    "untied": dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2,
+                   rope_theta=1000000.0, tie_word_embeddings=False, rms_norm_eps=1e-6),
+    "tied": dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1,
+                 rope_theta=10000.0, tie_word_embeddings=True, rms_norm_eps=1e-6),
+    "wide": dict(hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=3,
+                 head_dim=16, rope_theta=10000.0, tie_word_embeddings=False, rms_norm_eps=1e-5),
+}
+DTYPES = {"untied": torch.float32, "tied": torch.bfloat16, "wide": torch.float16}
+PROMPT = "What is 47 + 85? Größe, 数学 und 🙂: the quick brown fox."
+
+
+def tokenizer(folder):
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=VOCAB - 6, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
+    raw.train_from_iterator([__doc__] * 3, trainer)
+    raw.add_special_tokens([BOS, EOS])
+    from tokenizers import AddedToken
+    raw.add_tokens([AddedToken(t, normalized=False) for t in (USER, ASSISTANT, "<think>", "</think>")])
+    assert raw.get_vocab_size() == VOCAB, raw.get_vocab_size()
+    raw.save(str(folder / "tokenizer.json"))
+    config = {"bos_token": {"content": BOS}, "eos_token": {"content": EOS}, "add_bos_token": True, "model_max_length": 512,
+              "tokenizer_class": "LlamaTokenizerFast", "chat_template": TEMPLATE}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, ensure_ascii=False, indent=1) + "\n")
+    return raw
+
+
+def randomise(model):
+    for name, weight in model.named_parameters():
+        if "norm" in name:
+            weight.data = 1.0 + 0.3 * torch.randn_like(weight)
+        elif name.endswith("bias"):
+            weight.data = 0.5 * torch.randn_like(weight)
+        elif "embed" in name or "lm_head" in name:
+            weight.data = 0.4 * torch.randn_like(weight)
+        else:
+            weight.data = torch.randn_like(weight) * 1.5 / weight.shape[1] ** 0.5
+
+
+def make(root, name, seed):
+    folder = root / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    raw = tokenizer(folder)
+    bos, eos = raw.token_to_id(BOS), raw.token_to_id(EOS)
+    torch.manual_seed(seed)
+    config = Qwen2Config(vocab_size=VOCAB, max_position_embeddings=512, use_sliding_window=False, bos_token_id=bos, eos_token_id=eos,
+                         **CHECKPOINTS[name])
+    config._attn_implementation = "eager"
+    model = Qwen2ForCausalLM(config).eval()
+    randomise(model)
+    model.tie_weights()
+    model = model.to(DTYPES[name])
+    greedy = dict(do_sample=False) if name == "untied" else dict(do_sample=True, temperature=0.6, top_p=0.95)
+    model.generation_config = GenerationConfig(bos_token_id=bos, eos_token_id=eos, **greedy)
+    transformers.logging.disable_progress_bar()
+    model.save_pretrained(folder, max_shard_size="40KB" if name == "tied" else "5GB")
+    model = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    prompt = raw.encode(BOS + USER + PROMPT + ASSISTANT + "<think>\n", add_special_tokens=False).ids
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt])).logits[0]
+        ids, gaps = list(prompt), []
+        for _ in range(64):
+            top = model(torch.tensor([ids])).logits[0, -1].topk(2)
+            gaps.append(float(top.values[0] - top.values[1]))
+            ids.append(int(top.indices[0]))
+    greedy = ids[len(prompt):]
+    save_file({"prompt": torch.tensor(prompt), "logits": logits.contiguous(), "greedy": torch.tensor(greedy)},
+              folder / "expected.safetensors")
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    print(name, "prompt", len(prompt), "logits", f"{logits.abs().max():.2f}", "least gap", f"{min(gaps):.4f}",
+          "distinct", len(set(greedy)), "eos" if eos in greedy else "")
+
+
+def check_template(folder):
+    hub = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), bos_token=BOS, eos_token=EOS, chat_template=TEMPLATE)
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "<think>hm</think>\n\nHello"}, {"role": "user", "content": "Bye"}]
+    text = hub.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    (folder / "rendered.txt").write_text(text)
+
+
+if __name__ == "__main__":
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
+    print("transformers", transformers.__version__, "torch", torch.__version__)
+    for seed, name in enumerate(CHECKPOINTS):
+        make(root, name, 50 + seed)
+    check_template(root / "untied")

@@ -1,0 +1,242 @@
+//! The engine through its public door, on a reference checkpoint: what a request gets, alone and in company.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, Generation, ModelFiles};
+use gatewright_types::{ChatRequest, Delta, FinishReason, Message, Role, Sampling, Usage};
+
+const PROMPT: &str = "What is 47 + 85? Größe, 数学 und 🙂: the quick brown fox.";
+
+fn files(name: &str) -> ModelFiles {
+    ModelFiles::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name))
+}
+
+fn engine(max_running: usize, max_waiting: usize) -> Engine {
+    let options = EngineOptions { device: DeviceChoice::Cpu, max_running, max_waiting, now: 0 };
+    Engine::open(&files("untied"), &options).unwrap()
+}
+
+fn ask(text: &str, sampling: Sampling) -> ChatRequest {
+    ChatRequest { messages: vec![Message::text(Role::User, text)], sampling, ..ChatRequest::default() }
+}
+
+fn tokens(n: u64) -> Sampling {
+    Sampling { max_tokens: Some(n), ..Sampling::default() }
+}
+
+/// Hot enough that nothing but the seed decides; the tiny models never end by themselves then, or hardly.
+fn seeded(seed: i64, n: u64) -> Sampling {
+    Sampling { temperature: Some(2.0), top_p: Some(1.0), seed: Some(seed), ..tokens(n) }
+}
+
+async fn gather(generation: Generation) -> Vec<Delta> {
+    generation.map(Result::unwrap).collect().await
+}
+
+/// Thought, text and finish of one choice, and the usage.
+fn read(deltas: &[Delta], wanted: u32) -> (String, String, Option<FinishReason>, Option<Usage>) {
+    let (mut thought, mut text, mut end, mut usage) = (String::new(), String::new(), None, None);
+    for delta in deltas {
+        match delta {
+            Delta::Reasoning { choice, text: t } if *choice == wanted => thought.push_str(t),
+            Delta::Text { choice, text: t } if *choice == wanted => text.push_str(t),
+            Delta::Finish { choice, reason } if *choice == wanted => end = Some(reason.clone()),
+            Delta::Usage(u) => usage = Some(u.clone()),
+            _ => {}
+        }
+    }
+    (thought, text, end, usage)
+}
+
+#[tokio::test]
+async fn greedy_text_is_that_of_transformers() {
+    let deltas = gather(engine(2, 2).submit(&ask(PROMPT, tokens(64))).unwrap()).await;
+    let (thought, text, end, usage) = read(&deltas, 0);
+    // What transformers' 64 greedy ids decode to, split at `</think>` if it is among them.
+    let tokenizer = tokenizers::Tokenizer::from_file(match files("untied") {
+        ModelFiles::Folder(folder) => folder.join("tokenizer.json"),
+        ModelFiles::Packed(_) => unreachable!(),
+    });
+    let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/untied/expected.safetensors")).unwrap();
+    let expected = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let ids = expected.tensor("greedy").unwrap().data().to_vec();
+    let ids: Vec<u32> = ids.chunks_exact(8).map(|b| u32::from_le_bytes(b[..4].try_into().unwrap())).collect();
+    let whole = tokenizer.unwrap().decode(&ids, true).unwrap();
+    assert!(!whole.contains("think>"), "pick another seed for the reference");
+    assert_eq!((thought.as_str(), text.as_str()), (whole.trim_matches('\n'), ""));
+    assert_eq!(end, Some(FinishReason::Length));
+    let usage = usage.unwrap();
+    assert_eq!((usage.prompt, usage.completion, usage.reasoning), (59, 64, Some(64)));
+    assert!(matches!(deltas.last(), Some(Delta::Usage(_))));
+}
+
+#[tokio::test]
+async fn a_seed_gives_one_answer_alone_and_in_company() {
+    let engine = engine(4, 8);
+    let alone = gather(engine.submit(&ask(PROMPT, seeded(7, 40))).unwrap()).await;
+    let long = "word ".repeat(80);
+    let company = [ask("a", seeded(1, 60)), ask(&long, seeded(2, 30)), ask("b", tokens(50))];
+    let others: Vec<_> = company.iter().map(|r| engine.submit(r).unwrap()).collect();
+    let again = gather(engine.submit(&ask(PROMPT, seeded(7, 40))).unwrap()).await;
+    assert_eq!(format!("{alone:?}"), format!("{again:?}"));
+    let other_seed = gather(engine.submit(&ask(PROMPT, seeded(8, 40))).unwrap()).await;
+    assert_ne!(read(&alone, 0).0, read(&other_seed, 0).0);
+    for other in others {
+        assert!(matches!(gather(other).await.last(), Some(Delta::Usage(_))));
+    }
+}
+
+#[tokio::test]
+async fn choices_are_drawn_apart_and_counted_together() {
+    let request = ask(PROMPT, Sampling { n: Some(3), ..seeded(5, 20) });
+    let deltas = gather(engine(2, 2).submit(&request).unwrap()).await;
+    let all: Vec<_> = (0..3).map(|c| read(&deltas, c)).collect();
+    assert!(all.iter().all(|(_, _, end, _)| end.is_some()));
+    assert!(all[0].0 != all[1].0 && all[1].0 != all[2].0);
+    let usage = all[0].3.clone().unwrap();
+    assert_eq!(usage.prompt, 59);
+    assert!(usage.completion <= 60 && usage.completion > 20);
+    let alone = gather(engine(1, 0).submit(&ask(PROMPT, seeded(5, 20))).unwrap()).await;
+    assert_eq!(read(&alone, 0).0, all[0].0, "the first choice is what a request for one gets");
+}
+
+#[tokio::test]
+async fn two_requests_run_in_turn() {
+    let engine = engine(2, 2);
+    let mut first = engine.submit(&ask("a", seeded(1, 400))).unwrap();
+    let mut second = engine.submit(&ask("b", seeded(2, 5))).unwrap();
+    // The short one is through while the long one, which nobody reads, has hundreds to go.
+    while let Some(delta) = second.next().await {
+        delta.unwrap();
+    }
+    let mut left = 0;
+    while let Some(delta) = first.next().await {
+        delta.unwrap();
+        left += 1;
+    }
+    assert!(left > 100, "{left}");
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_holds_up_nobody() {
+    let engine = engine(1, 4);
+    let stalled = engine.submit(&ask("a", seeded(1, 400))).unwrap();
+    let waiting = engine.submit(&ask("b", seeded(2, 5))).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // One place, taken by a reader that does not read; dropping it frees the place within a step.
+    drop(stalled);
+    let deltas = tokio::time::timeout(Duration::from_secs(20), gather(waiting)).await.unwrap();
+    assert!(matches!(deltas.last(), Some(Delta::Usage(_))));
+}
+
+#[tokio::test]
+async fn the_queue_is_bounded_and_dropping_makes_room() {
+    let engine = engine(1, 1);
+    let first = engine.submit(&ask("a", seeded(1, 400))).unwrap();
+    let second = engine.submit(&ask("b", seeded(2, 3))).unwrap();
+    assert!(matches!(engine.submit(&ask("c", tokens(3))), Err(EngineError::Full)));
+    drop(first);
+    assert!(matches!(gather(second).await.last(), Some(Delta::Usage(_))));
+    let third = loop {
+        match engine.submit(&ask("c", tokens(3))) {
+            Ok(generation) => break generation,
+            Err(EngineError::Full) => tokio::task::yield_now().await,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert!(matches!(gather(third).await.last(), Some(Delta::Usage(_))));
+}
+
+#[tokio::test]
+async fn what_was_submitted_is_done_after_the_engine_is_dropped() {
+    let engine = engine(1, 2);
+    let (a, b) = (engine.submit(&ask("a", seeded(1, 200))).unwrap(), engine.submit(&ask("b", seeded(2, 5))).unwrap());
+    drop(engine);
+    assert!(matches!(gather(a).await.last(), Some(Delta::Usage(_))));
+    assert!(matches!(gather(b).await.last(), Some(Delta::Usage(_))));
+}
+
+#[tokio::test]
+async fn a_prompt_too_long_is_refused_and_a_long_one_fills_the_context() {
+    let engine = engine(1, 1);
+    let refused = engine.submit(&ask(&"🙂".repeat(300), tokens(5)));
+    assert!(matches!(refused, Err(EngineError::TooLong { context: 512, prompt }) if prompt > 512));
+    let deltas = gather(engine.submit(&ask(&"🙂".repeat(100), seeded(1, 10_000))).unwrap()).await;
+    let (_, _, end, usage) = read(&deltas, 0);
+    let usage = usage.unwrap();
+    assert!(end == Some(FinishReason::Stop) || usage.prompt + usage.completion == 512, "{usage:?}");
+}
+
+#[tokio::test]
+async fn unsupported_fields_are_refused_by_name() {
+    let request = ask("a", Sampling { logprobs: Some(true), ..Sampling::default() });
+    let refused = engine(1, 1).submit(&request).unwrap_err();
+    assert!(matches!(refused, EngineError::Unsupported { param, .. } if param == "logprobs"));
+}
+
+#[test]
+fn a_bad_checkpoint_is_refused_by_name() {
+    let open = |files: &ModelFiles| {
+        let options = EngineOptions { device: DeviceChoice::Cpu, max_running: 1, max_waiting: 1, now: 0 };
+        Engine::open(files, &options).unwrap_err().to_string()
+    };
+    let copy = |leave_out: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/tied")).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != leave_out {
+                std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+            }
+        }
+        folder
+    };
+    for missing in ["config.json", "tokenizer.json", "tokenizer_config.json", "model-00002-of-00002.safetensors"] {
+        let folder = copy(missing);
+        let said = open(&ModelFiles::Folder(folder.path().to_owned()));
+        assert!(said.contains(missing) && said.contains("no such file"), "{said}");
+    }
+    let folder = copy("");
+    let shard = folder.path().join("model-00001-of-00002.safetensors");
+    let whole = std::fs::read(&shard).unwrap();
+    std::fs::write(&shard, &whole[..whole.len() - 100]).unwrap();
+    let said = open(&ModelFiles::Folder(folder.path().to_owned()));
+    assert!(said.contains("model-00001-of-00002.safetensors") && said.contains("cut short"), "{said}");
+    let text = String::from_utf8_lossy(&whole).into_owned();
+    assert!(text.contains("mlp.up_proj"));
+    let at = whole.windows(11).position(|w| w == b"mlp.up_proj").unwrap();
+    let mut renamed = whole.clone();
+    renamed[at + 4..at + 11].copy_from_slice(b"xx_proj");
+    std::fs::write(&shard, &renamed).unwrap();
+    let said = open(&ModelFiles::Folder(folder.path().to_owned()));
+    assert!(said.contains("mlp.up_proj.weight") && said.contains("missing"), "{said}");
+    let config = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
+    std::fs::write(&shard, &whole).unwrap();
+    std::fs::write(folder.path().join("config.json"), config.replace("\"intermediate_size\": 64", "\"intermediate_size\": 60")).unwrap();
+    let said = open(&ModelFiles::Folder(folder.path().to_owned()));
+    assert!(said.contains("mlp.gate_proj.weight") && said.contains("[60, 32]"), "{said}");
+    std::fs::write(folder.path().join("config.json"), config.replace("\"qwen2\"", "\"gpt5\"")).unwrap();
+    assert!(open(&ModelFiles::Folder(folder.path().to_owned())).contains("model_type `gpt5`"));
+}
+
+#[tokio::test]
+async fn a_packed_model_and_a_sharded_folder_answer_alike() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/tied");
+    let packed: Vec<(&'static str, &'static [u8])> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name: &'static str = entry.file_name().into_string().unwrap().leak();
+            (name, &*std::fs::read(entry.path()).unwrap().leak())
+        })
+        .collect();
+    let options = EngineOptions { device: DeviceChoice::Auto, max_running: 1, max_waiting: 1, now: 0 };
+    let mut said = Vec::new();
+    for files in [files("tied"), ModelFiles::Packed(packed.leak())] {
+        let engine = Engine::open(&files, &options).unwrap();
+        assert_eq!(engine.device(), "CPU (Flex)");
+        said.push(format!("{:?}", gather(engine.submit(&ask("hello", seeded(3, 30))).unwrap()).await));
+    }
+    assert_eq!(said[0], said[1]);
+}

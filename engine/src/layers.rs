@@ -68,7 +68,7 @@ pub(crate) enum Rows {
 /// The product for that kind of rows.
 pub(crate) fn product<B: EngineBackend>(x: Tensor<B, 2>, linear: &Linear<B>, rows: Rows) -> Tensor<B, 2> {
     match rows {
-        Rows::Prefill => B::linear(x, linear),
+        Rows::Prefill => B::prefill_linear(x, linear),
         Rows::Decode => B::decode_linear(x, linear),
     }
 }

@@ -59,7 +59,7 @@ pub(crate) trait EngineBackend: Backend {
     }
 
     /// `x` `[rows, in]` to `[rows, out]`, many rows of one sequence.
-    fn linear(x: Tensor<Self, 2>, linear: &Linear<Self>) -> Tensor<Self, 2> {
+    fn prefill_linear(x: Tensor<Self, 2>, linear: &Linear<Self>) -> Tensor<Self, 2> {
         portable::linear(x, linear)
     }
 

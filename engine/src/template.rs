@@ -8,7 +8,7 @@ mod clock;
 mod messages;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Serde, Value};
 use minijinja::{Environment, Error, ErrorKind};
 use serde_json::Value as Json;
 
@@ -74,7 +74,7 @@ impl ChatTemplate {
             context.insert((*name).to_owned(), Json::String(text.clone()));
         }
         let template = self.environment.get_template(NAME);
-        Ok(template.and_then(|t| t.render(Value::from_serialize(&context))))
+        Ok(template.and_then(|t| t.render(Value::from(Serde(&context)))))
     }
 }
 

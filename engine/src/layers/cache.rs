@@ -10,7 +10,7 @@ use crate::ops::{EngineBackend, Heads, LayerKv};
 const FIRST: usize = 128;
 
 /// One sequence's keys and values in all layers. Dropping it frees them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KvCache<B: EngineBackend> {
     layers: Vec<Option<LayerKv<B>>>,
     heads: Heads,

@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_thought_that_the_prompt_opened() {
-        let got = split(Channel::Reasoning, &[(0, "hm\n"), (0, "\nwell"), (0, "\n"), (2, ""), (0, "\n"), (0, "\nyes\n"), (0, "no\n")]);
+        let got =
+            split(Channel::Reasoning, &[(0, "hm\n"), (0, "\nwell"), (0, "\n"), (2, ""), (0, "\n"), (0, "\nyes\n"), (0, "no\n")]);
         assert_eq!(got, ("hm\n\nwell".to_owned(), "yes\nno\n".to_owned()));
     }
 

@@ -83,7 +83,12 @@ impl<B: EngineBackend> Sequence<B> {
     ///
     /// # Errors
     /// [`EngineError::Step`] if there is no number among the logits.
-    pub(crate) fn accept(&mut self, logits: &[f32], vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Result<Progress, EngineError> {
+    pub(crate) fn accept(
+        &mut self,
+        logits: &[f32],
+        vocabulary: &Vocabulary,
+        out: &mut Vec<Delta>,
+    ) -> Result<Progress, EngineError> {
         let id = sample(logits, self.sampler, &mut self.draws);
         let id = id.ok_or_else(|| EngineError::Step("the model computed no number".to_owned()))?;
         self.last = [id];

@@ -99,11 +99,7 @@ impl<B: EngineBackend> Worker<B> {
         let request = self.admitted;
         let new = |choice| Sequence::new(&job, request, choice, (self.model.cache(), &self.vocabulary));
         self.waiting.extend((0..job.plan.choices).map(new));
-        let usage = Usage {
-            prompt: job.prompt.len() as u64,
-            reasoning: self.vocabulary.think().map(|_| 0),
-            ..Usage::default()
-        };
+        let usage = Usage { prompt: job.prompt.len() as u64, reasoning: self.vocabulary.think().map(|_| 0), ..Usage::default() };
         self.requests.insert(request, Open { outlet: job.outlet, _seat: seat, left: job.plan.choices, usage });
     }
 

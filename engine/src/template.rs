@@ -32,7 +32,10 @@ impl ChatTemplate {
     pub(crate) fn read(files: &ModelFiles, config: &Json, now: u64) -> Result<Self, EngineError> {
         let from_file = files.find("chat_template.jinja")?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let source = from_file.or_else(|| in_config(config)).ok_or_else(|| {
-            EngineError::load(format!("{}: no chat_template, and no chat_template.jinja beside it", files.name("tokenizer_config.json")))
+            EngineError::load(format!(
+                "{}: no chat_template, and no chat_template.jinja beside it",
+                files.name("tokenizer_config.json")
+            ))
         })?;
         let special = SPECIAL.iter().filter_map(|name| Some((*name, special_text(config, name)?))).collect();
         Self::compile(source, special, now).map_err(|e| EngineError::load(format!("chat template of {}: {e:#}", files.name(""))))
@@ -58,7 +61,8 @@ impl ChatTemplate {
     pub(crate) fn render(&self, request: &ChatRequest) -> Result<String, EngineError> {
         // Some templates want a call's arguments as an object, others as text; which one shows only when they fail.
         let rendered = self.try_render(request, Arguments::Object)?;
-        let rendered = if rendered.is_err() && messages::has_calls(request) { self.try_render(request, Arguments::Text)? } else { rendered };
+        let rendered =
+            if rendered.is_err() && messages::has_calls(request) { self.try_render(request, Arguments::Text)? } else { rendered };
         rendered.map_err(|e| {
             let said = e.detail().map_or_else(|| e.to_string(), str::to_owned);
             EngineError::unsupported("messages", format!("the model's chat template cannot render this conversation: {said}"))
@@ -82,7 +86,8 @@ fn in_config(config: &Json) -> Option<String> {
     match config.get("chat_template")? {
         Json::String(source) => Some(source.clone()),
         Json::Array(named) => {
-            let default = named.iter().find(|t| t.get("name").and_then(Json::as_str) == Some("default")).or_else(|| named.first())?;
+            let default =
+                named.iter().find(|t| t.get("name").and_then(Json::as_str) == Some("default")).or_else(|| named.first())?;
             default.get("template")?.as_str().map(str::to_owned)
         }
         _ => None,

@@ -54,7 +54,9 @@ impl Vocabulary {
     /// The ids of a rendered prompt. Special tokens in the text become their ids; none are added: the template writes them.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
         let encoding = self.tokenizer.encode_fast(text, false);
-        encoding.map(|e| e.get_ids().to_vec()).map_err(|e| EngineError::unsupported("messages", format!("cannot be tokenised: {e}")))
+        encoding
+            .map(|e| e.get_ids().to_vec())
+            .map_err(|e| EngineError::unsupported("messages", format!("cannot be tokenised: {e}")))
     }
 
     /// One more than the greatest id.

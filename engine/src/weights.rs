@@ -43,8 +43,8 @@ impl Weights {
         let names: Vec<String> = match files.find(index_name)? {
             None => vec!["model.safetensors".to_owned()],
             Some(bytes) => {
-                let index: Index = serde_json::from_slice(&bytes)
-                    .map_err(|e| EngineError::load(format!("{}: {e}", files.name(index_name))))?;
+                let index: Index =
+                    serde_json::from_slice(&bytes).map_err(|e| EngineError::load(format!("{}: {e}", files.name(index_name))))?;
                 let names: std::collections::BTreeSet<String> = index.weight_map.into_values().collect();
                 names.into_iter().collect()
             }

@@ -17,7 +17,9 @@ pub(super) enum Missing {
     #[error("{0}")]
     Gpu(String),
     /// The run-time compiler.
-    #[error("NVRTC is missing: Burn compiles its kernels with it. Install CUDA's `libnvrtc` (package cuda-nvrtc) where the linker finds it")]
+    #[error(
+        "NVRTC is missing: Burn compiles its kernels with it. Install CUDA's `libnvrtc` (package cuda-nvrtc) where the linker finds it"
+    )]
     Nvrtc,
     /// The headers that kernels include.
     #[error(

@@ -33,9 +33,7 @@ impl<B: EngineBackend> Attention<B> {
         let mut mixed = Vec::with_capacity(pass.caches.len());
         let mut row = 0;
         for (cache, n) in pass.caches.iter_mut() {
-            let part = |from: usize, count: usize| {
-                qkv.clone().slice([row..row + *n, from * head_dim..(from + count) * head_dim])
-            };
+            let part = |from: usize, count: usize| qkv.clone().slice([row..row + *n, from * head_dim..(from + count) * head_dim]);
             let columns = |from| part(from, kv_heads).reshape([*n, kv_heads, head_dim]).swap_dims(0, 1);
             if let Some((kv, len)) = cache.append(layer, columns(heads), columns(heads + kv_heads)) {
                 mixed.push(B::attend(part(0, heads), kv, len));

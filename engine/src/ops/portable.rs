@@ -32,10 +32,7 @@ pub(crate) fn rotate<B: Backend>(qkv: Tensor<B, 2>, rotation: &Rotation) -> Tens
     let x = qkv.clone().slice([0..rows, 0..turned * heads.head_dim]).reshape([rows, turned, heads.head_dim]);
     let first = x.clone().slice([0..rows, 0..turned, 0..half]);
     let second = x.slice([0..rows, 0..turned, half..heads.head_dim]);
-    let x = Tensor::cat(
-        vec![first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin],
-        2,
-    );
+    let x = Tensor::cat(vec![first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin], 2);
     let values = qkv.slice([0..rows, turned * heads.head_dim..width]);
     Tensor::cat(vec![x.reshape([rows, turned * heads.head_dim]), values], 1)
 }

@@ -34,7 +34,9 @@ fn the_templates_own_refusal_reaches_the_client() {
     let files = reference("untied");
     let template = ChatTemplate::read(&files, &files.json("tokenizer_config.json").unwrap(), 0).unwrap();
     let refused = template.render(&ask(&[(Role::Tool, "42")])).unwrap_err();
-    assert!(matches!(&refused, EngineError::Unsupported { param, message } if param == "messages" && message.contains("no such role: tool")));
+    assert!(
+        matches!(&refused, EngineError::Unsupported { param, message } if param == "messages" && message.contains("no such role: tool"))
+    );
 }
 
 #[test]

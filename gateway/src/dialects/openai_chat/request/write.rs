@@ -48,7 +48,7 @@ fn wanted(request: &ChatRequest, name: &str, json: &str) -> bool {
         "tool_choice" => request.tool_choice.is_none(),
         "response_format" => request.response_format.is_none(),
         "stream_options" => !request.stream,
-        "max_completion_tokens" => json != NOTE && sampling.max_tokens.is_none(),
+        "max_completion_tokens" => json != NOTE && !noted(&request.extras, name),
         "max_tokens" => sampling.max_tokens.is_none() || noted(&request.extras, "max_completion_tokens"),
         "stop" => json != NOTE && sampling.stop.is_empty(),
         "temperature" => sampling.temperature.is_none(),

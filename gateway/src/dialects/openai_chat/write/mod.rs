@@ -98,9 +98,12 @@ impl EventWriter {
         choices.dedup();
         if choices.is_empty() && usage.is_none() {
             let any = |wanted: fn(&Delta) -> bool| chunk.deltas.iter().any(wanted);
+            if any(|delta| matches!(delta, Delta::Usage(_))) {
+                return None;
+            }
             if any(|delta| matches!(delta, Delta::Start { .. })) {
                 choices.push(0);
-            } else if chunk.extras.is_empty() || any(|delta| matches!(delta, Delta::Usage(_))) {
+            } else if chunk.extras.is_empty() {
                 return None;
             }
         }

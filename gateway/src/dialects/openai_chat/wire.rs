@@ -231,11 +231,43 @@ pub(super) fn keep<'de, A: MapAccess<'de>>(map: &mut A, name: &str, pocket: &mut
     Ok(())
 }
 
+/// A string as well as it can be read: half a surrogate pair, as some servers cut them between two events, becomes U+FFFD.
+pub(super) fn lenient(raw: &RawValue) -> String {
+    string(raw).unwrap_or_else(|_| serde_json::from_str(&whole_pairs(raw.get())).unwrap_or_default())
+}
+
+/// JSON text whose escapes of halves without their other half are replaced.
+fn whole_pairs(json: &str) -> String {
+    let half = |text: &str| {
+        let digits = text.strip_prefix("\\u").and_then(|rest| rest.get(..4));
+        digits.and_then(|digits| u16::from_str_radix(digits, 16).ok())
+    };
+    let (mut out, mut rest) = (String::with_capacity(json.len()), json);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let second = || escape.get(6..).and_then(half);
+        let length = match half(escape) {
+            Some(0xD800..=0xDBFF) if matches!(second(), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => {
+                out.push('\u{FFFD}');
+                rest = escape.get(6..).unwrap_or_default();
+                continue;
+            }
+            _ => 2,
+        };
+        let (escape, after) = escape.split_at_checked(length).unwrap_or((escape, ""));
+        out.push_str(escape);
+        rest = after;
+    }
+    out + rest
+}
+
 /// Takes a text: a string becomes the text, null becomes nothing, anything else goes into the pocket.
 pub(super) fn take_text<'de, A: MapAccess<'de>>(map: &mut A, name: &str, pocket: &mut Extras) -> Result<Option<String>, A::Error> {
     let raw: &'de RawValue = map.next_value()?;
     if is_string(raw) {
-        return string(raw).map(Some).map_err(|wrong| serde::de::Error::custom(wrong.message));
+        return Ok(Some(lenient(raw)));
     }
     if !is_null(raw) {
         pocket.push(name, raw.to_owned());

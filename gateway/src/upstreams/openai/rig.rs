@@ -65,12 +65,12 @@ impl Rig {
     }
 }
 
-/// Short limits, so that tests are short: first byte and silence 300 ms, all 2 s.
+/// Short limits, so that tests are short, but not so short that a busy machine reaches them by itself.
 pub(crate) const TIMEOUTS: Timeouts = Timeouts {
-    connect: Duration::from_millis(200),
-    first_byte: Duration::from_millis(100),
-    idle: Duration::from_millis(300),
-    total: Duration::from_secs(2),
+    connect: Duration::from_millis(700),
+    first_byte: Duration::from_millis(800),
+    idle: Duration::from_millis(1000),
+    total: Duration::from_millis(2500),
 };
 
 /// The provider's key in these tests.
@@ -186,7 +186,7 @@ pub(crate) fn streaming() -> ChatRequest {
 }
 
 pub(crate) fn soon() -> Deadline {
-    Deadline(Instant::now() + Duration::from_secs(5))
+    Deadline(Instant::now() + Duration::from_secs(30))
 }
 
 /// All chunks, and how it ended.

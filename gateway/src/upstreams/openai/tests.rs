@@ -40,7 +40,10 @@ async fn a_whole_answer_keeps_its_bytes() {
     ] {
         assert!(sent.contains(wanted), "{wanted} in {sent}");
     }
-    assert!(!sent.contains("accept-encoding") && !sent.contains("\"stream\"") && sent.matches("content-type").count() == 1, "{sent}");
+    assert!(
+        !sent.contains("accept-encoding") && !sent.contains("\"stream\"") && sent.matches("content-type").count() == 1,
+        "{sent}"
+    );
 }
 
 #[tokio::test]
@@ -62,10 +65,10 @@ async fn a_stream_passes_event_by_event_and_its_connection_serves_again() {
     assert!(sent.contains("accept: text/event-stream") && sent.contains(r#""stream_options":{"include_usage":true}"#), "{sent}");
     let mut said = text(chunks);
     for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
         let (chunks, fault) = hear(&upstream, streaming()).await;
         assert!(fault.is_none());
         said += &text(chunks);
-        tokio::time::sleep(Duration::from_millis(60)).await;
     }
     assert_eq!((said.as_str(), *rig.connections.lock().unwrap()), ("hellollo", 1));
 }
@@ -73,7 +76,8 @@ async fn a_stream_passes_event_by_event_and_its_connection_serves_again() {
 #[tokio::test]
 async fn nothing_is_asked_before_the_first_poll_and_a_drop_cancels() {
     use crate::upstreams::Upstream;
-    let rig = Rig::new(vec![vec![stream_head(), piece(&event("{\"content\":\"x\"}", None)), Step::Wait(Duration::from_secs(9))]]).await;
+    let rig =
+        Rig::new(vec![vec![stream_head(), piece(&event("{\"content\":\"x\"}", None)), Step::Wait(Duration::from_secs(60))]]).await;
     let upstream = rig.upstream();
     let asked = upstream.answer(std::sync::Arc::new(streaming()), super::rig::soon());
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -87,7 +91,10 @@ async fn an_upstream_that_is_not_there_is_unreachable_and_worth_another_try() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for request in [request(), streaming()] {
         let fault = hear(&upstream(&format!("http://{closed}/v1")), request).await.1.unwrap();
-        assert_eq!((fault.kind.clone(), fault.retry, fault.side), (FaultKind::UpstreamUnreachable, Retry::Here(None), Side::Upstream("rig".into())));
+        assert_eq!(
+            (fault.kind.clone(), fault.retry, fault.side),
+            (FaultKind::UpstreamUnreachable, Retry::Here(None), Side::Upstream("rig".into()))
+        );
         assert!(!fault.message.contains("127.0.0.1"), "{}", fault.message);
     }
 }
@@ -102,14 +109,14 @@ async fn a_reset_before_the_answer_is_unreachable() {
 #[tokio::test]
 async fn a_slow_first_byte_and_a_stall_are_timeouts() {
     let began = Instant::now();
-    for fault in both(vec![Step::Wait(Duration::from_secs(9))]).await {
+    for fault in both(vec![Step::Wait(Duration::from_secs(60))]).await {
         assert_eq!((fault.kind, fault.retry), (FaultKind::UpstreamTimeout, Retry::Elsewhere));
     }
-    let stall = vec![stream_head(), piece(&event("{\"content\":\"x\"}", None)), Step::Wait(Duration::from_secs(9))];
+    let stall = vec![stream_head(), piece(&event("{\"content\":\"x\"}", None)), Step::Wait(Duration::from_secs(60))];
     for fault in both(stall).await {
         assert_eq!(fault.kind, FaultKind::UpstreamTimeout);
     }
-    assert!(began.elapsed() < Duration::from_secs(4));
+    assert!(began.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
@@ -203,7 +210,8 @@ async fn no_key_leaves_through_an_error() {
         assert_eq!((fault.status(), fault.retry), (502, Retry::Elsewhere));
     }
     let event = format!("data: {told}\n\n");
-    let fault = hear(&Rig::new(vec![vec![stream_head(), piece(&event), last_piece()]]).await.upstream(), streaming()).await.1.unwrap();
+    let fault =
+        hear(&Rig::new(vec![vec![stream_head(), piece(&event), last_piece()]]).await.upstream(), streaming()).await.1.unwrap();
     assert!(!format!("{fault:?}").contains(KEY));
 }
 
@@ -211,7 +219,10 @@ async fn no_key_leaves_through_an_error() {
 async fn an_error_in_a_good_response_is_a_fault() {
     let said = r#"{"error":{"message":"overloaded","type":"server_error","code":503}}"#;
     for fault in both(vec![json(said)]).await {
-        assert_eq!((fault.kind, fault.retry, fault.message.as_str()), (FaultKind::UpstreamStatus(503), Retry::Here(None), "overloaded"));
+        assert_eq!(
+            (fault.kind, fault.retry, fault.message.as_str()),
+            (FaultKind::UpstreamStatus(503), Retry::Here(None), "overloaded")
+        );
     }
     let script = vec![stream_head(), piece(&event("{\"content\":\"x\"}", None)), piece(&format!("data: {said}\n\n")), last_piece()];
     let (chunks, fault) = hear(&Rig::new(vec![script]).await.upstream(), streaming()).await;
@@ -244,7 +255,7 @@ async fn an_answer_over_the_bound_is_not_read_on() {
     let whole = Rig::new(vec![vec![json(&answer(&big))]]).await;
     assert_eq!(hear(&upstream(&whole), request()).await.1.unwrap().kind, FaultKind::UpstreamInvalid);
     let long = event(&format!("{{\"content\":\"{big}\"}}"), None);
-    let one = Rig::new(vec![vec![stream_head(), piece(&long), Step::Wait(Duration::from_secs(9))]]).await;
+    let one = Rig::new(vec![vec![stream_head(), piece(&long), Step::Wait(Duration::from_secs(60))]]).await;
     assert_eq!(hear(&upstream(&one), streaming()).await.1.unwrap().kind, FaultKind::UpstreamInvalid);
     let many = std::iter::once(stream_head()).chain((0..40).map(|_| piece(&event("{\"content\":\"xxxxxxxx\"}", None)))).collect();
     let (chunks, fault) = hear(&upstream(&Rig::new(vec![many]).await), streaming()).await;

@@ -111,9 +111,7 @@ impl<'de> Take<'de> for FunctionIn {
                 // Some servers send the arguments as the object that they are instead of its text.
                 self.arguments = match raw {
                     raw if wire::is_null(raw) => None,
-                    raw if wire::is_string(raw) => {
-                        Some(wire::string(raw).map_err(|wrong| serde::de::Error::custom(wrong.message))?)
-                    }
+                    raw if wire::is_string(raw) => Some(wire::lenient(raw)),
                     raw => Some(raw.get().to_owned()),
                 };
             }

@@ -57,8 +57,10 @@ fn a_stream_starts_once_and_only_when_it_names_itself() {
 
 #[test]
 fn empty_and_null_say_nothing_in_a_stream() {
-    let chunk = event(r#"{"id":"i","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null,
-        "reasoning_content":null,"tool_calls":null},"logprobs":null,"finish_reason":null}],"usage":null,"error":null}"#);
+    let chunk = event(
+        r#"{"id":"i","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null,
+        "reasoning_content":null,"tool_calls":null},"logprobs":null,"finish_reason":null}],"usage":null,"error":null}"#,
+    );
     assert_eq!(said(&chunk), "[]");
 }
 
@@ -77,8 +79,10 @@ fn both_spellings_of_thought_are_reasoning_and_only_ours_passes_raw() {
 
 #[test]
 fn calls_come_in_pieces_or_whole_and_side_by_side() {
-    let pieces = event(r#"{"choices":[{"index":0,"delta":{"tool_calls":[
-        {"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}},{"index":0,"function":{"arguments":"x"}}]}}]}"#);
+    let pieces = event(
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[
+        {"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}},{"index":0,"function":{"arguments":"x"}}]}}]}"#,
+    );
     let found = pieces.deltas.iter().map(|delta| match delta {
         Delta::ToolCall { index, id, name, arguments, .. } => (*index, id.as_deref(), name.as_deref(), arguments.as_str()),
         other => panic!("{other:?}"),
@@ -86,12 +90,17 @@ fn calls_come_in_pieces_or_whole_and_side_by_side() {
     let found: Vec<_> = found.collect();
     assert_eq!(found, [(1, Some("b"), Some("g"), "{}"), (0, None, None, "x")]);
     // No index: the place in the list. Arguments as an object: its text. A kind and fields that we do not know: kept.
-    let odd = event(r#"{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":{"k": 1},"z":0}},
-        {"id":"b","type":"custom","custom":{"input":"i"},"sig":"s"}]}}]}"#);
+    let odd = event(
+        r#"{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":{"k": 1},"z":0}},
+        {"id":"b","type":"custom","custom":{"input":"i"},"sig":"s"}]}}]}"#,
+    );
     let Delta::ToolCall { index: 0, arguments, extras, .. } = &odd.deltas[0] else { panic!() };
     assert_eq!((arguments.as_str(), extras.get("function")), ("{\"k\": 1}", Some("{\"z\":0}")));
     let Delta::ToolCall { index: 1, extras, .. } = &odd.deltas[1] else { panic!() };
-    assert_eq!((extras.get("type"), extras.get("custom"), extras.get("sig")), (Some("\"custom\""), Some("{\"input\":\"i\"}"), Some("\"s\"")));
+    assert_eq!(
+        (extras.get("type"), extras.get("custom"), extras.get("sig")),
+        (Some("\"custom\""), Some("{\"input\":\"i\"}"), Some("\"s\""))
+    );
 }
 
 #[test]
@@ -103,16 +112,30 @@ fn what_has_no_channel_is_kept_beside_the_text() {
 }
 
 #[test]
+fn half_a_surrogate_pair_does_not_end_a_stream() {
+    let text = |data: &'static str| said(&event(data));
+    assert_eq!(text(r#"{"choices":[{"delta":{"content":"a\\\ud83d\n"}}]}"#), "[Text { choice: 0, text: \"a\\\\\u{fffd}\\n\" }]");
+    assert_eq!(
+        text(r#"{"choices":[{"delta":{"content":"\ude00\ud83d\ude00\ud800x"}}]}"#),
+        "[Text { choice: 0, text: \"\u{fffd}😀\u{fffd}x\" }]"
+    );
+}
+
+#[test]
 fn usage_is_read_as_many_servers_write_it() {
     let usage = |data: &'static str| match event(data).deltas.pop() {
         Some(Delta::Usage(usage)) => usage,
         other => panic!("{other:?}"),
     };
-    let openai = usage(r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14,
-        "prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}}"#);
+    let openai = usage(
+        r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14,
+        "prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}}"#,
+    );
     assert_eq!((openai.prompt, openai.completion, openai.reasoning, openai.cached), (9, 5, Some(3), Some(4)));
     assert!(openai.extras.get("prompt_tokens_details").is_some() && openai.extras.get("total_tokens").is_none());
-    let deepseek = usage(r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5.0,"total_tokens":99,"prompt_cache_hit_tokens":2}}"#);
+    let deepseek = usage(
+        r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5.0,"total_tokens":99,"prompt_cache_hit_tokens":2}}"#,
+    );
     assert_eq!((deepseek.completion, deepseek.cached, deepseek.extras.get("total_tokens")), (5, Some(2), Some("99")));
 }
 

@@ -48,10 +48,22 @@ fn a_wrong_type_is_told_with_its_path_and_what_was_found() {
         (asks(r#","stream_options":{"include_usage":1}"#), "stream_options.include_usage", "a boolean, but got 1"),
         (r#"{"model":7,"messages":[]}"#.into(), "model", "a string, but got a number"),
         (r#"{"model":"m","messages":"hi"}"#.into(), "messages", "an array, but got a string"),
-        (r#"{"model":"m","messages":[{"role":"user"},{"role":"user","content":7}]}"#.into(), "messages[1].content", "but got a number"),
+        (
+            r#"{"model":"m","messages":[{"role":"user"},{"role":"user","content":7}]}"#.into(),
+            "messages[1].content",
+            "but got a number",
+        ),
         (r#"{"model":"m","messages":[{"content":"x"}]}"#.into(), "messages[0].role", "it is missing"),
-        (r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#.into(), "messages[0].content[0].text", "missing"),
-        (r#"{"model":"m","messages":[{"role":"user","content":["x"]}]}"#.into(), "messages[0].content[0]", "an object, but got a string"),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#.into(),
+            "messages[0].content[0].text",
+            "missing",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":["x"]}]}"#.into(),
+            "messages[0].content[0]",
+            "an object, but got a string",
+        ),
         (
             r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"function":{"arguments":{}}}]}]}"#.into(),
             "messages[0].tool_calls[0].function.arguments",
@@ -136,8 +148,10 @@ fn unknown_values_keep_their_bytes() {
 
 #[test]
 fn a_stream_is_always_asked_for_its_usage() {
-    assert_eq!(back(&parse(&json!({"model": "m", "stream": true, "messages": [{"role": "user"}]})))["stream_options"],
-        json!({"include_usage": true}));
+    assert_eq!(
+        back(&parse(&json!({"model": "m", "stream": true, "messages": [{"role": "user"}]})))["stream_options"],
+        json!({"include_usage": true})
+    );
     let told = parse(&json!({"model": "m", "stream": true, "messages": [{"role": "user"}],
         "stream_options": {"include_usage": false, "x": 1}}));
     assert!(!told.include_usage);

@@ -42,9 +42,12 @@ fn an_event_has_exactly_openais_shape_and_the_first_one_the_role() {
         text(0, "c"),
         Delta::Finish { choice: 0, reason: FinishReason::Length },
     ])));
-    assert_eq!(second["choices"], json!([
+    assert_eq!(
+        second["choices"],
+        json!([
         {"index": 0, "delta": {"content": "c"}, "logprobs": null, "finish_reason": "length"},
-        {"index": 1, "delta": {"role": "assistant", "reasoning_content": "t"}, "logprobs": null, "finish_reason": null}]));
+        {"index": 1, "delta": {"role": "assistant", "reasoning_content": "t"}, "logprobs": null, "finish_reason": null}])
+    );
     assert_eq!(&writer.end()[..], b"data: [DONE]\n\n");
 }
 
@@ -73,8 +76,11 @@ fn calls_are_written_in_pieces_with_their_unknown_fields() {
     };
     let mut writer = writer(false);
     let first = value(writer.event(&Chunk::of(vec![call(Some("c"), Some("f"), "", extras)])));
-    assert_eq!(first["choices"][0]["delta"]["tool_calls"], json!([
-        {"index": 0, "id": "c", "type": "function", "function": {"z": 1, "name": "f", "arguments": ""}, "sig": "s"}]));
+    assert_eq!(
+        first["choices"][0]["delta"]["tool_calls"],
+        json!([
+        {"index": 0, "id": "c", "type": "function", "function": {"z": 1, "name": "f", "arguments": ""}, "sig": "s"}])
+    );
     let next = value(writer.event(&Chunk::of(vec![call(None, None, "{}", Extras::new())])));
     assert_eq!(next["choices"][0]["delta"], json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}));
 }
@@ -85,8 +91,11 @@ fn usage_is_told_to_those_who_asked_and_cut_out_for_others() {
     assert!(writer(false).event(&last).is_none());
     let told = value(writer(true).event(&last));
     assert_eq!(told["choices"], json!([]));
-    assert_eq!(told["usage"], json!({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7,
-        "completion_tokens_details": {"reasoning_tokens": 1}}));
+    assert_eq!(
+        told["usage"],
+        json!({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7,
+        "completion_tokens_details": {"reasoning_tokens": 1}})
+    );
     // An upstream's own event loses its usage, and nothing else.
     let mixed = r#"{"id":"i","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"fp":"x","usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
     let cut = value(writer(false).event(&event(mixed)));
@@ -132,8 +141,11 @@ fn a_whole_answer_has_openais_shape() {
     ]);
     gather_into(&mut completion, chunk);
     let body: Value = serde_json::from_slice(&whole(&completion)).unwrap();
-    assert_eq!(body["choices"], json!([{"index": 0, "finish_reason": "stop",
+    assert_eq!(
+        body["choices"],
+        json!([{"index": 0, "finish_reason": "stop",
         "message": {"role": "assistant", "content": "ab", "reasoning_content": "t", "refusal": null},
-        "logprobs": {"content": [1, 2], "refusal": [3]}}]));
+        "logprobs": {"content": [1, 2], "refusal": [3]}}])
+    );
     assert_eq!((&body["object"], &body["usage"]["total_tokens"]), (&json!("chat.completion"), &json!(7)));
 }

@@ -1,1 +1,13 @@
-//! Placeholder while the house is being laid out.
+//! The kit: starts the real binary as a child process, with a configuration and a data folder of its own, and kills it.
+//!
+//! Apart so that every end-to-end test reads as a story. It must not know what the gateway does inside: it speaks HTTP and signals.
+
+mod child;
+mod http;
+mod mock;
+mod sse;
+
+pub use child::{Broken, Gateway, Setup, binary, wait_until};
+pub use http::{Live, Request, Response};
+pub use mock::Mock;
+pub use sse::{Answer, Frame, frames, read_stream};

@@ -1,0 +1,57 @@
+//! Laws about things that must come with others: policies with cases and a README, documents with what they promise.
+
+use std::path::PathBuf;
+
+use super::sources::{files, root};
+
+fn policies() -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(root().join("policies")).unwrap().map(|e| e.unwrap().path());
+    folders.filter(|p| p.is_dir()).collect()
+}
+
+#[test]
+fn every_policy_has_manifest_cases_and_readme() {
+    assert!(policies().len() >= 3, "secrets, topic-deny and calculator are ready-made: {:?}", policies());
+    for policy in policies() {
+        for needed in ["plugin.yaml", "README.md"] {
+            assert!(policy.join(needed).is_file(), "{} has no {needed}", policy.display());
+        }
+        let cases = std::fs::read_dir(policy.join("cases")).map(|d| d.count()).unwrap_or_default();
+        assert!(cases > 0, "{} has no cases", policy.display());
+    }
+}
+
+#[test]
+fn no_host_crate_imports_a_policy() {
+    for (path, text) in super::sources::rust() {
+        let host = path.starts_with("gateway/src") || path.starts_with("plugins/src") || path.starts_with("engine/src");
+        assert!(!host || !text.contains("policies/secrets"), "{} names a policy's folder", path.display());
+    }
+}
+
+#[test]
+fn the_papers_are_there() {
+    for paper in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", ".ci/run"] {
+        assert!(root().join(paper).is_file(), "{paper} is missing");
+    }
+}
+
+#[test]
+fn ci_runs_the_readmes_own_test_command() {
+    let command = "cargo test --workspace";
+    for paper in ["README.md", ".ci/run"] {
+        assert!(std::fs::read_to_string(root().join(paper)).unwrap().contains(command), "{paper} does not show `{command}`");
+    }
+}
+
+#[test]
+fn links_of_the_documents_lead_somewhere() {
+    for path in files().into_iter().filter(|p| p.extension().is_some_and(|e| e == "md")) {
+        let text = std::fs::read_to_string(root().join(&path)).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let outside = link.is_empty() || link.contains("://") || link.contains(' ') || link.starts_with("mailto:");
+            let target = root().join(&path).parent().unwrap().join(link);
+            assert!(outside || target.exists(), "{} links to {link}, which is not there", path.display());
+        }
+    }
+}

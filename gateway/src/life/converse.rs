@@ -117,3 +117,6 @@ async fn begin(deltas: &mut Deltas, manner: Manner) -> Result<(VecDeque<Chunk>, 
     };
     Ok((first, more))
 }
+
+#[cfg(test)]
+mod tests;

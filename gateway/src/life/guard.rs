@@ -89,6 +89,10 @@ impl Guard {
         if untouched && pieces == fed && verdict == Verdict::Pass {
             return (chunk, verdict);
         }
+        if verdict != Verdict::Pass {
+            // How the answer ends is the verdict's to say, not the upstream's.
+            chunk.deltas.retain(|delta| matches!(delta, Delta::Start { .. }));
+        }
         (rebuild(chunk, pieces, &self.ears), verdict)
     }
 
@@ -137,7 +141,7 @@ fn piece_of(delta: &Delta, ears: &Ears) -> Option<Piece> {
     let channel = channel_of(delta).filter(|channel| ears.hears(Phase::Chunk, *channel))?;
     match delta {
         Delta::Text { choice, text } | Delta::Reasoning { choice, text } | Delta::Refusal { choice, text } => {
-            Some(Piece { lane: Lane { choice: *choice, channel, index: 0 }, label: None, text: text.clone() })
+            (!text.is_empty()).then(|| Piece { lane: Lane { choice: *choice, channel, index: 0 }, label: None, text: text.clone() })
         }
         Delta::ToolCall { choice, index, name, arguments, .. } => {
             let lane = Lane { choice: *choice, channel, index: *index };

@@ -63,10 +63,19 @@ pub async fn screen(mut admitted: Admitted) -> Result<Screened, Refused> {
     match inspect(&mut admitted).await {
         Ok((guard, substitute)) => {
             let Admitted { caller, request, route, seat, .. } = admitted;
+            if caller.host.facts.log_prompts {
+                log(&caller, &request);
+            }
             Ok(Screened { caller, request, route, guard, substitute, seat, _made_here: () })
         }
         Err(fault) => Err(admitted.seat.refuse(fault)),
     }
+}
+
+/// Logs what the model will be told: only where the operator asks for it, and as the plugins left it.
+fn log(caller: &Caller, request: &ChatRequest) {
+    let messages = serde_json::to_string(&request.messages).unwrap_or_default();
+    tracing::info!(request_id = %caller.head.request_id, messages, "prompt");
 }
 
 async fn inspect(admitted: &mut Admitted) -> Result<(Option<Guard>, Option<Substitute>), Fault> {

@@ -1,0 +1,309 @@
+//! Plugins at work on answers, through the real router, host and Luau sandbox.
+
+use serde_json::Value;
+
+use crate::config::facts::ToolLoopFact;
+use crate::life::kit::{Item, Kit, body_of, event, events, finish, says, stream_of};
+
+const ASK: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+
+/// Replaces `sk-` and six digits, in every channel of request and answer.
+const REDACT: &str = r#"
+return { inspect = function(ctx, event)
+  local actions = {}
+  for _, segment in event.segments do
+    local from = 1
+    while true do
+      local a, b = string.find(segment.text, "sk%-%d%d%d%d%d%d", from)
+      if not a then break end
+      if a > segment.sent then table.insert(actions, edit(segment, a, b, "[redacted]")) end
+      from = b + 1
+    end
+  end
+  return actions
+end }"#;
+const EVERYWHERE: &str = "window: 16\nsubscribe:\n  - {phases: [request, chunk, tool-call, tool-result], channels: all}";
+
+/// Blocks where a text says `forbidden`.
+const BLOCK: &str = r#"
+return { inspect = function(ctx, event)
+  for _, segment in event.segments do
+    if string.find(segment.text, "forbidden", 1, true) then return { block("topic", "not here") } end
+  end
+end }"#;
+
+#[tokio::test]
+async fn a_secret_in_reasoning_that_is_split_across_chunks_arrives_redacted() {
+    let mut kit = Kit::new();
+    kit.plugin("redact", EVERYWHERE, REDACT);
+    let deltas = [
+        r#"{"role":"assistant","reasoning_content":"the key is s"}"#,
+        r#"{"reasoning_content":"k-12"}"#,
+        r#"{"reasoning_content":"34"}"#,
+        r#"{"reasoning_content":"56, I must not say it"}"#,
+        r#"{"content":"I will not tell."}"#,
+    ];
+    kit.script(stream_of(&deltas));
+    let heard = kit.chat(STREAM).await;
+    assert_eq!(heard.said("reasoning_content"), "the key is [redacted], I must not say it");
+    assert_eq!(heard.said("content"), "I will not tell.");
+    assert!(heard.is_done() && !heard.text.contains("k-12") && !heard.text.contains("56,"));
+    assert!(heard.text.contains(": x-gatewright-plugins: redact=edit:reasoning"), "{}", heard.text);
+    let row = &kit.rows()[0];
+    assert!(row.verdicts.contains(r#""did":"edit""#), "{}", row.verdicts);
+}
+
+#[tokio::test]
+async fn a_prompt_is_redacted_before_the_model_sees_it_and_a_whole_answer_too() {
+    let mut kit = Kit::new();
+    kit.plugin("redact", EVERYWHERE, REDACT);
+    let body = r#"{"id":"c","object":"chat.completion","created":1,"model":"m-1","choices":[{"index":0,
+        "message":{"role":"assistant","content":"you said sk-654321","refusal":null},"logprobs":{"content":[]},"finish_reason":"stop"}]}"#;
+    kit.script(body_of(body));
+    let heard = kit.chat(r#"{"model":"m","messages":[{"role":"user","content":"mine is sk-123456"}]}"#).await;
+    let asked = kit.upstream.asked.lock().unwrap()[0].messages[0].content.joined().into_owned();
+    assert_eq!(asked, "mine is [redacted]");
+    assert_eq!(heard.json()["choices"][0]["message"]["content"], "you said [redacted]");
+    assert!(!heard.text.contains("654321") && heard.json()["choices"][0]["logprobs"].is_null());
+    let verdicts = heard.header("x-gatewright-plugins");
+    assert!(verdicts.starts_with("redact=") && verdicts.contains("edit:user") && verdicts.contains("edit:assistant"), "{verdicts}");
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_plugins_saw_and_left_alone_keeps_its_bytes() {
+    let mut kit = Kit::new();
+    kit.plugin("redact", EVERYWHERE, REDACT);
+    let body =
+        r#"{"id":"c","odd":1,"choices":[{"index":0,"message":{"role":"assistant","content":"fine"},"finish_reason":"stop"}]}"#;
+    kit.script(body_of(body));
+    assert_eq!(kit.chat(ASK).await.text, body);
+}
+
+#[tokio::test]
+async fn a_block_before_anything_was_sent_is_a_status() {
+    for ask in [ASK, STREAM] {
+        let mut kit = Kit::new();
+        kit.plugin("topic", "subscribe:\n  - {phases: [request, chunk], channels: all}", BLOCK);
+        kit.script(stream_of(&[r#"{"content":"this is forbidden"}"#]));
+        let heard = kit.chat(ask).await;
+        assert_eq!((heard.status, heard.json()["error"]["code"].as_str().unwrap()), (400, "content_filter"));
+        assert_eq!(heard.json()["error"]["message"], "not here");
+        assert_eq!(heard.header("x-gatewright-plugins"), "topic=block:assistant");
+        let blocked = kit.chat(r#"{"model":"m","messages":[{"role":"user","content":"forbidden"}]}"#).await;
+        assert_eq!(blocked.status, 400);
+        let rows = kit.rows();
+        assert_eq!((rows[0].outcome.as_str(), rows[1].rounds), ("blocked", 0));
+    }
+}
+
+#[tokio::test]
+async fn a_block_in_the_middle_ends_the_stream_properly() {
+    let mut kit = Kit::new();
+    kit.plugin("topic", "window: 9\nsubscribe:\n  - {phases: [chunk], channels: all}", BLOCK);
+    let mut items = events(&[
+        &event(r#"{"role":"assistant","content":"a long and harmless beginning, "}"#),
+        &event(r#"{"content":"then forb"}"#),
+        &event(r#"{"content":"idden things"}"#),
+    ]);
+    items.push(Item::Hang);
+    kit.script(items);
+    let heard = kit.chat(STREAM).await;
+    assert_eq!(heard.status, 200);
+    assert!(heard.said("content").starts_with("a long and harmless") && !heard.said("content").contains("forb"));
+    assert_eq!(heard.finish().as_deref(), Some("content_filter"));
+    assert!(heard.is_done());
+    let row = &kit.rows()[0];
+    assert_eq!((row.outcome.as_str(), row.status, row.estimated), ("blocked", 200, true));
+}
+
+#[tokio::test]
+async fn a_plugin_may_answer_in_the_models_place() {
+    let source = r#"return { inspect = function() return { answer("from the policy") } end }"#;
+    for ask in [ASK, STREAM] {
+        let mut kit = Kit::new();
+        kit.plugin("reply", "subscribe:\n  - {phases: [request], channels: [user]}", source);
+        let heard = kit.chat(ask).await;
+        assert_eq!((heard.status, heard.header("x-gatewright-answered-by")), (200, "reply"));
+        assert!(heard.text.contains("from the policy"));
+        let row = &kit.rows()[0];
+        assert_eq!((row.outcome.as_str(), row.rounds), ("answered", 0));
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_may_send_a_request_another_way_where_the_key_may_go() {
+    let source = r#"return { inspect = function() return { set("/model", "other"), set("/temperature", 0.25) } end }"#;
+    let mut kit = Kit::new();
+    kit.plugin("way", "subscribe:\n  - {phases: [request], channels: [user]}", source);
+    let mut other = kit.route().clone();
+    other.name = "other".to_owned();
+    kit.facts.routes.insert("other".to_owned(), other);
+    kit.script(says("x"));
+    assert_eq!(kit.chat(ASK).await.status, 200);
+    let asked = kit.upstream.asked.lock().unwrap()[0].sampling.temperature;
+    assert_eq!(asked, Some(0.25));
+}
+
+#[tokio::test]
+async fn a_plugin_that_wants_the_whole_answer_gets_it_before_the_client() {
+    let source = r#"
+return { inspect = function(ctx, event)
+  for _, segment in event.segments do
+    return { edit(segment, 1, #segment.text, string.upper(segment.text)) }
+  end
+end }"#;
+    let mut kit = Kit::new();
+    kit.plugin("upper", "subscribe:\n  - {phases: [response], channels: [assistant]}", source);
+    kit.script(stream_of(&[r#"{"content":"hel"}"#, r#"{"content":"lo"}"#]));
+    kit.script(says("hello"));
+    let heard = kit.chat(STREAM).await;
+    assert_eq!((heard.said("content").as_str(), heard.finish().as_deref(), heard.is_done()), ("HELLO", Some("stop"), true));
+    assert_eq!(kit.chat(ASK).await.json()["choices"][0]["message"]["content"], "HELLO");
+}
+
+#[tokio::test]
+async fn a_strict_route_refuses_what_no_policy_can_inspect_and_others_record_it() {
+    let ask = r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{"url":"u"}}]}]}"#;
+    let listen = "subscribe:\n  - {phases: [request], channels: [user]}";
+    for strict in [true, false] {
+        let mut kit = Kit::new();
+        kit.plugin("redact", listen, REDACT);
+        kit.route().strict = strict;
+        kit.script(says("x"));
+        let heard = kit.chat(ask).await;
+        assert_eq!(heard.status, if strict { 400 } else { 200 });
+        assert!(heard.header("x-gatewright-plugins").contains("not-inspected=request:media"), "{:?}", heard.headers);
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_closed_refuses_before_and_breaks_off_after() {
+    let source = r#"return { inspect = function(ctx, event)
+      for _, segment in event.segments do if string.find(segment.text, "boom") then error("no") end end end }"#;
+    let mut kit = Kit::new();
+    kit.plugin("frail", "window: 1\nsubscribe:\n  - {phases: [chunk], channels: all}", source);
+    kit.script(stream_of(&[r#"{"content":"boom"}"#]));
+    kit.script(stream_of(&[r#"{"content":"well, "}"#, r#"{"content":"boom"}"#]));
+    let heard = kit.chat(STREAM).await;
+    assert_eq!((heard.status, heard.json()["error"]["code"].as_str().unwrap()), (500, "plugin_failed"));
+    let heard = kit.chat(STREAM).await;
+    assert_eq!(heard.status, 200);
+    assert!(!heard.is_done() && heard.text.contains("plugin_failed"));
+}
+
+/// A tool that adds two numbers.
+const ADD: &str = r#"
+return { tools = { {
+  name = "add", description = "adds", read_only = true,
+  parameters = { type = "object", properties = { a = { type = "number" }, b = { type = "number" } }, required = { "a", "b" } },
+  call = function(ctx, arguments) return tostring(arguments.a + arguments.b) end } } }"#;
+
+fn with_tools() -> Kit {
+    let mut kit = Kit::new();
+    kit.plugin("calc", "", ADD);
+    kit.route().tools = Some(ToolLoopFact { max_rounds: 3, max_time: std::time::Duration::from_secs(5) });
+    kit
+}
+
+fn call(index: u32, name: &str, arguments: &str) -> String {
+    let call = serde_json::json!([{ "index": index, "id": format!("t{index}"), "type": "function",
+        "function": { "name": name, "arguments": arguments } }]);
+    event(&format!(r#"{{"tool_calls":{call}}}"#))
+}
+
+fn calls(list: &[String]) -> Vec<Item> {
+    let mut list: Vec<&str> = list.iter().map(String::as_str).collect();
+    let finish = finish("tool_calls");
+    list.push(&finish);
+    list.push(crate::life::kit::USAGE);
+    events(&list)
+}
+
+#[tokio::test]
+async fn the_gateway_runs_its_own_tools_and_asks_again() {
+    for ask in [ASK, STREAM] {
+        let mut kit = with_tools();
+        let split = event(r#"{"tool_calls":[{"index":0,"function":{"arguments":":2,\"b\":3}"}}]}"#);
+        kit.script(calls(&[event(r#"{"content":"Let me see. "}"#), call(0, "calc__add", "{\"a\""), split]));
+        kit.script(stream_of(&[r#"{"content":"It is 5."}"#]));
+        let heard = kit.chat(ask).await;
+        assert_eq!(heard.status, 200, "{}", heard.text);
+        assert!(!heard.text.contains("tool_calls"), "the client does not see our calls: {}", heard.text);
+        let text = match ask {
+            STREAM => heard.said("content"),
+            _ => heard.json()["choices"][0]["message"]["content"].as_str().unwrap().to_owned(),
+        };
+        assert_eq!(text, "Let me see. It is 5.");
+        {
+            let asked = kit.upstream.asked.lock().unwrap();
+            assert_eq!((asked.len(), asked[0].tools.len(), asked[1].messages.len()), (2, 1, 3));
+            assert_eq!(asked[1].messages[1].tool_calls[0].arguments, "{\"a\":2,\"b\":3}");
+            assert_eq!(asked[1].messages[2].content.joined(), "5");
+        }
+        let row = &kit.rows()[0];
+        assert_eq!((row.rounds, row.prompt_tokens, row.completion_tokens), (2, 10, 6));
+    }
+}
+
+#[tokio::test]
+async fn the_clients_own_calls_go_to_the_client_and_ours_beside_them_are_left_out() {
+    let mut kit = with_tools();
+    kit.script(calls(&[call(0, "calc__add", "{\"a\":1,\"b\":1}"), call(1, "theirs", "{}")]));
+    let ask = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}],
+        "tools":[{"type":"function","function":{"name":"theirs","parameters":{"type":"object"}}}]}"#;
+    let heard = kit.chat(ask).await;
+    let calls: Vec<Value> = heard
+        .events()
+        .iter()
+        .filter_map(|e| e["choices"][0]["delta"]["tool_calls"][0].as_object().cloned().map(Value::Object))
+        .collect();
+    assert_eq!(calls.len(), 1);
+    assert_eq!((calls[0]["index"].as_u64(), calls[0]["function"]["name"].as_str()), (Some(0), Some("theirs")));
+    assert_eq!(heard.finish().as_deref(), Some("tool_calls"));
+    assert_eq!(kit.upstream.asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_tool_loop_is_bounded_and_its_failures_are_shown_to_the_model() {
+    let mut kit = with_tools();
+    kit.script(calls(&[call(0, "calc__add", "{\"a\":1}")]));
+    kit.script(calls(&[call(0, "calc__nothing", "{}")]));
+    kit.script(calls(&[call(0, "calc__add", "{\"a\":1,\"b\":1}")]));
+    let heard = kit.chat(ASK).await;
+    assert_eq!((heard.status, heard.json()["error"]["code"].as_str().unwrap()), (500, "tool_loop_limit"));
+    let asked = kit.upstream.asked.lock().unwrap();
+    assert!(asked[1].messages[2].content.joined().starts_with("bad arguments"));
+    assert!(asked[2].messages[4].content.joined().contains("no tool named"));
+}
+
+#[tokio::test]
+async fn arguments_and_results_of_tools_go_through_the_other_plugins() {
+    let mut kit = with_tools();
+    kit.plugin(
+        "redact",
+        "subscribe:\n  - {phases: [tool-result], channels: [tool-output]}",
+        r#"
+return { inspect = function(ctx, event) return { edit(event.segments[1], 1, #event.segments[1].text, "hidden") } end }"#,
+    );
+    kit.script(calls(&[call(0, "calc__add", "{\"a\":1,\"b\":1}")]));
+    kit.script(says("done"));
+    assert_eq!(kit.chat(ASK).await.status, 200);
+    assert_eq!(kit.upstream.asked.lock().unwrap()[1].messages[2].content.joined(), "hidden");
+}
+
+#[tokio::test]
+async fn arguments_of_the_clients_tools_are_held_until_they_are_complete() {
+    let mut kit = Kit::new();
+    kit.plugin("redact", "subscribe:\n  - {phases: [chunk], channels: [tool-args]}", REDACT);
+    let more = |text: &str| event(&format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":"{text}"}}}}]}}"#));
+    kit.script(calls(&[call(0, "theirs", "{\"k\":\"sk-1"), more("23"), more("456\\\"}")]));
+    let heard = kit.chat(STREAM).await;
+    let text: String = heard
+        .events()
+        .iter()
+        .filter_map(|e| e["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(text, "{\"k\":\"[redacted]\"}");
+    assert_eq!(heard.finish().as_deref(), Some("tool_calls"));
+}

@@ -10,6 +10,14 @@ use super::sources::{is_test, rust};
 
 const LONGEST_FUNCTION: usize = 60;
 const MOST_PARAMETERS: usize = 4;
+/// Where a law was broken before it was a test. The list only shrinks.
+const NOT_MENDED_YET: [&str; 5] = [
+    "gateway/src/dialects/openai_chat/golden.rs: fn written takes a bool",
+    "gateway/src/http/welcome.rs: fn banner takes a bool",
+    "gateway/src/life/seat.rs: fn new takes a bool",
+    "gateway/src/serve.rs: fn greet takes a bool",
+    "policies/topic-deny/guest/src/scan.rs: fn add takes a bool",
+];
 
 #[derive(Default)]
 struct Reader {
@@ -60,6 +68,11 @@ fn quoted(attribute: &Attribute) -> String {
     }
 }
 
+/// The sources of the house; the load generator of the benchmark is a workspace of its own.
+fn house() -> Vec<(std::path::PathBuf, String)> {
+    rust().into_iter().filter(|(path, _)| !path.starts_with("tests/bench/tool")).collect()
+}
+
 fn lines(spanned: &impl Spanned) -> usize {
     let span = spanned.span();
     span.end().line - span.start().line + 1
@@ -67,7 +80,8 @@ fn lines(spanned: &impl Spanned) -> usize {
 
 impl<'ast> Visit<'ast> for Reader {
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
-        let was = std::mem::replace(&mut self.in_test, self.in_test || is_test_only(&item.attrs));
+        let was = self.in_test;
+        self.in_test |= is_test_only(&item.attrs);
         self.function(&item.sig, lines(&item.sig.fn_token.span).max(body_lines(&item.sig, &item.block)));
         visit::visit_item_fn(self, item);
         self.in_test = was;
@@ -86,7 +100,8 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_item_mod(&mut self, item: &'ast ItemMod) {
-        let was = std::mem::replace(&mut self.in_test, self.in_test || is_test_only(&item.attrs));
+        let was = self.in_test;
+        self.in_test |= is_test_only(&item.attrs);
         visit::visit_item_mod(self, item);
         self.in_test = was;
     }
@@ -124,13 +139,17 @@ fn read(path: &Path, text: &str) -> Vec<String> {
 
 #[test]
 fn functions_are_short_take_little_and_share_no_global_state() {
-    let broken: Vec<_> = rust().iter().flat_map(|(path, text)| read(path, text)).collect();
+    let mut broken: Vec<_> = house().iter().flat_map(|(path, text)| read(path, text)).collect();
+    for known in NOT_MENDED_YET {
+        assert!(broken.iter().any(|b| b.starts_with(known)), "mended, strike it from the list: {known}");
+    }
+    broken.retain(|b| !NOT_MENDED_YET.iter().any(|known| b.starts_with(known)));
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
 fn unsafe_stands_only_beside_a_reason() {
-    for (path, text) in rust() {
+    for (path, text) in house() {
         let uses = text.matches("unsafe {").count() + text.matches("unsafe impl").count() + text.matches("unsafe fn").count();
         if uses == 0 || path.ends_with("laws/syntax.rs") {
             continue;

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::Response;
+use axum::http::header::{ALLOW, HeaderValue};
 use axum::routing::{get, post};
 use gatewright_types::{Fault, FaultKind};
 
@@ -18,10 +19,12 @@ use super::respond::respond;
 use crate::host::{Host, HostCell};
 use crate::life::{Authenticated, authenticate, live};
 
+const CHAT: &str = "/v1/chat/completions";
+
 /// The router of the clients' port.
 pub fn client_router(cell: Arc<HostCell>) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(chat).fallback(wrong_method))
+        .route(CHAT, post(chat).fallback(wrong_method))
         .route("/v1/models", get(list_models).fallback(wrong_method))
         .route("/v1/models/{*id}", get(one_model).fallback(wrong_method))
         .fallback(not_found)
@@ -65,7 +68,10 @@ async fn one_model(State(cell): State<Arc<HostCell>>, Path(id): Path<String>, re
 
 async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
     let message = format!("{} does not take {}.", cut(request.uri().path()), request.method());
-    plain(&cell, &request, Fault::caller(FaultKind::MethodNotAllowed, message))
+    let mut response = plain(&cell, &request, Fault::caller(FaultKind::MethodNotAllowed, message));
+    let allowed = if request.uri().path() == CHAT { "POST" } else { "GET, HEAD" };
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 async fn not_found(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {

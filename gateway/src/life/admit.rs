@@ -50,7 +50,7 @@ pub fn admit(resolved: Resolved) -> Result<Admitted, Refused> {
     let slot = shared.records.reserve().map_err(|_| full("records that wait to be written"))?;
     let (taken, standing) = take(&caller, &request)?;
     let permits = Permits { place, slot, taken, standing };
-    let seat = Seat::new(permits, Arc::clone(&caller), Arc::clone(&route), request.stream);
+    let seat = Seat::new(permits, Arc::clone(&caller), Arc::clone(&route), &request);
     Ok(Admitted { caller, request, route, seat, _made_here: () })
 }
 

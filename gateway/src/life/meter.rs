@@ -47,10 +47,12 @@ pub(crate) struct Figures {
     pub(crate) answered_by: Option<String>,
     /// What the plugins did, by session.
     pub(crate) entries: Vec<Entry>,
+    /// Tools of the gateway's own that were run: name, and how it went (`ok` or `failed`).
+    pub(crate) tools: Vec<(String, &'static str)>,
     /// What no plugin inspected, and where: `request:media`.
     pub(crate) uninspected: Vec<&'static str>,
     /// The round that runs: usage as reported, bytes heard.
-    round: Option<(Option<Usage>, u64)>,
+    pub(super) round: Option<(Option<Usage>, u64)>,
 }
 
 /// Figures that the parts of one request share.

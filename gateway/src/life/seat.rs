@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_types::Fault;
+use gatewright_types::{ChatRequest, Fault, FaultKind, Side};
 
 use super::authenticate::Caller;
 use super::meter::{Ending, Figures, Meter};
@@ -44,11 +44,23 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(permits: Permits, caller: Arc<Caller>, route: Arc<Route>, stream: bool) -> Self {
+    pub(super) fn new(permits: Permits, caller: Arc<Caller>, route: Arc<Route>, request: &ChatRequest) -> Self {
         let Permits { place, slot, taken, standing } = permits;
         let meter = Arc::new(Meter::new(caller.started));
         let in_flight = route.metrics.begin();
-        Self { caller, route, meter, standing, stream, ended: None, sent: None, slot: Some(slot), taken, _place: place, in_flight }
+        Self {
+            caller,
+            route,
+            meter,
+            standing,
+            stream: request.stream,
+            ended: None,
+            sent: None,
+            slot: Some(slot),
+            taken,
+            _place: place,
+            in_flight,
+        }
     }
 
     pub(super) fn on_another_route(&mut self, route: Arc<Route>) {
@@ -79,7 +91,7 @@ impl Seat {
     /// What the plugins did so far, where the operator wants clients to know.
     pub(crate) fn verdicts(&self) -> Option<String> {
         let wanted = self.caller.host.facts.verdict_headers;
-        wanted.then(|| self.meter.read(|figures| verdicts::compact(&figures.entries, &figures.uninspected))).flatten()
+        wanted.then(|| self.meter.read(|figures| verdicts::compact(figures))).flatten()
     }
 
     /// Ends in a fault before anything was sent.
@@ -103,7 +115,12 @@ impl Seat {
         self.ended = Some((Outcome::of(fault), status));
         let id = &self.caller.head.request_id;
         let detail = fault.detail.as_deref().unwrap_or_default();
-        tracing::warn!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{}", fault.message);
+        if fault.side == Side::Caller || matches!(fault.kind, FaultKind::Blocked { .. }) {
+            // A caller's mistake or a policy's word is no trouble of the operator's; the access log tells of it.
+            tracing::debug!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{}", fault.message);
+        } else {
+            tracing::warn!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{}", fault.message);
+        }
     }
 
     /// Ends well.
@@ -139,7 +156,7 @@ impl Seat {
             total_us: micros(self.caller.started.elapsed()),
             rounds: figures.rounds,
             attempts: figures.attempts,
-            verdicts: verdicts::json(&figures.entries, &figures.uninspected),
+            verdicts: verdicts::json(figures),
         }
     }
 

@@ -6,9 +6,13 @@ use std::fmt::Write as _;
 
 use gatewright_plugins::Entry;
 
-/// `secrets=edit:reasoning; topic-deny=pass; not-inspected=request:media`. `None` when no plugin was asked and nothing was missed.
-pub(crate) fn compact(entries: &[Entry], uninspected: &[&'static str]) -> Option<String> {
-    if entries.is_empty() && uninspected.is_empty() {
+use super::meter::Figures;
+
+/// `secrets=edit:reasoning; topic-deny=pass; tools=calculator__calculate:ok; not-inspected=request:media`. `None` when no plugin
+/// was asked and nothing was missed.
+pub(crate) fn compact(figures: &Figures) -> Option<String> {
+    let Figures { entries, uninspected, tools, .. } = figures;
+    if entries.is_empty() && uninspected.is_empty() && tools.is_empty() {
         return None;
     }
     let mut text = String::new();
@@ -33,6 +37,11 @@ pub(crate) fn compact(entries: &[Entry], uninspected: &[&'static str]) -> Option
             text.push_str("=pass");
         }
     }
+    if !tools.is_empty() {
+        separate(&mut text);
+        text.push_str("tools=");
+        text.push_str(&tools.iter().map(|(name, how)| format!("{name}:{how}")).collect::<Vec<_>>().join(","));
+    }
     if !uninspected.is_empty() {
         separate(&mut text);
         text.push_str("not-inspected=");
@@ -47,12 +56,16 @@ fn separate(text: &mut String) {
     }
 }
 
-/// `{"plugins":[...],"not_inspected":[...]}`, as the records keep it.
-pub(super) fn json(entries: &[Entry], uninspected: &[&'static str]) -> String {
-    if entries.is_empty() && uninspected.is_empty() {
+/// `{"plugins":[...],"not_inspected":[...]}`, and `"tools"` where some were run, as the records keep it.
+pub(super) fn json(figures: &Figures) -> String {
+    let Figures { entries, uninspected, tools, .. } = figures;
+    if entries.is_empty() && uninspected.is_empty() && tools.is_empty() {
         return r#"{"plugins":[],"not_inspected":[]}"#.to_owned();
     }
-    let words = serde_json::json!({ "plugins": entries, "not_inspected": uninspected });
+    let mut words = serde_json::json!({ "plugins": entries, "not_inspected": uninspected });
+    if !tools.is_empty() {
+        words["tools"] = tools.iter().map(|(name, how)| serde_json::json!({ "name": name, "did": how })).collect();
+    }
     words.to_string()
 }
 
@@ -75,10 +88,14 @@ mod tests {
             entry("secrets", "edit", Channel::Reasoning),
             entry("tone", "shadow:block", Channel::User),
         ];
-        let text = compact(&entries, &["request:media"]).unwrap();
-        assert_eq!(text, "secrets=edit:reasoning; topic-deny=pass; tone=shadow:block:user; not-inspected=request:media");
-        assert_eq!(compact(&[], &[]), None);
-        assert_eq!(json(&[], &[]), r#"{"plugins":[],"not_inspected":[]}"#);
-        assert!(json(&entries, &[]).contains(r#""did":"edit""#));
+        let tools = vec![("calc__add".to_owned(), "ok")];
+        let figures = Figures { entries: entries.to_vec(), uninspected: vec!["request:media"], tools, ..Figures::default() };
+        let wanted = "secrets=edit:reasoning; topic-deny=pass; tone=shadow:block:user; tools=calc__add:ok; \
+            not-inspected=request:media";
+        assert_eq!(compact(&figures).unwrap(), wanted);
+        let json_text = json(&figures);
+        assert!(json_text.contains(r#""did":"edit""#) && json_text.contains(r#""tools":[{"name":"calc__add","did":"ok"}]"#));
+        assert_eq!(compact(&Figures::default()), None);
+        assert_eq!(json(&Figures::default()), r#"{"plugins":[],"not_inspected":[]}"#);
     }
 }

@@ -243,6 +243,7 @@ async fn the_gateway_runs_its_own_tools_and_asks_again() {
         }
         let row = &kit.rows()[0];
         assert_eq!((row.rounds, row.prompt_tokens, row.completion_tokens), (2, 10, 6));
+        assert!(row.verdicts.contains(r#""tools":[{"name":"calc__add","did":"ok"}]"#), "{}", row.verdicts);
     }
 }
 
@@ -306,4 +307,71 @@ async fn arguments_of_the_clients_tools_are_held_until_they_are_complete() {
         .collect();
     assert_eq!(text, "{\"k\":\"[redacted]\"}");
     assert_eq!(heard.finish().as_deref(), Some("tool_calls"));
+}
+
+#[tokio::test]
+async fn each_choice_has_its_own_lane() {
+    let mut kit = Kit::new();
+    kit.plugin("redact", EVERYWHERE, REDACT);
+    let of = |choice: u32, text: &str| {
+        let delta = serde_json::json!({ "content": text });
+        format!(
+            r#"{{"id":"c","object":"chat.completion.chunk","created":1,"model":"m-1","choices":[{{"index":{choice},"delta":{delta},"finish_reason":null}}]}}"#
+        )
+    };
+    let end = |choice: u32| {
+        format!(
+            r#"{{"id":"c","object":"chat.completion.chunk","created":1,"model":"m-1","choices":[{{"index":{choice},"delta":{{}},"finish_reason":"stop"}}]}}"#
+        )
+    };
+    let list = [of(0, "sk-12"), of(1, "plain "), of(0, "3456"), of(1, "words"), end(1), end(0)];
+    kit.script(events(&list.iter().map(String::as_str).collect::<Vec<_>>()));
+    let heard = kit.chat(r#"{"model":"m","stream":true,"n":2,"messages":[{"role":"user","content":"hi"}]}"#).await;
+    let said = |choice: u64| -> String {
+        let choices = heard.events().into_iter().flat_map(|event| event["choices"].as_array().cloned().unwrap_or_default());
+        choices
+            .filter(|one| one["index"].as_u64() == Some(choice))
+            .filter_map(|one| one["delta"]["content"].as_str().map(str::to_owned))
+            .collect()
+    };
+    assert_eq!((said(0).as_str(), said(1).as_str()), ("[redacted]", "plain words"));
+    assert!(heard.is_done());
+}
+
+#[tokio::test]
+async fn a_plugin_cannot_send_a_request_where_its_key_may_not_go() {
+    let source = r#"return { inspect = function() return { set("/model", "other") } end }"#;
+    let mut kit = Kit::new();
+    kit.plugin("way", "subscribe:\n  - {phases: [request], channels: [user]}", source);
+    let mut other = kit.route().clone();
+    other.name = "other".to_owned();
+    kit.facts.routes.insert("other".to_owned(), other);
+    kit.facts.keys = vec![crate::config::facts::KeyFact {
+        name: "a".to_owned(),
+        sha256: crate::config::keys::digest("gw-a"),
+        tenant: "a".to_owned(),
+        team: None,
+        models: vec!["m".to_owned()],
+        revoked: false,
+        requests_per_minute: None,
+        tokens_per_minute: None,
+        in_flight: None,
+    }];
+    assert_eq!(kit.chat_with(ASK, &[("authorization", "Bearer gw-a")]).await.status, 403);
+    assert_eq!(kit.rows()[0].outcome, "forbidden");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_while_text_is_held_cancels_the_upstream() {
+    let mut kit = Kit::new();
+    kit.plugin("redact", "window: 4000\nsubscribe:\n  - {phases: [chunk], channels: all}", REDACT);
+    let mut items = events(&[&event(r#"{"content":"held back"}"#)]);
+    items.push(Item::Hang);
+    kit.script(items);
+    let alive = kit.upstream.alive.clone();
+    let asking = kit.chat(STREAM);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), asking).await.is_err());
+    assert_eq!(alive.load(std::sync::atomic::Ordering::SeqCst), 0);
+    let row = &kit.rows()[0];
+    assert_eq!((row.outcome.as_str(), row.status, row.estimated), ("hung-up", 499, true));
 }

@@ -147,11 +147,10 @@ impl Talk {
         let known = self.tools.as_ref().is_some_and(|tools| tools.ours.contains(&call.name));
         let text = if known {
             let running = guard.session.call_tool(&call.name, &call.arguments);
-            match tokio::time::timeout_at(deadline.into(), running).await {
-                Ok(Ok(text)) => text,
-                Ok(Err(failure)) => failure.to_string(),
-                Err(_) => return Err(out_of_time()),
-            }
+            let result = tokio::time::timeout_at(deadline.into(), running).await.map_err(|_| out_of_time())?;
+            let how = if result.is_ok() { "ok" } else { "failed" };
+            self.meter.read(|figures| figures.tools.push((call.name.clone(), how)));
+            result.unwrap_or_else(|failure| failure.to_string())
         } else {
             format!("there is no tool named `{}`", call.name)
         };

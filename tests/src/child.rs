@@ -143,7 +143,10 @@ fn printed(folder: &Path) -> String {
 
 fn launch(folder: &Path, setup: &Setup) -> Result<(Child, String, String), Broken> {
     let mut command = Command::new(binary()?);
-    command.arg("serve").args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    command.args(["serve", "--admin-listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    if !setup.args.iter().any(|arg| arg == "--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     command.args(&setup.args).envs(setup.env.iter().map(|(name, value)| (name, value)));
     let (child, addresses) = spawn(command, folder, &["Clients", "Admin"])?;
     let [url, admin] = <[String; 2]>::try_from(addresses).map_err(|_| "two addresses were asked for")?;

@@ -65,7 +65,10 @@ fn script(steps: &[Step], outputs: &Path) -> String {
     let mut script = String::from("set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n");
     for (number, step) in steps.iter().enumerate() {
         let out = outputs.join(number.to_string());
-        writeln!(script, "{{\n{}}} > {} 2>&1", step.commands, out.display()).unwrap();
+        // The README serves on the usual ports; here they may be taken.
+        let commands =
+            step.commands.replace("gatewright serve", "gatewright serve --listen 127.0.0.1:4000 --admin-listen 127.0.0.1:4001");
+        writeln!(script, "{{\n{commands}}} > {} 2>&1", out.display()).unwrap();
     }
     for (port, free) in PORTS.iter().zip(free_ports()) {
         script = script.replace(port, &free);
@@ -85,8 +88,14 @@ fn the_commands_of_the_readme_do_what_it_says() {
     }
     std::fs::copy(gatewright_tests::binary().unwrap(), bin.join("gatewright")).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let mut shell = Command::new("bash");
-    shell.arg("-c").arg(script(&steps, &outputs)).env("PATH", path).env("HOME", &home).env("TMPDIR", folder.path());
+    // Bounded, as the commands wait for servers.
+    let mut shell = Command::new("timeout");
+    shell
+        .args(["180", "bash", "-c"])
+        .arg(script(&steps, &outputs))
+        .env("PATH", path)
+        .env("HOME", &home)
+        .env("TMPDIR", folder.path());
     shell.env_remove("OPENAI_API_KEY").env_remove("DEEPSEEK_API_KEY").env_remove("XDG_DATA_HOME").current_dir(folder.path());
     let status = shell.stdin(Stdio::null()).status().unwrap();
     for (number, step) in steps.iter().enumerate() {

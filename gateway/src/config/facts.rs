@@ -254,6 +254,11 @@ pub struct CacheFact {
     pub across_tenants: bool,
 }
 
+impl CacheFact {
+    /// The least of [`CacheFact::max_bytes`]: sled's log takes four bytes for one that is stored, and some MiB besides.
+    pub const LEAST_BYTES: u64 = 16 << 20;
+}
+
 impl Default for CacheFact {
     fn default() -> Self {
         Self { max_bytes: 256 << 20, max_entry_bytes: 1 << 20, across_tenants: false }

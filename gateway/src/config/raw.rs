@@ -235,10 +235,10 @@ pub(crate) enum OnError {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Cache {
-    /// Size of the cache's folder at most. Default: `256MiB`. Needs a restart.
+    /// Size of the cache's folder at most, 16MiB or more. Default: `256MiB`. Needs a restart.
     #[schemars(with = "Size")]
     pub(crate) max_size: Option<Size>,
-    /// Largest answer that is stored. Default: `1MiB`. Needs a restart.
+    /// Largest answer that is stored, an eighth of `max_size` at most. Default: `1MiB`. Needs a restart.
     #[schemars(with = "Size")]
     pub(crate) max_entry: Option<Size>,
     /// Whether tenants share answers. Default: false.

@@ -134,9 +134,13 @@ impl Resolver<'_> {
     fn cache(&mut self, root: &Root) -> CacheFact {
         let default = CacheFact::default();
         let max_bytes = self.size("/cache/max_size", root.cache.max_size.as_ref(), default.max_bytes);
-        let max_entry_bytes = self.size("/cache/max_entry", root.cache.max_entry.as_ref(), default.max_entry_bytes.min(max_bytes));
-        if max_entry_bytes > max_bytes {
-            self.complain("/cache/max_entry", "an entry cannot be larger than the whole cache (`cache.max_size`)", None);
+        let max_entry_bytes =
+            self.size("/cache/max_entry", root.cache.max_entry.as_ref(), default.max_entry_bytes.min(max_bytes / 8));
+        if max_bytes < CacheFact::LEAST_BYTES {
+            self.complain("/cache/max_size", "less than 16MiB has no room for answers beside the log that holds them", None);
+        }
+        if max_entry_bytes > max_bytes / 8 {
+            self.complain("/cache/max_entry", "an entry cannot be larger than an eighth of the cache (`cache.max_size`)", None);
         }
         CacheFact { max_bytes, max_entry_bytes, across_tenants: root.cache.across_tenants }
     }

@@ -96,6 +96,7 @@ pub fn read(text: &str) -> Result<Document, Vec<Complaint>> {
 }
 
 struct Reader<'a> {
+    text: &'a str,
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: HashMap<usize, (Value, usize)>,
     marks: HashMap<String, Place>,
@@ -108,19 +109,34 @@ type Step<T> = Result<T, Complaint>;
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
         let parser = Parser::new_from_str(text.trim_start_matches('\u{feff}'));
-        Self { parser, anchors: HashMap::new(), marks: HashMap::new(), complaints: Vec::new(), nodes: 0 }
+        Self { text, parser, anchors: HashMap::new(), marks: HashMap::new(), complaints: Vec::new(), nodes: 0 }
     }
 
     fn next(&mut self) -> Step<(Event<'a>, Span)> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => {
-                let message = format!("this is not YAML: {}", error.info());
-                let hint = error.info().contains("tab").then(|| "indent with spaces".to_owned());
-                Err(Complaint { mark: Some(mark(error.marker())), path: String::new(), message, hint })
-            }
+            Some(Err(error)) => Err(self.not_yaml(error.info(), mark(error.marker()))),
             None => Err(Complaint::of_file("the text ends too early")),
         }
+    }
+
+    /// What the parser says, where a reader would look for it.
+    fn not_yaml(&self, info: &str, mark: Mark) -> Complaint {
+        let mut complaint =
+            Complaint { mark: Some(mark), path: String::new(), message: format!("this is not YAML: {info}"), hint: None };
+        if info.contains("recursion limit") {
+            complaint.message = too_deep();
+        } else if info.contains("tab") {
+            // The parser names the value before the tab; people look for the line that the tab indents.
+            let indented = |line: &str| line.find('\t').filter(|at| line[..*at].trim().is_empty());
+            let lines = self.text.lines().enumerate().skip(mark.line.saturating_sub(1));
+            complaint.mark = lines
+                .filter_map(|(number, line)| Some(Mark { line: number + 1, column: indented(line)? + 1 }))
+                .next()
+                .or(complaint.mark);
+            complaint.hint = Some("indent with spaces".to_owned());
+        }
+        complaint
     }
 
     /// The only document of the stream.
@@ -260,7 +276,7 @@ impl Path {
     fn deeper(&mut self, span: &Span) -> Step<()> {
         self.depth += 1;
         match self.depth > MAX_DEPTH {
-            true => Err(at(span, &self.pointer, &format!("the file is nested more than {MAX_DEPTH} deep"))),
+            true => Err(at(span, &self.pointer, &too_deep())),
             false => Ok(()),
         }
     }
@@ -272,6 +288,10 @@ impl Path {
         self.pointer.push_str(&escape(part));
         above
     }
+}
+
+fn too_deep() -> String {
+    format!("the file is nested more than {MAX_DEPTH} deep")
 }
 
 fn mark(marker: &Marker) -> Mark {
@@ -312,7 +332,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "fails as written: the test and what it tests are still to be brought together"]
     fn no_text_costs_much() {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
         for level in 1..12 {
@@ -328,7 +347,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "fails as written: the test and what it tests are still to be brought together"]
     fn what_is_not_one_yaml_document_is_told_with_its_place() {
         for (text, place) in
             [("a: [1\nb: 2", 2), ("a: 1\n\tb: 2\n", 2), ("a: 1\n---\nb: 2\n", 2), ("a: &x [*x]\n", 1), ("? [a]\n: b\n", 1)]

@@ -102,7 +102,12 @@ impl Playing {
                 std::future::pending::<()>().await;
             }
             self.guard.complete();
-            return (self.play.end == End::Cut).then(|| (Err(io::Error::other("cut by the script")), self));
+            if self.play.end == End::Cut {
+                // The server throws away what it has not yet written when a body fails: let it write first.
+                tokio::task::yield_now().await;
+                return Some((Err(io::Error::other("cut by the script")), self));
+            }
+            return None;
         };
         let pause = if self.at == 0 { self.play.first } else { self.play.between };
         if !pause.is_zero() {

@@ -14,7 +14,7 @@ rules:
   - then:
       reasoning: ["I ", "think."]
       text: ["Hel", "lo."]
-      usage: {prompt_tokens: 5, completion_tokens: 4}
+      usage: {prompt: 5, completion: 4}
 "#;
 
 #[test]

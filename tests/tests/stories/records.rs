@@ -7,7 +7,7 @@ use gatewright_tests::{Gateway, Mock, Request, binary};
 #[test]
 fn usage_counts_every_request_after_a_clean_shutdown() {
     let script = "rules:\n  - when: {contains: fail}\n    then: {fault: {status: 500, body: '{}'}}\n\
-                  \x20 - then: {text: hi, usage: {prompt_tokens: 7, completion_tokens: 2}}\n";
+                  \x20 - then: {text: hi, usage: {prompt: 7, completion: 2}}\n";
     let mock = Mock::playing(script).unwrap();
     let mut gateway = Gateway::with(&mock.config("")).unwrap();
     for n in 0..20 {

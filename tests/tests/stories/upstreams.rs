@@ -60,7 +60,7 @@ fn unknown_fields_pass_through_both_ways_untouched() {
 
 #[test]
 fn usage_comes_in_a_stream_when_it_is_asked_for_and_only_then() {
-    let mock = Mock::playing("rules:\n  - then: {text: [a, b], usage: {prompt_tokens: 3, completion_tokens: 2}}\n").unwrap();
+    let mock = Mock::playing("rules:\n  - then: {text: [a, b], usage: {prompt: 3, completion: 2}}\n").unwrap();
     let gateway = Gateway::with(&mock.config("")).unwrap();
     let without = read_stream(&Request::stream("mock/m", "x").send(&gateway.url).unwrap().body).unwrap();
     assert_eq!((without.usage, without.done), (None, true));

@@ -107,11 +107,10 @@ async fn only_clean_finishes_are_kept() {
 }
 
 #[tokio::test]
-#[ignore = "fails as written: the test and what it tests are still to be brought together"]
 async fn the_folder_stays_within_its_bound_and_what_is_used_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (cache, _) = open(folder.path());
-    let bound = 8 << 20;
+    let bound = 16 << 20;
     cache.tune(&CacheFact { max_bytes: bound, ..fact() });
     let used = key(&cache, "used");
     store(&cache, used, answer(&["used"])).await;
@@ -127,7 +126,7 @@ async fn the_folder_stays_within_its_bound_and_what_is_used_stays() {
         }
     }
     settle(&cache);
-    assert!(cache.bytes() <= bound / 2, "{}", cache.bytes());
+    assert!(cache.bytes() <= super::super::store::room(bound), "{}", cache.bytes());
     assert!(cache.entries() > 100);
     assert!(found(&cache, key(&cache, "q0")).await.is_none());
     assert!(found(&cache, key(&cache, "q1999")).await.is_some());
@@ -135,7 +134,6 @@ async fn the_folder_stays_within_its_bound_and_what_is_used_stays() {
 }
 
 #[tokio::test]
-#[ignore = "fails as written: the test and what it tests are still to be brought together"]
 async fn a_damaged_folder_is_set_aside_and_a_new_one_serves() {
     let folder = tempfile::tempdir().unwrap();
     let damage: [(&str, fn(&Path)); 4] = [
@@ -150,12 +148,12 @@ async fn a_damaged_folder_is_set_aside_and_a_new_one_serves() {
     let mut aside = 0;
     for (name, damage) in damage {
         let (cache, _) = open(folder.path());
-        store(&cache, key(&cache, "q"), answer(&["a"])).await;
+        store(&cache, key(&cache, name), answer(&["a"])).await;
         cache.close();
         drop(cache);
         damage(&folder.path().join("cache"));
         let (cache, _) = open(folder.path());
-        let k = key(&cache, "q");
+        let k = key(&cache, name);
         assert!(found(&cache, k).await.is_none(), "{name}");
         store(&cache, k, answer(&["a"])).await;
         assert!(found(&cache, k).await.is_some(), "{name}: it serves on");
@@ -165,13 +163,12 @@ async fn a_damaged_folder_is_set_aside_and_a_new_one_serves() {
 }
 
 #[tokio::test]
-#[ignore = "fails as written: the test and what it tests are still to be brought together"]
 async fn noise_in_the_file_never_stops_the_gateway() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..6_u8 {
         let (cache, _) = open(folder.path());
         for i in 0..40 {
-            store(&cache, key(&cache, &format!("q{i}")), answer(&["some text", "more text"])).await;
+            store(&cache, key(&cache, &format!("q{round} {i}")), answer(&["some text", "more text"])).await;
         }
         cache.close();
         drop(cache);
@@ -185,7 +182,7 @@ async fn noise_in_the_file_never_stops_the_gateway() {
         std::fs::write(&file, bytes).unwrap();
         let (cache, _) = open(folder.path());
         for i in 0..40 {
-            let k = key(&cache, &format!("q{i}"));
+            let k = key(&cache, &format!("q{round} {i}"));
             match cache.look(k) {
                 // Whatever is found is whole.
                 Look::Hit(deltas) => assert_eq!(deltas.collect::<Vec<_>>().await.len(), 3),

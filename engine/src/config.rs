@@ -74,7 +74,7 @@ impl ModelConfig {
             }
         }
         let (heads, kv) = (config.num_attention_heads, config.kv_heads());
-        if heads == 0 || kv == 0 || heads % kv != 0 || config.head_dim() == 0 || config.head_dim() % 2 != 0 {
+        if heads == 0 || kv == 0 || heads % kv != 0 || config.head_dim() == 0 || !config.head_dim().is_multiple_of(2) {
             return refuse(format!("{heads} heads of {} on {kv} key heads do not fit", config.head_dim()));
         }
         if [config.vocab_size, config.hidden_size, config.intermediate_size, config.max_position_embeddings].contains(&0) {

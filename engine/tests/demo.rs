@@ -1,4 +1,5 @@
 //! The demo model that is packed into the gateway, through the engine's public door: what the README promises of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::path::Path;
 

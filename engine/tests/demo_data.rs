@@ -1,5 +1,6 @@
 //! The demo model's data keep their promises: steps lead to the right answer, and what is held out is never trained on.
 //! Apart from the programs that use the data. It must not know about weights.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 #[path = "../examples/demo_data/mod.rs"]
 mod demo_data;

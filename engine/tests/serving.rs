@@ -1,4 +1,5 @@
 //! The engine through its public door, on a reference checkpoint: what a request gets, alone and in company.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::path::Path;
 use std::time::Duration;

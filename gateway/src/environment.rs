@@ -77,15 +77,27 @@ impl Environment {
         self.get("GATEWRIGHT_LOG").unwrap_or("info")
     }
 
-    /// Whether what is printed on standard output may be coloured.
-    pub fn coloured(&self) -> bool {
-        self.terminal && self.get("NO_COLOR").is_none() && self.get("TERM") != Some("dumb")
+    /// What to print on standard output with.
+    pub fn ink(&self) -> Ink {
+        match self.terminal && self.get("NO_COLOR").is_none() && self.get("TERM") != Some("dumb") {
+            true => Ink::Coloured,
+            false => Ink::Plain,
+        }
     }
 
     /// Worker threads unless `--threads` says otherwise: `$GATEWRIGHT_THREADS`, else the cores this process may use.
     pub fn threads(&self) -> usize {
         self.get("GATEWRIGHT_THREADS").and_then(|text| text.parse().ok()).filter(|n| *n > 0).unwrap_or(self.cores.max(1))
     }
+}
+
+/// Whether text for people has colours: only on a terminal that has them, and never with `NO_COLOR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// No escape sequences.
+    Plain,
+    /// With them.
+    Coloured,
 }
 
 #[cfg(test)]

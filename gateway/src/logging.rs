@@ -9,7 +9,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, Ink};
 use crate::records::Row;
 
 /// Form of a log line.
@@ -34,7 +34,9 @@ pub fn start(environment: &Environment, form: Form) -> Result<(), String> {
     let registry = tracing_subscriber::registry().with(filter);
     // A second start is one of the tests in the same process: the first stays.
     let _ = match form {
-        Form::Plain => registry.with(layer.with_ansi(std::io::stderr().is_terminal() && environment.coloured())).try_init(),
+        Form::Plain => {
+            registry.with(layer.with_ansi(std::io::stderr().is_terminal() && environment.ink() == Ink::Coloured)).try_init()
+        }
         Form::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
     Ok(())

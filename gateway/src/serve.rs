@@ -32,6 +32,7 @@ pub(crate) use self::reload::{Configuration, Overrides, Source};
 use crate::clock::{Ids, SystemClock};
 use crate::config::facts::{Facts, Secret};
 use crate::dialects::openai_chat::fault::envelope;
+use crate::environment::Ink;
 use crate::host::{Engines, Host, HostCell, Shared};
 use crate::http::admin::{Admin, admin_router};
 use crate::http::health::{self, Stage};
@@ -68,9 +69,9 @@ pub(crate) async fn serve(configuration: Configuration) -> Result<(), Vec<String
     let token = data::admin_token(&facts.data).map_err(one)?;
     let opened = tokio::task::spawn_blocking(move || open(facts)).await;
     let (host, made) = opened.map_err(|error| one(error.to_string()))??;
-    let coloured = configuration.environment.coloured();
+    let ink = configuration.environment.ink();
     let running = Running::new(configuration, host, &listeners);
-    running.greet(&token, made, coloured);
+    running.greet(&token, made, ink);
     running.run(listeners, token, signals).await
 }
 
@@ -132,9 +133,9 @@ impl Running {
     }
 
     /// Tells where it serves, on standard output: it is what the command was run for.
-    fn greet(&self, token: &AdminToken, made: Option<MadeKey>, coloured: bool) {
+    fn greet(&self, token: &AdminToken, made: Option<MadeKey>, ink: Ink) {
         let host = self.cell.load();
-        print!("{}", Welcome::new(&host.facts, self.bound).banner(coloured));
+        print!("{}", Welcome::new(&host.facts, self.bound).banner(ink));
         if let Some(MadeKey { new, path, .. }) = made {
             match new {
                 Some(key) => print_key(&key),

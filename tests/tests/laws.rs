@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod laws {
-    pub mod arrows;
-    pub mod sources;
-    pub mod syntax;
-    pub mod text;
-    pub mod things;
+    mod arrows;
+    mod sources;
+    mod syntax;
+    mod text;
+    mod things;
 }

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod stories {
-    pub mod bad_input;
-    pub mod cache;
-    pub mod clients;
-    pub mod engine;
-    pub mod keys;
-    pub mod operation;
-    pub mod policies;
-    pub mod records;
-    pub mod tools;
-    pub mod upstreams;
+    mod bad_input;
+    mod cache;
+    mod clients;
+    mod engine;
+    mod keys;
+    mod operation;
+    mod policies;
+    mod records;
+    mod tools;
+    mod upstreams;
 }

@@ -10,6 +10,7 @@ use gatewright_plugins::Mode;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::config::facts::Facts;
+use crate::environment::Ink;
 
 /// The facts that a newcomer is told.
 #[derive(Clone, Debug)]
@@ -62,8 +63,11 @@ impl Welcome {
     }
 
     /// For the terminal.
-    pub fn banner(&self, coloured: bool) -> String {
-        let (bold, dim, plain) = if coloured { ("\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
+    pub fn banner(&self, ink: Ink) -> String {
+        let (bold, dim, plain) = match ink {
+            Ink::Coloured => ("\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"),
+            Ink::Plain => ("", "", ""),
+        };
         let mut text = format!("{bold}Gatewright {}{plain}\n", env!("CARGO_PKG_VERSION"));
         let addresses = [("Clients", &self.address), ("Admin", &self.admin_address)];
         let lines = addresses.into_iter().chain(self.lines.iter().map(|(title, line)| (*title, line)));
@@ -174,12 +178,12 @@ mod tests {
     #[test]
     fn the_page_and_the_terminal_say_the_same() {
         let welcome = welcome("fast");
-        let (banner, page) = (welcome.banner(false), welcome.page());
+        let (banner, page) = (welcome.banner(Ink::Plain), welcome.page());
         for text in ["http://127.0.0.1:4000", "http://127.0.0.1:4001", "fast", "no keys"] {
             assert!(banner.contains(text) && page.contains(text), "{text}");
         }
         assert!(banner.contains("curl http://127.0.0.1:4000/v1/chat/completions"));
-        assert!(!banner.contains('\u{1b}') && welcome.banner(true).contains('\u{1b}'));
+        assert!(!banner.contains('\u{1b}') && welcome.banner(Ink::Coloured).contains('\u{1b}'));
         assert!(!page.contains("src=") && !page.contains("href="), "nothing from elsewhere");
     }
 

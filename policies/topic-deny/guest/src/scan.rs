@@ -166,7 +166,8 @@ impl Scan<'_> {
             if let Some(node) = self.terms.child(walk.node, letter) {
                 let mut so_far = walk.so_far;
                 let own = token.kind == Kind::Letter || token.kind == Kind::Digit && letter == token.letters[0];
-                so_far.add(gap, letter, own);
+                so_far.add(gap, letter);
+                so_far.plain = so_far.plain.saturating_add(u8::from(own));
                 self.stack.push(Walk { node, next: walk.next + 1, skipped: Gap::default(), again: token.times > 1, so_far });
             }
         }
@@ -238,7 +239,7 @@ impl Scan<'_> {
 }
 
 impl Spacing {
-    fn add(&mut self, gap: Gap, letter: char, own: bool) {
+    fn add(&mut self, gap: Gap, letter: char) {
         if self.letters > 0 && !self.joint {
             self.places = self.places.saturating_add(1);
             if !gap.is_none() {
@@ -251,7 +252,6 @@ impl Spacing {
         }
         self.joint = false;
         self.letters = self.letters.saturating_add(1);
-        self.plain = self.plain.saturating_add(u8::from(own));
         self.piece = self.piece.saturating_add(1);
         self.consonant = is_consonant(letter);
     }

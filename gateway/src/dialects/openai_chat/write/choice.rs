@@ -85,7 +85,7 @@ fn write_delta(out: &mut Out, deltas: &[Delta], index: u32, role: RoleIs) {
             out.text("content", "");
         }
     }
-    for (name, text) in [("content", text), ("reasoning_content", reasoning), ("refusal", refusal)] {
+    for (name, text) in [("reasoning_content", reasoning), ("content", text), ("refusal", refusal)] {
         if let Some(text) = text {
             out.text(name, &text);
         }

@@ -136,7 +136,8 @@ async fn the_folder_stays_within_its_bound_and_what_is_used_stays() {
 #[tokio::test]
 async fn a_damaged_folder_is_set_aside_and_a_new_one_serves() {
     let folder = tempfile::tempdir().unwrap();
-    let damage: [(&str, fn(&Path)); 4] = [
+    type Damage = fn(&Path);
+    let damage: [(&str, Damage); 4] = [
         ("sled's configuration", |cache| std::fs::write(cache.join("sled/conf"), b"\xff\xff nonsense").unwrap()),
         ("its key", |cache| std::fs::write(cache.join("key"), b"short").unwrap()),
         ("a mark", |cache| std::fs::write(cache.join("damaged"), b"met while serving").unwrap()),

@@ -22,6 +22,7 @@ use crate::observe::Metrics;
 use crate::records::Records;
 use crate::upstreams::Upstream;
 use crate::upstreams::cache::Cache;
+use crate::upstreams::openai::Clients;
 
 /// The present snapshot: whoever serves a request loads it once.
 pub type HostCell = ArcSwap<Host>;
@@ -45,6 +46,8 @@ pub struct Shared {
     pub limiter: Limiter,
     /// Models that are open, by name.
     pub engines: Engines,
+    /// HTTP clients of the providers, with their pools.
+    pub clients: Clients,
 }
 
 /// Models of the embedded engine that are open, by the name that clients use.

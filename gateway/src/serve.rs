@@ -43,6 +43,7 @@ use crate::logging::{self, Form};
 use crate::observe::{Metrics, Port};
 use crate::records::Records;
 use crate::upstreams::cache::Cache;
+use crate::upstreams::openai::Clients;
 
 /// Name of the records' file in the data folder.
 pub const RECORDS: &str = "records.sqlite";
@@ -107,6 +108,7 @@ fn open(mut facts: Facts) -> Result<(Host, Option<MadeKey>), Vec<String>> {
         ids,
         limiter: Limiter::default(),
         engines: Engines::default(),
+        clients: Clients::default(),
     });
     engines::open(&facts, &shared)?;
     let host = Host::build(facts, &shared).map_err(|error| error.0)?;

@@ -301,7 +301,7 @@ impl Default for LimitFacts {
             held_bytes: 1 << 20,
             answer_bytes: 64 << 20,
             drain_time: Duration::from_secs(30),
-            plugin_slots: 64,
+            plugin_slots: 256,
             record_queue: 4096,
         }
     }

@@ -309,7 +309,7 @@ pub(crate) struct Limits {
     /// Time that requests in flight have to finish when the gateway is told to stop. Default: `30s`.
     #[schemars(with = "Span")]
     pub(crate) drain_time: Option<Span>,
-    /// Instances of a plugin in use at once; more requests are refused. Default: 64. Needs a restart.
+    /// Instances of a plugin in use at once; more requests are refused. Default: 256. Needs a restart.
     #[schemars(with = "usize", range(min = 1, max = 10_000))]
     pub(crate) plugin_slots: Option<usize>,
     /// Records that may wait to be written; more requests are refused. Default: 4096. Needs a restart.

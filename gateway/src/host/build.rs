@@ -17,7 +17,7 @@ use crate::config::keys::KeyRing;
 use crate::life::ears::Ears;
 use crate::upstreams::Upstream;
 use crate::upstreams::dispatch::Leg;
-use crate::upstreams::openai::{Clients, OpenAiUpstream};
+use crate::upstreams::openai::OpenAiUpstream;
 
 /// Why a configuration cannot be put to work: every reason, each for people.
 #[derive(Clone, Debug, Default, thiserror::Error)]
@@ -132,11 +132,11 @@ impl Builder<'_> {
     }
 
     fn make_providers(&mut self) {
-        let clients = Clients::default();
         for (name, fact) in &self.facts.providers {
-            match OpenAiUpstream::new(fact, &clients) {
+            match OpenAiUpstream::new(fact, &self.shared.clients) {
                 Ok(upstream) => {
-                    let provider = Provider { fact: fact.clone(), upstream: Arc::new(upstream) };
+                    let upstream = Arc::new(upstream.bounded(self.facts.limits.answer_bytes));
+                    let provider = Provider { fact: fact.clone(), upstream };
                     self.providers.insert(name.clone(), provider);
                 }
                 Err(error) => self.problems.push(format!("provider `{name}`: {error}")),

@@ -45,11 +45,7 @@ pub struct Admitted {
 /// [`FaultKind::Overloaded`] when the process is full, [`FaultKind::RateLimited`] when the key is over a limit.
 pub fn admit(resolved: Resolved) -> Result<Admitted, Refused> {
     let Resolved { caller, request, route, .. } = resolved;
-    let shared = &caller.host.shared;
-    let place = shared.limiter.enter(caller.host.facts.limits.in_flight).ok_or_else(|| full("requests in flight"))?;
-    let slot = shared.records.reserve().map_err(|_| full("records that wait to be written"))?;
-    let (taken, standing) = take(&caller, &request)?;
-    let permits = Permits { place, slot, taken, standing };
+    let permits = permits(&caller, &request).map_err(|refused| caller.turn_away(&request.model, refused))?;
     let seat = Seat::new(permits, Arc::clone(&caller), Arc::clone(&route), &request);
     Ok(Admitted { caller, request, route, seat, _made_here: () })
 }
@@ -62,6 +58,17 @@ impl Admitted {
         self.seat.on_another_route(Arc::clone(&self.route));
         Ok(())
     }
+}
+
+fn permits(caller: &Caller, request: &ChatRequest) -> Result<Permits, Refused> {
+    let shared = &caller.host.shared;
+    let place = shared.limiter.enter(caller.host.facts.limits.in_flight).ok_or_else(|| full("requests in flight"))?;
+    let slot = shared.records.reserve().map_err(|_| {
+        shared.metrics.records_refused().inc();
+        full("records that wait to be written")
+    })?;
+    let (taken, standing) = take(caller, request)?;
+    Ok(Permits { place, slot, taken, standing })
 }
 
 fn full(of: &str) -> Fault {

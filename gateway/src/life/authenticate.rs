@@ -87,18 +87,23 @@ impl Authenticated {
 /// # Errors
 /// [`FaultKind::Unauthenticated`] when the key is missing, unknown or revoked: one message for the last two.
 pub fn authenticate(host: Arc<Host>, head: Head) -> Result<Authenticated, Fault> {
-    let key = match &head.bearer {
-        _ if host.keys.is_empty() => None,
-        Some(text) => Some(host.keys.find(text.reveal()).filter(|key| !key.revoked).ok_or_else(|| {
-            Fault::caller(FaultKind::Unauthenticated, "The API key is not valid here. Ask the operator of this gateway for one.")
-        })?),
-        None => {
-            let message = "This gateway wants an API key: send `Authorization: Bearer <key>`.";
-            return Err(Fault::caller(FaultKind::Unauthenticated, message));
-        }
-    };
+    // A stranger leaves no row, so that strangers cannot fill the disk.
+    let key = key(&host, &head).inspect_err(|fault| crate::logging::stranger(&head.request_id, fault.status()))?;
     let limits = key.as_ref().and_then(|key| host.limits_of(key));
     let at_ms = host.shared.clock.now_ms();
     let caller = Caller { host, key, limits, head, started: Instant::now(), at_ms };
     Ok(Authenticated { caller: Arc::new(caller), _made_here: () })
+}
+
+fn key(host: &Host, head: &Head) -> Result<Option<Arc<KeyFact>>, Fault> {
+    if host.keys.is_empty() {
+        return Ok(None);
+    }
+    let Some(text) = &head.bearer else {
+        let message = "This gateway wants an API key: send `Authorization: Bearer <key>`.";
+        return Err(Fault::caller(FaultKind::Unauthenticated, message));
+    };
+    host.keys.find(text.reveal()).filter(|key| !key.revoked).map(Some).ok_or_else(|| {
+        Fault::caller(FaultKind::Unauthenticated, "The API key is not valid here. Ask the operator of this gateway for one.")
+    })
 }

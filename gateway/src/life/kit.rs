@@ -188,6 +188,7 @@ impl Kit {
             ids: Ids::fixed(1),
             limiter: Limiter::default(),
             engines,
+            clients: Default::default(),
         });
         let cell = Arc::new(HostCell::from_pointee(Host::build(self.facts.clone(), &shared).unwrap()));
         let router = client_router(Arc::clone(&cell));

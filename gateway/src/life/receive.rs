@@ -26,6 +26,7 @@ use futures_util::{Stream, StreamExt};
 use gatewright_types::{ChatRequest, Fault, FaultKind};
 
 use super::authenticate::{Authenticated, Caller};
+use super::refused::Refused;
 use crate::dialects::openai_chat::request;
 
 /// A request that was read.
@@ -40,11 +41,21 @@ pub struct Received {
 ///
 /// # Errors
 /// Too large, too slow, broken off, not JSON, or not a request.
-pub async fn receive<B, E>(authenticated: Authenticated, body: B) -> Result<Received, Fault>
+pub async fn receive<B, E>(authenticated: Authenticated, body: B) -> Result<Received, Refused>
 where
     B: Stream<Item = Result<Bytes, E>> + Send,
 {
     let Authenticated { caller, .. } = authenticated;
+    match read(&caller, body).await {
+        Ok(request) => Ok(Received { caller, request, _made_here: () }),
+        Err(fault) => Err(caller.turn_away("", fault)),
+    }
+}
+
+async fn read<B, E>(caller: &Caller, body: B) -> Result<ChatRequest, Fault>
+where
+    B: Stream<Item = Result<Bytes, E>> + Send,
+{
     let limits = &caller.host.facts.limits;
     if caller.head.content_length.is_some_and(|length| length > limits.body_bytes as u64) {
         return Err(too_large(limits.body_bytes));
@@ -53,8 +64,7 @@ where
         let message = format!("The body did not arrive within {} seconds.", limits.body_time.as_secs_f32());
         Fault::caller(FaultKind::ClientTimeout, message)
     })??;
-    let request = request::read(&body)?;
-    Ok(Received { caller, request, _made_here: () })
+    request::read(&body)
 }
 
 fn too_large(limit: usize) -> Fault {

@@ -4,7 +4,16 @@
 
 use gatewright_types::Fault;
 
+use super::authenticate::Caller;
+use super::verdicts;
 use crate::limits::Standing;
+use crate::observe::Outcome;
+use crate::records::Row;
+
+/// Label of the metrics for requests that found no route.
+const UNROUTED: &str = "-";
+/// As much of a model's name as a row keeps, bytes.
+const LONGEST_NAME: usize = 128;
 
 /// Why a request got no answer. Nothing was sent yet, so that the status can still say it.
 #[derive(Debug)]
@@ -42,6 +51,36 @@ impl Refused {
     /// What the plugins did, for the header; `None` where they were not asked or nobody wants to know.
     pub fn what_plugins_did(&self) -> Option<&str> {
         self.0.verdicts.as_deref()
+    }
+}
+
+impl Caller {
+    /// Refuses a request that has no seat yet: it leaves a row and a line in the log like any other.
+    pub(super) fn turn_away(&self, model: &str, refused: impl Into<Refused>) -> Refused {
+        let refused = refused.into();
+        let shared = &self.host.shared;
+        let (outcome, took) = (Outcome::of(refused.fault()), self.started.elapsed());
+        shared.metrics.route(UNROUTED).settled(outcome, took);
+        let row = Row {
+            request_id: self.head.request_id.clone(),
+            at_ms: self.at_ms,
+            key: self.name().to_owned(),
+            tenant: self.tenant().to_owned(),
+            team: self.team().map(str::to_owned),
+            model: model[..model.floor_char_boundary(LONGEST_NAME)].to_owned(),
+            outcome: outcome.as_str().to_owned(),
+            status: refused.fault().status(),
+            cache: "bypass".to_owned(),
+            total_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            verdicts: verdicts::NONE.to_owned(),
+            ..Row::default()
+        };
+        crate::logging::access(&row);
+        // A full queue is itself a reason to be turned away: then the line in the log is all there is.
+        if let Ok(slot) = shared.records.reserve() {
+            slot.send(row);
+        }
+        refused
     }
 }
 

@@ -21,6 +21,7 @@ use gatewright_types::{ChatRequest, Fault, FaultKind};
 
 use super::authenticate::Caller;
 use super::receive::Received;
+use super::refused::Refused;
 use crate::host::Route;
 
 /// A request and the route it takes.
@@ -36,9 +37,9 @@ pub struct Resolved {
 ///
 /// # Errors
 /// [`FaultKind::Forbidden`] when the key may not use that name (whether it exists or not), [`FaultKind::UnknownModel`].
-pub fn resolve(received: Received) -> Result<Resolved, Fault> {
+pub fn resolve(received: Received) -> Result<Resolved, Refused> {
     let Received { caller, request, .. } = received;
-    let route = route_of(&caller, &request.model)?;
+    let route = route_of(&caller, &request.model).map_err(|fault| caller.turn_away(&request.model, fault))?;
     Ok(Resolved { caller, request, route, _made_here: () })
 }
 

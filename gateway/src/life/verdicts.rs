@@ -56,11 +56,14 @@ fn separate(text: &mut String) {
     }
 }
 
+/// The record's words where nobody did anything.
+pub(super) const NONE: &str = r#"{"plugins":[],"not_inspected":[]}"#;
+
 /// `{"plugins":[...],"not_inspected":[...]}`, and `"tools"` where some were run, as the records keep it.
 pub(super) fn json(figures: &Figures) -> String {
     let Figures { entries, uninspected, tools, .. } = figures;
     if entries.is_empty() && uninspected.is_empty() && tools.is_empty() {
-        return r#"{"plugins":[],"not_inspected":[]}"#.to_owned();
+        return NONE.to_owned();
     }
     let mut words = serde_json::json!({ "plugins": entries, "not_inspected": uninspected });
     if !tools.is_empty() {

@@ -16,6 +16,9 @@ fn usage_counts_every_request_after_a_clean_shutdown() {
         assert_eq!(request.send(&gateway.url).unwrap().status, 200);
     }
     assert!(Request::ask("mock/m", "fail").send(&gateway.url).unwrap().status >= 500);
+    // What is refused before any upstream is asked leaves its row too.
+    assert_eq!(Request::ask("nowhere/m", "x").send(&gateway.url).unwrap().status, 404);
+    assert_eq!(Request::post("/v1/chat/completions", "{not json").send(&gateway.url).unwrap().status, 400);
     gateway.signal("TERM").unwrap();
     assert!(gateway.ended().unwrap().success());
     let data = gateway.folder().join("data");
@@ -25,7 +28,7 @@ fn usage_counts_every_request_after_a_clean_shutdown() {
     assert!(out.status.success(), "{said}{}", String::from_utf8_lossy(&out.stderr));
     let rows: serde_json::Value = serde_json::from_str(&said).unwrap();
     let sum = |field: &str| rows.as_array().unwrap().iter().map(|r| r[field].as_u64().unwrap_or_default()).sum::<u64>();
-    assert_eq!((sum("requests"), sum("prompt_tokens"), sum("completion_tokens")), (21, 140, 40), "{said}");
+    assert_eq!((sum("requests"), sum("prompt_tokens"), sum("completion_tokens")), (23, 140, 40), "{said}");
     for entry in std::fs::read_dir(&data).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
         let bytes = std::fs::read(&entry).unwrap();
         let found = bytes.windows(14).any(|w| w == b"a-private-word");

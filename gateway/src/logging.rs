@@ -5,7 +5,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -30,8 +30,6 @@ pub fn start(environment: &Environment, form: Form) -> Result<(), String> {
         .log_filter()
         .parse()
         .map_err(|error| format!("GATEWRIGHT_LOG: {error}; write it like `info` or `info,gatewright::upstreams=debug`"))?;
-    // async-openai logs a whole answer that it cannot read: prompts and answers are not logged unless asked for.
-    let filter = filter.with_target("async_openai", LevelFilter::OFF);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     // A second start is one of the tests in the same process: the first stays.

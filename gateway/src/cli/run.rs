@@ -138,8 +138,12 @@ fn print(text: &str) -> Outcome {
 }
 
 fn block_on(threads: usize, work: impl Future<Output = Outcome>) -> Outcome {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name("gatewright").enable_all().build();
+    // One thread needs no scheduler that shares work: a request costs less without one.
+    let mut builder = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(threads).thread_name("gatewright").enable_all().build();
     let runtime = runtime.map_err(|error| failed(&format_args!("cannot start threads: {error}")))?;
     let outcome = runtime.block_on(work);
     // Blocking work that is still under way (a model that is being opened) does not hold up the end.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::Sleep;
 
 /// Why a body is not read on.
@@ -39,7 +39,7 @@ pub(super) struct Patience {
 
 /// A body being read. Dropping it closes the connection, unless the body was read to its end.
 pub(super) struct Reading {
-    body: reqwest::Body,
+    body: Incoming,
     patience: Patience,
     last: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -47,7 +47,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Starts with a response whose head has come.
-    pub(super) fn new(body: reqwest::Body, patience: Patience) -> Self {
+    pub(super) fn new(body: Incoming, patience: Patience) -> Self {
         let last = Instant::now();
         let alarm = Box::pin(tokio::time::sleep_until((last + patience.idle).min(patience.until).into()));
         Self { body, patience, last, alarm }
@@ -59,7 +59,7 @@ impl Reading {
             match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Pending => return self.poll_late(context).map(|stop| Some(Err(stop))),
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Stop::Broken(chain(&error.without_url()))))),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Stop::Broken(chain(&error))))),
                 Poll::Ready(Some(Ok(frame))) => {
                     self.last = Instant::now();
                     if self.last >= self.patience.until {

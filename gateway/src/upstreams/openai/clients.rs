@@ -1,81 +1,111 @@
 //! HTTP clients, shared by the providers that can share one.
 //!
-//! Apart because how connections are made (TLS, proxies, pools) is decided here and nowhere else. It must not know requests.
+//! Apart because TLS and the pools of connections are decided here and nowhere else. It must not know requests.
+//!
+//! The client is hyper-util's, without a layer above it: redirects, cookies and retries are not wanted here, and the layers that
+//! offer them (reqwest's, and async-openai's above those) took about half of the gateway's own time for a request (see the
+//! benchmark's README).
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use super::dial::{Dialer, Proxy};
 
 /// Why a provider cannot be used: for the operator.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unusable(pub String);
 
+/// A client with its pool of connections.
+pub(super) type HttpClient = Client<Dialer, Full<Bytes>>;
+
+/// An idle connection is closed after this time.
+const IDLE_TIME: Duration = Duration::from_secs(50);
+/// Idle connections that are kept, for each upstream.
+const IDLE_CONNECTIONS: usize = 1024;
+
 /// How a connection is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Way {
     tls: bool,
-    /// Straight there, past any proxy that the system names: a loopback address means this machine.
-    direct: bool,
+    proxy: Option<Proxy>,
     connect: Duration,
 }
 
 /// Clients by the way they connect, each with its own pool. Made when first needed.
-#[derive(Debug, Default)]
-pub struct Clients(Mutex<Vec<(Way, reqwest::Client)>>);
+#[derive(Default)]
+pub struct Clients(Mutex<Vec<(Way, HttpClient)>>);
+
+impl std::fmt::Debug for Clients {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clients")
+    }
+}
 
 impl Clients {
-    /// The client for that URL.
+    /// The client for that address, and the proxy that it goes through.
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub(super) fn get(&self, url: &reqwest::Url, connect: Duration) -> Result<reqwest::Client, Unusable> {
-        let way = Way { tls: url.scheme() == "https", direct: is_loopback(url), connect };
+    pub(super) fn get(&self, uri: &Uri, connect: Duration) -> Result<(HttpClient, Option<Proxy>), Unusable> {
+        // A loopback address means this machine, whatever proxy the environment names.
+        let proxy = if is_loopback(uri) { None } else { Proxy::of(uri) };
+        let way = Way { tls: uri.scheme_str() == Some("https"), proxy: proxy.clone(), connect };
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = made.iter().find(|(other, _)| *other == way) {
-            return Ok(client.clone());
+            return Ok((client.clone(), proxy));
         }
-        let client = make(way)?;
+        let client = make(&way, uri)?;
         made.push((way, client.clone()));
-        Ok(client)
+        Ok((client, proxy))
     }
 }
 
-fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// HTTP/1.1, no redirects, no retries, no waiting for full packets.
-fn make(way: Way) -> Result<reqwest::Client, Unusable> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("gatewright/", env!("CARGO_PKG_VERSION")))
-        .http1_only()
-        .tcp_nodelay(true)
-        .referer(false)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .connect_timeout(way.connect)
-        .pool_idle_timeout(Duration::from_secs(50))
-        .pool_max_idle_per_host(1024);
-    if way.direct {
-        builder = builder.no_proxy();
-    }
-    if way.tls {
-        // Where another library has chosen a provider already, that one serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    } else {
+/// HTTP/1.1, no waiting for full packets.
+fn make(way: &Way, uri: &Uri) -> Result<HttpClient, Unusable> {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(way.connect));
+    tcp.enforce_http(false);
+    let tls = match way.tls || way.proxy.is_some() {
+        true => trusting_the_system(),
         // Without TLS the system's certificates need not be read, and may be missing.
-        builder = builder.tls_backend_preconfigured(no_roots()?);
-    }
-    builder.build().map_err(|error| Unusable(format!("the HTTP client cannot be set up: {}", super::super::body::chain(&error))))
+        false => trusting_nobody(),
+    };
+    let tls = tls.map_err(|error| Unusable(format!("TLS cannot be set up: {error}")))?;
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
+    builder.pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(IDLE_CONNECTIONS);
+    Ok(builder.build(Dialer::new(tcp, tls, (uri, way.proxy.clone()))))
 }
 
-fn no_roots() -> Result<rustls::ClientConfig, Unusable> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| Unusable(error.to_string()))?;
-    Ok(config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+fn trusting_the_system() -> Result<ClientConfig, rustls::Error> {
+    let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    Ok(versions.with_platform_verifier()?.with_no_client_auth())
+}
+
+fn trusting_nobody() -> Result<ClientConfig, rustls::Error> {
+    let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    Ok(versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 #[cfg(test)]
@@ -85,11 +115,10 @@ mod tests {
     #[test]
     fn providers_that_connect_alike_share_a_client_and_tls_can_be_set_up() {
         let clients = Clients::default();
-        let url = |text: &str| reqwest::Url::parse(text).unwrap();
-        for text in ["http://127.0.0.1:1/v1", "http://localhost/v1", "http://[::1]/v1", "https://example.com/v1"] {
-            clients.get(&url(text), Duration::from_secs(1)).unwrap();
+        for text in ["http://127.0.0.1:1/v1", "http://localhost/v1", "http://[::1]/v1", "https://localhost/v1"] {
+            clients.get(&Uri::from_static(text), Duration::from_secs(1)).unwrap();
         }
         assert_eq!(clients.0.lock().unwrap().len(), 2);
-        assert!(!is_loopback(&url("http://example.com")));
+        assert!(!is_loopback(&Uri::from_static("http://example.com")));
     }
 }

@@ -1,14 +1,12 @@
 //! Upstreams that speak OpenAI's chat completions: any compatible base URL.
 //!
-//! Whole answers go through async-openai's client, over our own HTTP service underneath it (`whole`); streams go through reqwest and
-//! our bounded event reader (`stream`), because async-openai's streams put an unbounded queue and a task in the path and take
-//! the end of a connection for the end of an answer. Faults of both are worded in `refusal`. It must not know clients, routes or
-//! retries: each call is one attempt.
+//! Streams and whole answers go the same way, over hyper's client and our bounded reading; which of them comes is seen in the
+//! head of the answer. Faults are worded in `refusal`. It must not know clients, routes or retries: each call is one attempt.
 
 mod clients;
+mod dial;
 mod refusal;
 mod stream;
-mod whole;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,8 +14,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Fault, FaultKind, Retry};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{Method, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
 
+use self::clients::HttpClient;
 pub use self::clients::{Clients, Unusable};
 use super::body::{Patience, Reading};
 use super::{Deadline, Deltas, Upstream};
@@ -35,11 +37,10 @@ pub struct OpenAiUpstream(Arc<Target>);
 /// Where and how to ask.
 struct Target {
     name: String,
-    url: reqwest::Url,
+    uri: Uri,
     /// Headers of every request, with the credentials.
     headers: HeaderMap,
-    http: reqwest::Client,
-    whole: whole::WholeClient,
+    http: HttpClient,
     timeouts: Timeouts,
     max_answer: usize,
     /// What must never be shown to a client.
@@ -59,13 +60,14 @@ impl OpenAiUpstream {
     /// [`Unusable`]: the base URL or a header cannot be used, or TLS cannot be set up.
     pub fn new(fact: &ProviderFact, clients: &Clients) -> Result<Self, Unusable> {
         let base = fact.base_url.trim_end_matches('/');
-        let url = reqwest::Url::parse(&format!("{base}/chat/completions"))
-            .map_err(|error| Unusable(format!("`{base}` is not a URL: {error}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
+        let uri: Uri =
+            format!("{base}/chat/completions").parse().map_err(|error| Unusable(format!("`{base}` is not a URL: {error}")))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(Unusable(format!("`{base}` is neither http:// nor https://")));
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("gatewright/", env!("CARGO_PKG_VERSION"))));
         if let Some(key) = &fact.api_key {
             headers.insert(AUTHORIZATION, secret_value("api_key", &format!("Bearer {}", key.reveal()))?);
         }
@@ -73,11 +75,13 @@ impl OpenAiUpstream {
             let header = HeaderName::try_from(name).map_err(|_| Unusable(format!("`{name}` is not a header's name")))?;
             headers.insert(header, secret_value(name, value.reveal())?);
         }
-        let http = clients.get(&url, fact.timeouts.connect)?;
+        let (http, proxy) = clients.get(&uri, fact.timeouts.connect)?;
+        if let Some(credentials) = proxy.as_ref().and_then(|proxy| proxy.header(&uri)) {
+            headers.insert(PROXY_AUTHORIZATION, credentials.clone());
+        }
         let secrets = fact.api_key.iter().chain(fact.headers.iter().map(|(_, value)| value)).cloned().collect();
         let (name, timeouts) = (fact.name.clone(), fact.timeouts);
-        let whole = whole::WholeClient::new(base, &headers, &http);
-        Ok(Self(Arc::new(Target { name, url, headers, http, whole, timeouts, max_answer: MAX_ANSWER, secrets })))
+        Ok(Self(Arc::new(Target { name, uri, headers, http, timeouts, max_answer: MAX_ANSWER, secrets })))
     }
 
     /// The same, with another bound on the bytes of one answer.
@@ -119,56 +123,59 @@ impl Target {
     async fn ask(self: Arc<Self>, request: &ChatRequest, deadline: Deadline) -> Result<Opened, Fault> {
         let until = deadline.0.min(Instant::now() + self.timeouts.total);
         let patience = Patience { idle: self.timeouts.idle, until };
-        let body = request::write(request);
-        if request.stream {
-            return self.open(body, patience).await;
+        let response = self.send(self.request(request), until).await?;
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        // An upstream that sends a whole answer instead of a stream is taken at its word.
+        if request.stream && !is_whole(kind) {
+            return Ok(Opened::Events(Box::new(Reading::new(response.into_body(), patience))));
         }
-        self.whole.ask(&self, &body, patience).await.map(|chunk| Opened::Whole(Box::new(chunk)))
+        let kind = kind.to_owned();
+        let body = Reading::new(response.into_body(), patience).whole(self.max_answer).await.map_err(|stop| self.stopped(stop))?;
+        if !body.trim_ascii_start().starts_with(b"{") {
+            // A page, most likely.
+            let beginning = String::from_utf8_lossy(body.get(..body.len().min(300)).unwrap_or_default()).into_owned();
+            let detail = format!("{kind}: {beginning}");
+            return Err(self.fault(FaultKind::UpstreamInvalid, "sent something else than an answer").detail(detail));
+        }
+        delta::read_body(body).map(|chunk| Opened::Whole(Box::new(chunk)))
+    }
+
+    fn request(&self, request: &ChatRequest) -> Request<Full<Bytes>> {
+        let mut call = Request::new(Full::new(request::write(request)));
+        *call.method_mut() = Method::POST;
+        call.uri_mut().clone_from(&self.uri);
+        call.headers_mut().clone_from(&self.headers);
+        let accepted = if request.stream { "text/event-stream" } else { "application/json" };
+        call.headers_mut().insert(ACCEPT, HeaderValue::from_static(accepted));
+        call
     }
 
     /// Sends what is asked and waits for the head of a good answer.
-    async fn send(&self, request: reqwest::Request, until: Instant) -> Result<reqwest::Response, Fault> {
+    async fn send(&self, request: Request<Full<Bytes>>, until: Instant) -> Result<Response<Incoming>, Fault> {
         let first_byte = Instant::now() + self.timeouts.connect + self.timeouts.first_byte;
-        let sent = tokio::time::timeout_at(first_byte.min(until).into(), self.http.execute(request)).await;
+        let sent = tokio::time::timeout_at(first_byte.min(until).into(), self.http.request(request)).await;
         let response = match sent {
             Err(_) => return Err(self.fault(FaultKind::UpstreamTimeout, "did not answer in time")),
-            Ok(Err(error)) => return Err(self.unreachable(error)),
+            Ok(Err(error)) => return Err(self.unreachable(&error)),
             Ok(Ok(response)) => response,
         };
         if response.status().is_success() { Ok(response) } else { Err(self.refused(response, until).await) }
-    }
-
-    /// Asks for a stream. An upstream that sends a whole answer instead is taken at its word.
-    async fn open(&self, body: Bytes, patience: Patience) -> Result<Opened, Fault> {
-        let mut request = reqwest::Request::new(http::Method::POST, self.url.clone());
-        request.headers_mut().clone_from(&self.headers);
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        *request.body_mut() = Some(body.into());
-        let response = self.send(request, patience.until).await?;
-        let kind =
-            response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-        let reading = Reading::new(response.into(), patience);
-        if kind.contains("html") {
-            let page = reading.beginning(300).await;
-            let detail = format!("{kind}: {}", String::from_utf8_lossy(&page));
-            return Err(self.fault(FaultKind::UpstreamInvalid, "sent a page instead of an answer").detail(detail));
-        }
-        if kind.contains("json") {
-            let body = reading.whole(self.max_answer).await.map_err(|stop| self.stopped(stop))?;
-            return delta::read_body(body).map(|chunk| Opened::Whole(Box::new(chunk)));
-        }
-        Ok(Opened::Events(Box::new(reading)))
     }
 
     fn fault(&self, kind: FaultKind, what: &str) -> Fault {
         Fault::upstream(&self.name, kind, format!("The upstream `{}` {what}.", self.name))
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> Fault {
-        let error = error.without_url();
+    fn unreachable(&self, error: &hyper_util::client::legacy::Error) -> Fault {
         let what = if error.is_connect() { "could not be reached" } else { "broke the connection before it answered" };
-        self.fault(FaultKind::UpstreamUnreachable, what).detail(super::body::chain(&error)).retry(Retry::Here(None))
+        self.fault(FaultKind::UpstreamUnreachable, what).detail(super::body::chain(error)).retry(Retry::Here(None))
     }
+}
+
+/// Whether a body of this content type is no stream of events.
+fn is_whole(kind: &str) -> bool {
+    let kind = kind.to_ascii_lowercase();
+    kind.contains("json") || kind.contains("html")
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gatewright_types::{Fault, FaultKind, Retry, Side};
+use http::Response;
 use http::header::{DATE, HeaderMap, RETRY_AFTER};
+use hyper::body::Incoming;
 
 use super::super::body::{Patience, Reading, Stop};
 use super::Target;
@@ -22,11 +24,11 @@ const MIN_SECRET: usize = 6;
 
 impl Target {
     /// A response whose status is not a good one.
-    pub(super) async fn refused(&self, response: reqwest::Response, until: Instant) -> Fault {
+    pub(super) async fn refused(&self, response: Response<Incoming>, until: Instant) -> Fault {
         let status = response.status();
         let after = retry_after(response.headers());
         let until = until.min(Instant::now() + ERROR_TIME);
-        let body = Reading::new(response.into(), Patience { idle: self.timeouts.idle, until }).beginning(MAX_ERROR).await;
+        let body = Reading::new(response.into_body(), Patience { idle: self.timeouts.idle, until }).beginning(MAX_ERROR).await;
         if status.is_redirection() || status.is_informational() {
             let what = format!("answered with HTTP {}, which is not followed", status.as_u16());
             return self.fault(FaultKind::UpstreamInvalid, &what);

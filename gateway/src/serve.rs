@@ -95,9 +95,9 @@ fn open(mut facts: Facts) -> Result<(Host, Option<MadeKey>), Vec<String>> {
     let one = |problem: String| vec![problem];
     let made = reload::secure(&mut facts).map_err(one)?;
     let clock = Arc::new(SystemClock);
-    let cache = Cache::open(&facts.data.join(CACHE), &facts.cache, clock.clone());
+    let cache = Cache::new(&facts.data.join(CACHE), &facts.cache, clock.clone());
     let records = Records::open(&facts.data.join(RECORDS), facts.limits.record_queue).map_err(|error| one(error.to_string()))?;
-    let plugins = gatewright_plugins::Host::new(facts.limits.plugin_slots).map_err(|error| one(error.to_string()))?;
+    let plugins = gatewright_plugins::Host::new(facts.limits.plugin_slots);
     let ids = Ids::random().map_err(|error| one(format!("no randomness for request ids: {error}")))?;
     let shared = Arc::new(Shared {
         plugins,

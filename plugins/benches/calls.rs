@@ -26,7 +26,7 @@ fn written(code: &str) -> tempfile::TempDir {
 
 fn chain(folder: &Path) -> Chain {
     let operator = Operator { grants: vec!["settings".into()], ..Operator::default() };
-    Chain::new(vec![Host::new(4).unwrap().load(&Source::Folder(folder.to_owned()), &operator).unwrap()])
+    Chain::new(vec![Host::new(4).load(&Source::Folder(folder.to_owned()), &operator).unwrap()])
 }
 
 fn prose(bytes: usize) -> String {

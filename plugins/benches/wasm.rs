@@ -15,7 +15,7 @@ fn chain() -> Chain {
     let terms: Vec<String> = (0..20).map(|at| format!("forbidden topic {}", char::from(b'a' + at))).collect();
     let operator =
         Operator { settings: serde_json::json!({"terms": terms}), grants: vec!["settings".into()], ..Operator::default() };
-    Chain::new(vec![Host::new(8).unwrap().load(&Source::Folder(folder), &operator).unwrap()])
+    Chain::new(vec![Host::new(8).load(&Source::Folder(folder), &operator).unwrap()])
 }
 
 fn segments(text: &str) -> Vec<Segment> {

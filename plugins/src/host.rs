@@ -122,14 +122,10 @@ impl Plugin {
 const LARGEST_ENTRY: usize = 64 << 20;
 
 impl Host {
-    /// A host with its engines. `slots` bounds instances per plugin that may be in use at once; at least 1.
-    ///
-    /// # Errors
-    /// When the sandbox cannot be set up.
-    pub fn new(slots: usize) -> Result<Self, LoadError> {
+    /// A host with its sandboxes. `slots` bounds instances per plugin that may be in use at once; at least 1.
+    pub fn new(slots: usize) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
-        let wasm = Wasm::new(slots).map_err(|error| LoadError(format!("the WASM sandbox cannot be set up: {error}")))?;
-        Ok(Self { luau: Luau::new(), wasm, slots })
+        Self { luau: Luau::new(), wasm: Wasm::new(slots), slots }
     }
 
     /// Loads, checks and pins one plugin. Blocking: it reads files, compiles, and runs the start-up code once.

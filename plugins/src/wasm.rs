@@ -26,12 +26,19 @@ use crate::guest::{GuestError, GuestErrorKind, Program, Sandbox, Setup};
 use program::Loaded;
 use ticker::Ticker;
 
-/// The sandbox: its engine and its ticker.
+/// The sandbox. It is set up when the first component is loaded: who has none pays for none.
 #[derive(Debug)]
 pub(crate) struct Wasm {
+    slots: usize,
+    machine: Mutex<Option<Machine>>,
+    compiled: Mutex<Vec<(blake3::Hash, Compiled)>>,
+}
+
+/// The engine and its ticker.
+#[derive(Clone, Debug)]
+struct Machine {
     ticker: Arc<Ticker>,
     engine: Arc<EngineHandle>,
-    compiled: Mutex<Vec<(blake3::Hash, Compiled)>>,
 }
 
 /// Components that are kept compiled, so that a reload compiles only what changed.
@@ -58,25 +65,30 @@ impl std::fmt::Debug for EngineHandle {
 
 impl Wasm {
     /// A sandbox whose programs may have `slots` instances each in use at once.
-    ///
-    /// # Errors
-    /// When the engine cannot be set up on this machine.
-    pub(crate) fn new(slots: usize) -> Result<Self, GuestError> {
-        let engine = engine::engine(slots)?;
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { slots, machine: Mutex::default(), compiled: Mutex::default() }
+    }
+
+    fn machine(&self) -> Result<Machine, GuestError> {
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = &*machine {
+            return Ok(machine.clone());
+        }
+        let engine = engine::engine(self.slots)?;
         let ticker = Ticker::start(engine.weak()).map_err(|error| {
             GuestError::new(GuestErrorKind::Load, format!("the thread that counts guests' time cannot start: {error}"))
         })?;
-        Ok(Self { ticker: Arc::new(ticker), engine: Arc::new(EngineHandle(engine)), compiled: Mutex::default() })
+        Ok(machine.insert(Machine { ticker: Arc::new(ticker), engine: Arc::new(EngineHandle(engine)) }).clone())
     }
 
     /// Compiles code, or finds it compiled: the same bytes are the same component.
-    fn compile(&self, code: &[u8]) -> Result<Component, GuestError> {
+    fn compile(&self, engine: &EngineHandle, code: &[u8]) -> Result<Component, GuestError> {
         let digest = blake3::hash(code);
         let known = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, Compiled(component))) = known().iter().find(|(of, _)| *of == digest) {
             return Ok(component.clone());
         }
-        let component = Component::new(&self.engine.0, code).map_err(|error| {
+        let component = Component::new(&engine.0, code).map_err(|error| {
             GuestError::new(
                 GuestErrorKind::Load,
                 format!("not a component that can be compiled (build it for the contract's world, see plugins/sdk): {error:#}"),
@@ -93,7 +105,8 @@ impl Wasm {
 
 impl Sandbox for Wasm {
     fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError> {
-        let component = self.compile(code)?;
-        Ok(Arc::new(Loaded::new(&component, setup, Arc::clone(&self.ticker))?))
+        let Machine { ticker, engine } = self.machine()?;
+        let component = self.compile(&engine, code)?;
+        Ok(Arc::new(Loaded::new(&component, setup, ticker)?))
     }
 }

@@ -161,7 +161,7 @@ async fn nothing_of_another_request_is_in_reach() {
 
 #[test]
 fn bytecode_is_refused() {
-    let host = Host::new(1).unwrap();
+    let host = Host::new(1);
     let bytecode = mlua::chunk::Compiler::new().compile("return {}").unwrap();
     let plugin = written(ALL, "");
     let gatewright_plugins::Source::Folder(folder) = plugin.source() else { panic!() };
@@ -173,7 +173,7 @@ fn bytecode_is_refused() {
 
 #[test]
 fn start_up_code_is_limited_too() {
-    let host = Host::new(1).unwrap();
+    let host = Host::new(1);
     for (code, why) in [
         ("while true do end", "cpu limit"),
         ("local s = string.rep('x', 1e9)", "memory limit"),
@@ -188,7 +188,7 @@ fn start_up_code_is_limited_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_changes_limits() {
-    let host = Host::new(1).unwrap();
+    let host = Host::new(1);
     let spin = "return { inspect = function(_, event) for i = 1, 3e6 do end return { note('done', 'yes') } end }";
     let slow = Chain::new(vec![load(&host, ALL, spin, &operator())]);
     assert!(matches!(ask(&slow, "x").await.0, Verdict::Failed { .. }));

@@ -73,7 +73,7 @@ async fn a_plugin_can_block_answer_set_and_note() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn powers_need_both_keys() {
-    let host = Host::new(2).unwrap();
+    let host = Host::new(2);
     let more = format!("{ALL}grants: [settings, log]\nsettings: {{type: object, properties: {{word: {{type: string}}}}}}\n");
     let operator = Operator { settings: serde_json::json!({"word": "hi"}), ..operator() };
     let granted = Chain::new(vec![load(&host, &more, ORACLE, &operator)]);
@@ -94,7 +94,7 @@ async fn powers_need_both_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plugins_act_in_order_and_stop_at_the_first_stop() {
-    let host = Host::new(2).unwrap();
+    let host = Host::new(2);
     let blocker = "return { inspect = function(_, event)
         if string.find(event.segments[1].text, 'good', 1, true) then return { block('b', 'saw it') } end
     end }";
@@ -110,7 +110,7 @@ async fn plugins_act_in_order_and_stop_at_the_first_stop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_changes_nothing_and_is_recorded() {
-    let host = Host::new(2).unwrap();
+    let host = Host::new(2);
     let code = "return { inspect = function(_, event)
         local s = event.segments[1]
         return { edit(s, s.sent + 1, #s.text, 'x'), note('a', 'b'), block('c', 'd') }
@@ -133,7 +133,7 @@ async fn a_shadow_changes_nothing_and_is_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn off_is_not_asked_and_nothing_subscribed_is_deaf() {
-    let host = Host::new(1).unwrap();
+    let host = Host::new(1);
     let off = Operator { mode: Mode::Off, ..operator() };
     let chain = Chain::new(vec![load(&host, ALL, ORACLE, &off), load(&host, "", ORACLE, &named("mute"))]);
     assert!(Phase::ALL.iter().all(|phase| Channel::ALL.iter().all(|channel| chain.is_deaf(*phase, *channel))));
@@ -146,7 +146,7 @@ async fn off_is_not_asked_and_nothing_subscribed_is_deaf() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn open_on_error_goes_on_and_is_recorded() {
-    let host = Host::new(2).unwrap();
+    let host = Host::new(2);
     let chain = Chain::new(vec![load(&host, ALL, ORACLE, &open_on_error()), load(&host, ALL, REDACTOR, &named("after"))]);
     let mut session = session(&chain).await;
     for _ in 0..6 {
@@ -164,7 +164,7 @@ async fn open_on_error_goes_on_and_is_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_sessions_than_slots() {
-    let host = Host::new(2).unwrap();
+    let host = Host::new(2);
     let chain = Chain::new(vec![load(&host, ALL, REDACTOR, &operator())]);
     let (first, _second) = (session(&chain).await, session(&chain).await);
     assert_eq!(chain.open(gatewright_plugins::Context::default()).await.unwrap_err().plugin, "test");
@@ -174,7 +174,7 @@ async fn no_more_sessions_than_slots() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_edited_the_same_however_it_is_cut() {
-    let host = Host::new(4).unwrap();
+    let host = Host::new(4);
     let upper = "return { inspect = function(_, event)
         local actions, s = {}, event.segments[1]
         local from = s.sent + 1
@@ -256,7 +256,7 @@ async fn a_hold_past_its_bounds_is_an_error() {
         local s = event.segments[1]
         return { hold(s, s.sent + 1) }
     end }";
-    let host = Host::new(2).unwrap();
+    let host = Host::new(2);
     let more = format!("{ALL}hold: {{characters: 20}}\n");
     let chunks: Vec<String> = (0..10).map(|_| "0123456789".to_owned()).collect();
     let closed = Chain::new(vec![load(&host, &more, code, &operator())]);
@@ -269,7 +269,7 @@ async fn a_hold_past_its_bounds_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn response_without_chunk_wants_answers_whole() {
-    let host = Host::new(1).unwrap();
+    let host = Host::new(1);
     let whole = "subscribe: {phases: [response], channels: [assistant]}\n";
     assert!(Chain::new(vec![load(&host, whole, REDACTOR, &operator())]).wants_whole());
     assert!(!Chain::new(vec![load(&host, whole, REDACTOR, &shadow())]).wants_whole());

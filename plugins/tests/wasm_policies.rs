@@ -34,7 +34,7 @@ fn committed_components_are_what_their_digests_say() {
 
 fn chain(folder: &Path, settings: serde_json::Value) -> Chain {
     let operator = Operator { settings, grants: vec!["settings".into()], ..Operator::default() };
-    Chain::new(vec![Host::new(2).unwrap().load(&Source::Folder(folder.to_owned()), &operator).unwrap()])
+    Chain::new(vec![Host::new(2).load(&Source::Folder(folder.to_owned()), &operator).unwrap()])
 }
 
 async fn ask(chain: &Chain, channel: Channel, text: &str) -> Verdict {

@@ -109,6 +109,9 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
         return Err(BuildError(builder.problems));
     }
     shared.cache.tune(&facts.cache);
+    if facts.routes.values().any(|route| route.cache.is_some()) {
+        shared.cache.ready();
+    }
     let states = shared.limiter.link(&facts.keys, Instant::now());
     let key_states = facts.keys.iter().map(|key| key.sha256).zip(states).collect();
     let keys = KeyRing::new(&facts.keys);

@@ -180,8 +180,8 @@ impl Kit {
         let clock = Arc::new(FixedClock::at(1_700_000_000_000));
         let data: &Path = self.folder.path();
         let shared = Arc::new(Shared {
-            plugins: gatewright_plugins::Host::new(4).unwrap(),
-            cache: Cache::open(&data.join("cache"), &self.facts.cache, clock.clone()),
+            plugins: gatewright_plugins::Host::new(4),
+            cache: Cache::new(&data.join("cache"), &self.facts.cache, clock.clone()),
             records: Records::open(&data.join("records.sqlite"), self.facts.limits.record_queue).unwrap(),
             metrics: Metrics::new(),
             clock,

@@ -3,17 +3,15 @@
 //! Apart because it alone reads what a client sends. It must not know routes or plugins. It takes the stage before it:
 //!
 //! ```
-//! # use bytes::Bytes; use futures_util::Stream; use gatewright::life::{Authenticated, Received, receive};
-//! # use gatewright_types::Fault;
-//! async fn next<B: Stream<Item = Result<Bytes, ()>> + Send>(before: Authenticated, body: B) -> Result<Received, Fault> {
+//! # use bytes::Bytes; use futures_util::Stream; use gatewright::life::{Authenticated, Received, Refused, receive};
+//! async fn next<B: Stream<Item = Result<Bytes, ()>> + Send>(before: Authenticated, body: B) -> Result<Received, Refused> {
 //!     receive(before, body).await
 //! }
 //! ```
 //! A body cannot be read for a head that was not authenticated:
 //! ```compile_fail
-//! # use bytes::Bytes; use futures_util::Stream; use gatewright::life::{Head, Received, receive};
-//! # use gatewright_types::Fault;
-//! async fn next<B: Stream<Item = Result<Bytes, ()>> + Send>(before: Head, body: B) -> Result<Received, Fault> {
+//! # use bytes::Bytes; use futures_util::Stream; use gatewright::life::{Head, Received, Refused, receive};
+//! async fn next<B: Stream<Item = Result<Bytes, ()>> + Send>(before: Head, body: B) -> Result<Received, Refused> {
 //!     receive(before, body).await
 //! }
 //! ```

@@ -3,14 +3,14 @@
 //! Apart because only here is a name looked up. It must not know limits or plugins. It takes the stage before it:
 //!
 //! ```
-//! # use gatewright::life::{Received, Resolved, resolve}; use gatewright_types::Fault;
-//! fn next(before: Received) -> Result<Resolved, Fault> {
+//! # use gatewright::life::{Received, Refused, Resolved, resolve};
+//! fn next(before: Received) -> Result<Resolved, Refused> {
 //!     resolve(before)
 //! }
 //! ```
 //! ```compile_fail
-//! # use gatewright::life::{Authenticated, Resolved, resolve}; use gatewright_types::Fault;
-//! fn next(before: Authenticated) -> Result<Resolved, Fault> {
+//! # use gatewright::life::{Authenticated, Refused, Resolved, resolve};
+//! fn next(before: Authenticated) -> Result<Resolved, Refused> {
 //!     resolve(before)
 //! }
 //! ```

@@ -93,7 +93,7 @@ async fn ask(guest: &mut Box<dyn Guest>, text: &str) -> Result<Vec<Action>, Gues
 
 /// Loads, starts and asks once.
 async fn outcome(wat: &Wat) -> Result<Vec<Action>, GuestError> {
-    let sandbox = Wasm::new(4).unwrap();
+    let sandbox = Wasm::new(4);
     let program = load(&sandbox, wat)?;
     ask(&mut start(&program).await?, "hello").await
 }

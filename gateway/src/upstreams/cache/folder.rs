@@ -8,16 +8,15 @@ use std::path::{Path, PathBuf};
 
 use super::key::KeyMaker;
 use super::store::{Broken, Store};
-use crate::config::facts::CacheFact;
 
 /// Damaged folders that are kept; past them the cache stays off.
 const MAX_SET_ASIDE: u32 = 16;
 /// Made when damage is met while serving: the next start sets the folder aside.
 pub(super) const MARK: &str = "damaged";
 
-/// Opens the folder as [`super::Cache::open`] says. Without a store there are still keys.
-pub(super) fn open(folder: &Path, fact: &CacheFact) -> (KeyMaker, Option<Store>) {
-    match open_once(folder, fact) {
+/// Opens the folder as [`super::Cache::ready`] says. Without a store there are still keys.
+pub(super) fn open(folder: &Path, max_bytes: u64) -> (KeyMaker, Option<Store>) {
+    match open_once(folder, max_bytes) {
         Ok((keys, store)) => return (keys, Some(store)),
         Err(Broken::Damaged(why)) => match set_aside(folder) {
             Ok(aside) => tracing::warn!(
@@ -34,7 +33,7 @@ pub(super) fn open(folder: &Path, fact: &CacheFact) -> (KeyMaker, Option<Store>)
             return (passing_keys(), None);
         }
     }
-    match open_once(folder, fact) {
+    match open_once(folder, max_bytes) {
         Ok((keys, store)) => (keys, Some(store)),
         Err(Broken::Damaged(why) | Broken::Unusable(why)) => {
             tracing::error!(folder = %folder.display(), why, "no new cache can be made: nothing is cached until the next start");
@@ -51,14 +50,14 @@ fn passing_keys() -> KeyMaker {
     KeyMaker(secret)
 }
 
-fn open_once(folder: &Path, fact: &CacheFact) -> Result<(KeyMaker, Store), Broken> {
+fn open_once(folder: &Path, max_bytes: u64) -> Result<(KeyMaker, Store), Broken> {
     let unusable = |error: io::Error| Broken::Unusable(error.to_string());
     make_private(folder).map_err(unusable)?;
     if folder.join(MARK).exists() {
         return Err(Broken::Damaged("damage was met while it was used".to_owned()));
     }
     let keys = secret(&folder.join("key"))?;
-    let store = Store::open(&folder.join("sled"), folder, fact.max_bytes)?;
+    let store = Store::open(&folder.join("sled"), folder, max_bytes)?;
     Ok((KeyMaker(keys), store))
 }
 

@@ -14,9 +14,9 @@ mod tests;
 mod writer;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gatewright_types::ChatRequest;
 
@@ -81,46 +81,56 @@ impl KnownKeys {
 }
 
 struct Inner {
-    keys: key::KeyMaker,
+    folder: PathBuf,
+    max_bytes: AtomicU64,
     across_tenants: AtomicBool,
     max_entry_bytes: AtomicU64,
     known: Arc<KnownKeys>,
+    /// The folder, from when a route wants it: sled takes 20 MiB and some time to open.
+    opened: OnceLock<Opened>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The folder, open as far as it can be.
+struct Opened {
+    keys: key::KeyMaker,
     store: Option<Arc<Store>>,
     writer: Option<Writer>,
-    clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache").field("open", &self.store.is_some()).finish_non_exhaustive()
+        f.debug_struct("Cache").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
 impl Cache {
-    /// Opens or makes the folder. Never fails: a damaged folder is renamed to `<folder>.damaged-<n>` and a new one made; where
-    /// that is impossible, or another process holds the folder, the log says so and nothing is stored until the next start.
-    /// Identical requests in flight share one call either way.
-    pub fn open(folder: &Path, fact: &CacheFact, clock: Arc<dyn Clock>) -> Self {
-        let (keys, store) = folder::open(folder, fact);
-        let store = store.map(Arc::new);
-        let known = Arc::new(KnownKeys::default());
-        let writer = store.as_ref().and_then(|store| Writer::start(store.clone(), known.clone()));
+    /// A cache in this folder, which is opened when it is first wanted ([`Cache::ready`]).
+    pub fn new(folder: &Path, fact: &CacheFact, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
-            keys,
+            folder: folder.to_owned(),
+            max_bytes: AtomicU64::new(fact.max_bytes),
             across_tenants: AtomicBool::new(fact.across_tenants),
             max_entry_bytes: AtomicU64::new(fact.max_entry_bytes),
-            known,
-            store,
-            writer,
+            known: Arc::new(KnownKeys::default()),
+            opened: OnceLock::new(),
             clock,
         }))
+    }
+
+    /// Opens or makes the folder, if that was not done yet. Blocks, and never fails: a damaged folder is renamed to
+    /// `<folder>.damaged-<n>` and a new one made; where that is impossible, or another process holds the folder, the log says so
+    /// and nothing is stored until the next start. Identical requests in flight share one call either way.
+    pub fn ready(&self) {
+        self.0.opened();
     }
 
     /// Takes over the bounds of a new configuration.
     pub fn tune(&self, fact: &CacheFact) {
         self.0.across_tenants.store(fact.across_tenants, Ordering::Relaxed);
         self.0.max_entry_bytes.store(fact.max_entry_bytes, Ordering::Relaxed);
-        if let Some(store) = &self.0.store {
+        self.0.max_bytes.store(fact.max_bytes, Ordering::Relaxed);
+        if let Some(store) = self.0.store() {
             store.bound(fact.max_bytes);
         }
     }
@@ -128,15 +138,16 @@ impl Cache {
     /// The key of a request: one-way, different for each folder, tenant and leg; the same for a stream and a whole answer.
     pub fn key(&self, scope: &CacheScope<'_>, request: &ChatRequest) -> CacheKey {
         let scope = if self.0.across_tenants.load(Ordering::Relaxed) { CacheScope { tenant: None, ..*scope } } else { *scope };
-        self.0.keys.key(&scope, request)
+        self.0.opened().keys.key(&scope, request)
     }
 
     /// Looks for an answer: stored, in flight, or none. Quick: at most one read of a page that the system mostly has in memory.
     pub fn look(&self, key: CacheKey) -> Look {
         let now = self.0.clock.now_ms();
-        match self.0.store.as_ref().map(|store| store.get(&key, now)) {
+        let opened = self.0.opened();
+        match opened.store.as_ref().map(|store| store.get(&key, now)) {
             Some(Got::Answer(answer)) => return Look::Hit(Box::pin(answer)),
-            Some(Got::Expired) => self.0.writer.iter().for_each(|writer| writer.forget(key)),
+            Some(Got::Expired) => opened.writer.iter().for_each(|writer| writer.forget(key)),
             Some(Got::Nothing) | None => {}
         }
         let mut known = self.0.known.lock();
@@ -163,23 +174,40 @@ impl Cache {
 
     /// Answers that are stored.
     pub fn entries(&self) -> u64 {
-        self.0.store.as_ref().map_or(0, |store| store.entries())
+        self.0.store().map_or(0, |store| store.entries())
     }
 
     /// Bytes of the answers that are stored.
     pub fn bytes(&self) -> u64 {
-        self.0.store.as_ref().map_or(0, |store| store.bytes())
+        self.0.store().map_or(0, |store| store.bytes())
     }
 
     /// Writes what waits to be written, and all of it to the disk. Blocks; nothing is stored afterwards.
     pub fn close(&self) {
-        if let Some(writer) = &self.0.writer {
+        if let Some(writer) = self.0.writer() {
             writer.close();
         }
     }
 }
 
 impl Inner {
+    fn opened(&self) -> &Opened {
+        self.opened.get_or_init(|| {
+            let (keys, store) = folder::open(&self.folder, self.max_bytes.load(Ordering::Relaxed));
+            let store = store.map(Arc::new);
+            let writer = store.as_ref().and_then(|store| Writer::start(store.clone(), self.known.clone()));
+            Opened { keys, store, writer }
+        })
+    }
+
+    fn store(&self) -> Option<&Arc<Store>> {
+        self.opened.get().and_then(|opened| opened.store.as_ref())
+    }
+
+    fn writer(&self) -> Option<&Writer> {
+        self.opened.get().and_then(|opened| opened.writer.as_ref())
+    }
+
     /// A flight ended: whoever comes now must not join it. A clean answer is stored, and found at once.
     fn ended(&self, flight: &Arc<Flight>, clean: Option<entry::Fresh>) {
         let fresh = clean.filter(|fresh| fresh.expires_ms > self.clock.now_ms());
@@ -187,7 +215,7 @@ impl Inner {
         let ours = matches!(known.get(&flight.key), Some(Known::Asked(asked)) if Arc::ptr_eq(asked, flight));
         // The look that found nothing and asked alone may store too, but not hide a flight that others may join.
         let free = ours || !known.contains_key(&flight.key);
-        match (fresh, &self.writer) {
+        match (fresh, self.writer()) {
             (Some(fresh), Some(writer)) if free && writer.store(flight.key, &fresh) => {
                 known.insert(flight.key, Known::Stored(fresh));
             }

@@ -26,7 +26,11 @@ fn fact() -> CacheFact {
 
 fn open(folder: &Path) -> (Cache, Arc<FixedClock>) {
     let clock = Arc::new(FixedClock::at(1_000_000));
-    (Cache::open(&folder.join("cache"), &fact(), clock.clone()), clock)
+    {
+        let cache = Cache::new(&folder.join("cache"), &fact(), clock.clone());
+        cache.ready();
+        (cache, clock)
+    }
 }
 
 fn request(text: &str) -> ChatRequest {

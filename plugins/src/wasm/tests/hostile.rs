@@ -9,7 +9,7 @@ const FOREVER: &str = "(loop (br 0)) (unreachable)";
 /// What a hostile guest ends in; and that it does so soon, cannot be asked again, and harms neither the next instance of the same
 /// program nor another program of the same sandbox.
 async fn ends_in(kind: GuestErrorKind, wat: &Wat) -> GuestError {
-    let sandbox = Wasm::new(4).unwrap();
+    let sandbox = Wasm::new(4);
     let good = load(&sandbox, &quiet()).unwrap();
     let program = load(&sandbox, wat).unwrap();
     let mut last = None;
@@ -34,7 +34,7 @@ async fn an_endless_loop_runs_out_of_cpu() {
 
 #[tokio::test]
 async fn the_default_budget_stops_a_loop_within_milliseconds() {
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     let mut strict = setup(&[], &Arc::default());
     strict.limits = Limits::default();
     let program = sandbox.load(&body(FOREVER).code(), strict).unwrap();
@@ -51,7 +51,7 @@ async fn the_default_budget_stops_a_loop_within_milliseconds() {
 #[tokio::test]
 async fn a_large_event_leaves_the_async_worker_free() {
     // One worker: were the guest to run on it, the clock beside it would stand still.
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     let mut patient = setup(&[], &Arc::default());
     patient.limits.cpu = Duration::from_millis(200);
     let program = sandbox.load(&body(FOREVER).code(), patient).unwrap();
@@ -72,7 +72,7 @@ async fn a_large_event_leaves_the_async_worker_free() {
 
 #[tokio::test]
 async fn large_events_are_answered_and_the_instance_lives_on() {
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     let roomy = Wat { pages: 16, ..quiet() };
     let program = load(&sandbox, &roomy).unwrap();
     let mut guest = start(&program).await.unwrap();
@@ -83,7 +83,7 @@ async fn large_events_are_answered_and_the_instance_lives_on() {
 
 #[tokio::test]
 async fn start_up_code_that_does_not_end_is_not_loaded() {
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     let mut hasty = setup(&[], &Arc::default());
     hasty.limits.wall = Duration::from_millis(50);
     let endless = wat("(func $go (loop (br 0))) (start $go) (func (export \"inspect\") (param i32) (result i32) unreachable)");
@@ -114,7 +114,7 @@ async fn a_guest_that_starts_with_too_much_memory_is_not_loaded() {
 async fn a_table_counts_as_memory() {
     let bomb = "(table 1 funcref) (func (export \"inspect\") (param i32) (result i32)
         (loop (br_if 0 (i32.ne (table.grow 0 (ref.null func) (i32.const 1000)) (i32.const -1)))) unreachable)";
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     let mut small = setup(&[], &Arc::default());
     small.limits.memory = 256 << 10;
     let program = sandbox.load(&wat(bomb).code(), small).unwrap();
@@ -199,7 +199,7 @@ async fn nothing_is_left_for_the_next_request() {
         (i32.store8 (i32.const 100) (global.get $n)) (i32.store8 (i32.const 101) (i32.add (i32.const 48) (i32.load8_u (i32.const 200))))
         (i32.store8 (i32.const 64) (i32.const 3)) (i32.store (i32.const 68) (i32.const 100)) (i32.store (i32.const 72) (i32.const 2))
         (i32.store (i32.const 20) (i32.const 64)) (i32.store (i32.const 24) (i32.const 1)) (i32.const 16))";
-    let sandbox = Wasm::new(4).unwrap();
+    let sandbox = Wasm::new(4);
     let program = load(&sandbox, &wat(counts)).unwrap();
     for _ in 0..20 {
         let mut guest = start(&program).await.unwrap();
@@ -211,7 +211,7 @@ async fn nothing_is_left_for_the_next_request() {
 
 #[tokio::test]
 async fn what_is_no_component_is_not_loaded() {
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     for code in ["", "not wasm", "\0asm\u{1}\0\0\0", "(component)"] {
         let error = sandbox.load(code.as_bytes(), setup(&[], &Arc::default())).unwrap_err();
         assert_eq!(error.kind, GuestErrorKind::Load, "{error}");
@@ -220,7 +220,7 @@ async fn what_is_no_component_is_not_loaded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_instances_at_once_do_not_disturb_each_other() {
-    let sandbox = Wasm::new(8).unwrap();
+    let sandbox = Wasm::new(8);
     let good = load(&sandbox, &quiet()).unwrap();
     let bad = load(&sandbox, &body("unreachable")).unwrap();
     let mut tasks = Vec::new();
@@ -237,7 +237,7 @@ async fn many_instances_at_once_do_not_disturb_each_other() {
 
 #[tokio::test]
 async fn the_ticking_thread_sleeps_and_wakes() {
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     let program = load(&sandbox, &body(FOREVER)).unwrap();
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(400)).await;

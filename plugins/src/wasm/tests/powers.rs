@@ -60,7 +60,7 @@ fn probe(imports: &'static str, parameters: &str, error: u32) -> Wat {
 }
 
 async fn said(wat: &Wat, granted: &[Grant]) -> String {
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     let program = sandbox.load(&wat.code(), setup(granted, &Arc::default())).unwrap();
     match ask(&mut start(&program).await.unwrap(), "hello").await.unwrap().as_slice() {
         [Action::Answer(text)] => text.clone(),
@@ -120,7 +120,7 @@ async fn a_flood_of_log_lines_is_bounded() {
         (100_000, (1 << 20) / 4160, GuestErrorKind::Cpu),
         (2 << 20, 0, GuestErrorKind::Output),
     ] {
-        let sandbox = Wasm::new(1).unwrap();
+        let sandbox = Wasm::new(1);
         let lines = Arc::new(Lines::default());
         let program = sandbox.load(&flood(length).code(), setup(&[Grant::Log], &lines)).unwrap();
         let error = ask(&mut start(&program).await.unwrap(), "hello").await.unwrap_err();
@@ -144,7 +144,7 @@ async fn host_functions_check_pointers_too() {
             ),
             pages: 2,
         };
-        let sandbox = Wasm::new(1).unwrap();
+        let sandbox = Wasm::new(1);
         let program = sandbox.load(&lies.code(), setup(&[Grant::Log], &Arc::default())).unwrap();
         assert!(ask(&mut start(&program).await.unwrap(), "hello").await.is_err());
     }
@@ -182,7 +182,7 @@ async fn wasi_is_there_to_be_linked_and_traps_when_called() {
                (if (global.get $asked) (then {call}))
                (global.set $asked (i32.const 1)) (i32.const 16))"
         );
-        let sandbox = Wasm::new(1).unwrap();
+        let sandbox = Wasm::new(1);
         let program = load(&sandbox, &Wat { imports, with: WITH, core, pages: 2 }).unwrap();
         let mut guest = start(&program).await.unwrap();
         assert_eq!(ask(&mut guest, "hello").await, Ok(Vec::new()));
@@ -197,7 +197,7 @@ async fn an_import_of_the_wrong_shape_is_not_loaded() {
     let wrong = r#"(import "gatewright:plugin/settings@0.1.0" (instance $host (export "get" (func (result u64)))))
         (core func $f (canon lower (func $host "get")))"#;
     let core = "(import \"host\" \"f\" (func $f (result i64))) (func (export \"inspect\") (param i32) (result i32) (i32.const 16))";
-    let sandbox = Wasm::new(1).unwrap();
+    let sandbox = Wasm::new(1);
     let error = load(&sandbox, &Wat { imports: wrong, with: WITH, core: core.to_owned(), pages: 2 }).unwrap_err();
     assert_eq!(error.kind, GuestErrorKind::Load, "{error}");
 }

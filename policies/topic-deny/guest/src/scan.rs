@@ -4,6 +4,7 @@
 //! spacing are in the policy's README, with what they miss. It must not know characters or settings.
 
 use crate::fold::Kind;
+use crate::starts::Starts;
 use crate::terms::{End, JOINT, ROOT, Terms};
 use crate::tokens::{Gap, SIGN_GAP, Token, Tokens};
 
@@ -43,17 +44,17 @@ const SPELLED: u8 = 3;
 /// Looks for the first term that ends after the text that was already sent.
 pub fn scan(terms: &Terms, text: &str, sent: usize, reach: Reach) -> Found {
     let mut scan = Scan { terms, tokens: Tokens::new(text), sent, reach, open: None, stack: Vec::new() };
-    let mut start = 0;
-    loop {
-        start = scan.tokens.ready(start);
-        if start >= scan.tokens.list.len() {
-            return scan.open.map_or(Found::Nothing, |start| Found::Open { start });
+    for byte in Starts::new(terms, text) {
+        let mut start = scan.tokens.seek(byte);
+        // A character may be several tokens; one that draws out what is before it is none.
+        while let Some(token) = scan.tokens.get(start).filter(|it| it.start as usize == byte) {
+            if let Some(term) = scan.from(start, token) {
+                return Found::Denied { term };
+            }
+            start += 1;
         }
-        if let Some(term) = scan.from(start) {
-            return Found::Denied { term };
-        }
-        start += 1;
     }
+    scan.open.map_or(Found::Nothing, |start| Found::Open { start })
 }
 
 struct Scan<'a> {
@@ -102,9 +103,9 @@ struct Spacing {
 
 impl Scan<'_> {
     /// The term that begins at this token.
-    fn from(&mut self, start: usize) -> Option<usize> {
-        let fresh = self.may_begin(start);
-        if !fresh && !self.terms.any_open() || !self.leads_on(&self.tokens.list[start]) {
+    fn from(&mut self, start: usize, token: Token) -> Option<usize> {
+        let fresh = self.may_begin(start, token);
+        if !fresh && !self.terms.any_open() || !self.terms.begins_with(&token.letters) {
             return None;
         }
         let first = Walk { node: ROOT, next: start, skipped: Gap::default(), again: false, so_far: Spacing::default() };
@@ -122,15 +123,8 @@ impl Scan<'_> {
         None
     }
 
-    /// Whether any term begins with a letter that this may be.
-    fn leads_on(&self, token: &Token) -> bool {
-        token.letters.iter().any(|&letter| letter != '\0' && self.terms.child(ROOT, letter).is_some())
-    }
-
-    fn may_begin(&self, start: usize) -> bool {
-        let list = &self.tokens.list;
-        let token = &list[start];
-        let Some(before) = start.checked_sub(1).map(|at| &list[at]) else { return true };
+    fn may_begin(&mut self, start: usize, token: Token) -> bool {
+        let Some(before) = start.checked_sub(1).and_then(|at| self.tokens.get(at)) else { return true };
         !token.gap.is_none() || before.kind == Kind::Sign || token.unspaced || before.unspaced
     }
 
@@ -143,8 +137,8 @@ impl Scan<'_> {
         if walk.again {
             self.repeat(&walk);
         }
-        let Some(&token) = self.tokens.list.get(walk.next) else {
-            let rest = if inside { walk.skipped.and(self.tokens.tail) } else { Gap::default() };
+        let Some(token) = self.tokens.get(walk.next) else {
+            let rest = walk.skipped.and(self.tokens.gap(walk.next));
             if inside && self.terms.goes_on(walk.node) && !rest.parts() {
                 self.leave_open(start);
             }
@@ -175,7 +169,7 @@ impl Scan<'_> {
 
     /// A token that is drawn out may stand for the next letter too.
     fn repeat(&mut self, walk: &Walk) {
-        let token = self.tokens.list[walk.next - 1];
+        let Some(token) = self.tokens.get(walk.next - 1) else { return };
         let back = Walk { next: walk.next - 1, skipped: Gap::default(), ..*walk };
         self.take(&back, &token, Gap::default());
     }
@@ -183,11 +177,12 @@ impl Scan<'_> {
     /// Whether a term that has all its letters is one: where it ends, how it is spaced, what stands beside it.
     fn counts(&mut self, start: usize, walk: &Walk, end: End) -> bool {
         let so_far = walk.so_far.ended();
-        if so_far.plain == 0 || (self.tokens.list[walk.next - 1].start as usize) < self.sent {
+        let Some(last) = self.tokens.get(walk.next - 1).filter(|it| it.start as usize >= self.sent) else { return false };
+        if so_far.plain == 0 {
             return false;
         }
-        let after = self.tokens.list.get(walk.next);
-        let gap = walk.skipped.and(after.map_or(self.tokens.tail, |it| it.gap));
+        let after = self.tokens.get(walk.next);
+        let gap = walk.skipped.and(self.tokens.gap(walk.next));
         let undecided = after.is_none() && self.reach == Reach::Cut;
         if gap.is_none() && !end.open_end {
             match after {
@@ -195,7 +190,7 @@ impl Scan<'_> {
                     self.leave_open(start);
                     return false;
                 }
-                Some(it) if it.kind != Kind::Sign && !it.unspaced && !self.tokens.list[walk.next - 1].unspaced => return false,
+                Some(it) if it.kind != Kind::Sign && !it.unspaced && !last.unspaced => return false,
                 _ => {}
             }
         }
@@ -217,12 +212,12 @@ impl Scan<'_> {
 
     /// Whether a token is a consonant that stands alone, spaced as narrowly as the term beside it: then the term is a part of a longer
     /// word that is spelled out. A vowel that stands alone may be a word.
-    fn is_lone(&self, at: Option<usize>, width: u8) -> bool {
+    fn is_lone(&mut self, at: Option<usize>, width: u8) -> bool {
         let Some(at) = at else { return false };
-        let Some(token) = self.tokens.list.get(at) else { return false };
-        let after = self.tokens.list.get(at + 1).map_or(self.tokens.tail, |it| it.gap);
+        let Some(token) = self.tokens.get(at) else { return false };
+        let after = self.tokens.gap(at + 1);
         let near = |gap: Gap| !gap.is_none() && gap.width <= width;
-        let alone = (at == 0 || !token.gap.is_none()) && (at + 1 == self.tokens.list.len() || !after.is_none());
+        let alone = (at == 0 || !token.gap.is_none()) && (self.tokens.get(at + 1).is_none() || !after.is_none());
         alone
             && token.times == 1
             && (near(token.gap) || near(after))
@@ -232,7 +227,8 @@ impl Scan<'_> {
 
     fn leave_open(&mut self, start: usize) {
         if self.reach == Reach::Cut {
-            let byte = self.tokens.list[start].start as usize;
+            let Some(token) = self.tokens.get(start) else { return };
+            let byte = token.start as usize;
             self.open = Some(self.open.map_or(byte, |known| known.min(byte)));
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It is apart because it is the only structure that is kept. It must not know texts.
 
-use crate::fold::fold;
+use crate::fold::{Letters, fold};
 
 /// Most letters of one term: what bounds the work for each place of a text.
 const MOST_LETTERS: usize = 64;
@@ -11,6 +11,10 @@ pub const JOINT: char = ' ';
 /// The node where each walk begins.
 pub const ROOT: u32 = 0;
 const NONE: u32 = u32::MAX;
+/// A term may begin with this ASCII character.
+pub const BEGINS: u8 = 1;
+/// A term may begin right after this byte. Twice the other, so that a shift says it of the byte that follows.
+pub const PARTS: u8 = 2;
 
 /// A tree of terms.
 pub struct Terms {
@@ -18,6 +22,8 @@ pub struct Terms {
     nodes: Vec<Node>,
     /// Children of the root by ASCII letter: where nearly every walk ends.
     first: [u32; 128],
+    /// What each byte is to the beginning of a term: [`BEGINS`], [`PARTS`].
+    flags: [u8; 256],
     /// Whether some term may begin inside a word.
     any_open: bool,
 }
@@ -48,11 +54,22 @@ impl Terms {
     pub fn new(list: &[&str]) -> Result<Self, String> {
         let root = Node { letter: '\0', child: NONE, sibling: NONE, end: None };
         let names = list.iter().map(|&it| it.to_owned()).collect();
-        let mut terms = Self { names, nodes: vec![root], first: [NONE; 128], any_open: false };
+        let mut terms = Self { names, nodes: vec![root], first: [NONE; 128], flags: [PARTS; 256], any_open: false };
         for (term, written) in list.iter().enumerate() {
             terms.insert(term, written.trim())?;
         }
+        terms.mark();
         Ok(terms)
+    }
+
+    fn mark(&mut self) {
+        for byte in 0..128 {
+            // After a small letter an `I` may be an `l`.
+            let mut begins = byte == b'I' && self.child(ROOT, 'l').is_some();
+            fold(byte as char, |letters, _| begins |= self.begins_with(&letters));
+            let parts = if byte.is_ascii_alphanumeric() { 0 } else { PARTS };
+            self.flags[byte as usize] = parts | if begins { BEGINS } else { 0 };
+        }
     }
 
     fn insert(&mut self, term: usize, written: &str) -> Result<(), String> {
@@ -121,6 +138,16 @@ impl Terms {
     /// Whether terms go on after a node.
     pub fn goes_on(&self, node: u32) -> bool {
         self.nodes[node as usize].child != NONE
+    }
+
+    /// Whether a term begins with one of these letters.
+    pub fn begins_with(&self, letters: &Letters) -> bool {
+        letters.iter().any(|&letter| letter != '\0' && self.child(ROOT, letter).is_some())
+    }
+
+    /// What each byte is to the beginning of a term. A byte beyond ASCII begins none here: its character has to be asked.
+    pub fn flags(&self) -> &[u8; 256] {
+        &self.flags
     }
 
     /// Whether some term may begin inside a word.

@@ -65,43 +65,74 @@ pub struct Token {
     pub unspaced: bool,
 }
 
-/// Tokens that a walk may need ahead of it: a term is bounded, and so is each gap.
-const AHEAD: usize = 512;
-/// Tokens that are made at a time.
-const BATCH: usize = 4096;
+/// Tokens that may still change the one before them: three repeats become one, and the third takes the second away.
+const UNSETTLED: usize = 2;
+/// Spent tokens that are kept before they are thrown away together.
+const SPENT: usize = 1024;
+/// How far back a beginning is looked for that makes it needless to cut all before it.
+const BACK: usize = 64;
 
-/// The tokens of a text, a part at a time: a long text takes no more memory than a short one.
+/// The tokens of a text, cut where they are asked for: a long text takes no more memory than a short one.
 pub struct Tokens<'a> {
     text: &'a str,
     /// Byte up to which the text is cut.
     done: usize,
     /// The tokens at hand.
-    pub list: Vec<Token>,
+    list: Vec<Token>,
+    /// The one that was sought last.
+    at: usize,
     /// The gap after the last of them; the end of the text, once all is cut.
-    pub tail: Gap,
+    tail: Gap,
     after_small: bool,
 }
 
 impl<'a> Tokens<'a> {
     /// Of a text, with none at hand yet.
     pub fn new(text: &'a str) -> Self {
-        let list = Vec::with_capacity(text.len().min(2 * BATCH));
-        Self { text, done: 0, list, tail: Gap::default(), after_small: false }
+        Self { text, done: 0, list: Vec::new(), at: 0, tail: Gap::default(), after_small: false }
     }
 
-    /// Sees to it that what a walk from `start` may need is at hand, and gives the place to which `start` has moved.
-    pub fn ready(&mut self, start: usize) -> usize {
-        if self.done == self.text.len() || self.list.len() > start + AHEAD {
-            return start;
+    /// The place of the first token that begins at this byte or later, which must not be less than the last time. It and the one
+    /// before it are what they are when the whole text is cut, and it has a place other than 0 unless it is the first of the text.
+    pub fn seek(&mut self, byte: usize) -> usize {
+        if let Some(from) = self.fresh_before(byte) {
+            self.list.clear();
+            (self.done, self.at, self.tail, self.after_small) = (from, 0, Gap::default(), false);
         }
-        // Two stay behind: a walk looks at what stands before it.
-        let spent = start.saturating_sub(2);
-        self.list.drain(..spent);
-        let start = start - spent;
-        while self.done < self.text.len() && self.list.len() < start + BATCH {
+        while self.get(self.at).is_some_and(|it| (it.start as usize) < byte) {
+            self.at += 1;
+            if self.at > SPENT {
+                // Two stay behind: a walk looks at what stands before it.
+                self.list.drain(..self.at - 2);
+                self.at = 2;
+            }
+        }
+        self.at
+    }
+
+    /// The token at a place, as it stays; none only at the end of the text.
+    pub fn get(&mut self, at: usize) -> Option<Token> {
+        while self.list.len() <= at + UNSETTLED && self.done < self.text.len() {
             self.cut();
         }
-        start
+        self.list.get(at).copied()
+    }
+
+    /// The gap before the token at a place, or before the end of the text.
+    pub fn gap(&mut self, at: usize) -> Gap {
+        self.get(at).map_or(self.tail, |it| it.gap)
+    }
+
+    /// A byte that is not cut yet, from which on cutting anew gives what cutting everything does, and at least one token before this
+    /// byte: where a gap begins right after a token, and a token follows. That token draws out none of those before the gap and knows
+    /// of no small letter before it, and its own gap is whole; that it stands first is nothing to it, for a gap is before it.
+    fn fresh_before(&self, byte: usize) -> Option<usize> {
+        let from = self.done.max(byte.saturating_sub(BACK));
+        let bytes = self.text.as_bytes().get(from..byte)?;
+        let token = bytes.iter().rposition(u8::is_ascii_alphanumeric)?;
+        let gap = bytes[..token].iter().rposition(|&it| is_gap(it))?;
+        let before = bytes[..gap].iter().rposition(|&it| !is_gap(it))?;
+        bytes[before].is_ascii().then_some(from + before + 1)
     }
 
     /// Cuts the next character.
@@ -157,4 +188,13 @@ impl<'a> Tokens<'a> {
         }
         self.list.push(token);
     }
+}
+
+/// Whether this is an ASCII character that is no token.
+fn is_gap(byte: u8) -> bool {
+    let mut gap = byte.is_ascii();
+    if gap {
+        fold(byte as char, |_, _| gap = false);
+    }
+    gap
 }

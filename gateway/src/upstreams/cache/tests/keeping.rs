@@ -122,7 +122,7 @@ async fn the_folder_stays_within_its_bound_and_what_is_used_stays() {
         if i % 50 == 0 {
             settle(&cache);
             assert!(found(&cache, used).await.is_some(), "evicted though it is used, at {i}");
-            most = most.max(cache.0.store.as_ref().unwrap().on_disk());
+            most = most.max(cache.0.store().unwrap().on_disk());
         }
     }
     settle(&cache);

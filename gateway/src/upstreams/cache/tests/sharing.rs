@@ -6,6 +6,7 @@ use gatewright_types::FaultKind;
 use tokio::sync::mpsc;
 
 use super::*;
+use futures_util::FutureExt;
 
 /// An upstream that says what it is told, and counts how often it is asked and given up.
 #[derive(Default)]

@@ -21,6 +21,7 @@ use crate::services::Traced;
 use crate::stream::Bounds;
 use crate::tools::{self, Tool};
 use crate::wasm::Wasm;
+use aho_corasick::AhoCorasick;
 
 /// The host: engines, pools, and the thread that ticks. One per process.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Plugin {
     pub(crate) mode: Mode,
     pub(crate) on_error: OnError,
     pub(crate) subscription: Subscription,
+    /// Finds what it has something to say about; `None`: about any text.
+    pub(crate) literals: Option<AhoCorasick>,
     pub(crate) bounds: Bounds,
     pub(crate) units: Units,
     pub(crate) limits: Limits,
@@ -160,7 +163,10 @@ impl Host {
         };
         let program = program.map_err(|error| fail(&format_args!("{}: {error}", manifest.entry)))?;
         let tools = tools::check(&name, program.tools()).map_err(|error| fail(&error))?;
+        let literals = (!manifest.literals.is_empty())
+            .then(|| AhoCorasick::builder().ascii_case_insensitive(true).build(&manifest.literals).map_err(|error| fail(&error)));
         Ok(Arc::new(Plugin {
+            literals: literals.transpose()?,
             digest: digest(&text, &code),
             mode: operator.mode,
             on_error: operator.on_error.unwrap_or(manifest.on_error),

@@ -52,6 +52,8 @@ pub(crate) struct Manifest {
     pub(crate) entry: String,
     pub(crate) kind: Kind,
     pub(crate) subscription: Subscription,
+    /// It has something to say only about a text with one of these in it; empty: about any.
+    pub(crate) literals: Vec<String>,
     pub(crate) bounds: Bounds,
     pub(crate) units: Units,
     pub(crate) grants: BTreeSet<Grant>,
@@ -61,12 +63,13 @@ pub(crate) struct Manifest {
     pub(crate) settings: Option<Value>,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "name",
     "version",
     "description",
     "entry",
     "subscribe",
+    "literals",
     "window",
     "hold",
     "offsets",
@@ -78,6 +81,8 @@ const KEYS: [&str; 12] = [
 
 /// Largest window, in characters.
 const LARGEST_WINDOW: u64 = 4096;
+/// Most literals.
+const MOST_LITERALS: usize = 1024;
 /// Most characters that may be held.
 const LARGEST_HOLD: u64 = 1 << 20;
 /// Longest hold, in milliseconds.
@@ -97,6 +102,12 @@ impl Manifest {
             for (key, node) in root.entries(&KEYS)? {
                 manifest.take(key, &node)?;
             }
+            let longest = manifest.literals.iter().map(|literal| literal.chars().count()).max().unwrap_or(0);
+            if longest > manifest.bounds.window {
+                return Err(
+                    root.complain(format!("the longest of `literals` has {longest} characters: `window` is too small for it"))
+                );
+            }
             for (key, value) in [("name", &manifest.name), ("version", &manifest.version), ("entry", &manifest.entry)] {
                 if value.is_empty() {
                     return Err(root.complain(format!("`{key}` is missing")));
@@ -114,6 +125,7 @@ impl Manifest {
             entry: String::new(),
             kind: Kind::Luau,
             subscription: Subscription::default(),
+            literals: Vec::new(),
             bounds: BOUNDS,
             units: Units::default(),
             grants: BTreeSet::new(),
@@ -130,6 +142,7 @@ impl Manifest {
             "description" => self.description = node.text()?.to_owned(),
             "entry" => (self.entry, self.kind) = entry(node)?,
             "subscribe" => node.items().iter().try_for_each(|item| self.subscribe(item))?,
+            "literals" => self.literals = literals(node)?,
             "window" => self.bounds.window = within(node, 1, LARGEST_WINDOW)?,
             "hold" => self.hold(node)?,
             "offsets" => {
@@ -222,6 +235,14 @@ fn entry(node: &Node<'_>) -> Result<(String, Kind), Complaint> {
     Ok((name.to_owned(), kind))
 }
 
+fn literals(node: &Node<'_>) -> Result<Vec<String>, Complaint> {
+    let items = node.items();
+    if items.len() > MOST_LITERALS {
+        return Err(node.complain(format!("at most {MOST_LITERALS}")));
+    }
+    items.iter().map(|item| item.text().map(ToOwned::to_owned)).collect()
+}
+
 fn within(node: &Node<'_>, least: u64, most: u64) -> Result<usize, Complaint> {
     let number = node.number(least)?;
     usize::try_from(number).ok().filter(|_| number <= most).ok_or_else(|| node.complain(format!("{least} to {most}")))
@@ -274,6 +295,7 @@ mod tests {
         assert!(complaint("\nlimits:\n  wall_ms: 5000\n").starts_with("line 6: wall_ms: a manifest may only lower"));
         assert!(complaint("grants: [root]\n").contains("line 4"));
         assert!(complaint("subscribe: {phases: [chunk], channels: [smell]}\n").contains("`smell` is none of"));
+        assert!(complaint("window: 3\nliterals: [abcd]\n").contains("`window` is too small"));
         assert!(complaint("x: [\n").contains("line"));
         assert!(Manifest::parse("name: a\n").unwrap_err().to_string().contains("`version` is missing"));
         assert!(Manifest::parse("name: a\nname: b\n").is_err());

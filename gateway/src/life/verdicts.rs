@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use gatewright_plugins::Entry;
+use serde::Serialize;
 
 use super::meter::Figures;
 
@@ -56,6 +57,21 @@ fn separate(text: &mut String) {
     }
 }
 
+/// What [`json`] writes.
+#[derive(Serialize)]
+struct Words<'a> {
+    plugins: &'a [Entry],
+    not_inspected: &'a [&'static str],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tool<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tool<'a> {
+    name: &'a str,
+    did: &'a str,
+}
+
 /// The record's words where nobody did anything.
 pub(super) const NONE: &str = r#"{"plugins":[],"not_inspected":[]}"#;
 
@@ -65,11 +81,9 @@ pub(super) fn json(figures: &Figures) -> String {
     if entries.is_empty() && uninspected.is_empty() && tools.is_empty() {
         return NONE.to_owned();
     }
-    let mut words = serde_json::json!({ "plugins": entries, "not_inspected": uninspected });
-    if !tools.is_empty() {
-        words["tools"] = tools.iter().map(|(name, how)| serde_json::json!({ "name": name, "did": how })).collect();
-    }
-    words.to_string()
+    let tools = tools.iter().map(|(name, did)| Tool { name, did }).collect();
+    // Text and numbers under fixed names are always JSON.
+    serde_json::to_string(&Words { plugins: entries, not_inspected: uninspected, tools }).unwrap_or_else(|_| NONE.to_owned())
 }
 
 #[cfg(test)]

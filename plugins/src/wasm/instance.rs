@@ -17,7 +17,6 @@ use super::convert;
 use super::fault::{Stopped, fault};
 use super::program::Shared;
 use super::state::State;
-use super::ticker::TICK;
 use crate::api::{Context, ToolFailure};
 use crate::guest::{Action, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun, ToolSpec};
 
@@ -171,17 +170,16 @@ impl Live {
     }
 }
 
-/// Gives the next call its budget. The first tick at which the CPU time can be used up is the first that asks.
+/// Gives the next call its budget.
 fn begin(store: &mut Store<State>, cpu: Duration) {
     store.data_mut().begin(cpu);
-    let ticks = cpu.as_millis().div_ceil(TICK.as_millis());
-    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX >> 1).max(1));
+    store.set_epoch_deadline(1);
 }
 
 /// Goes on while there is CPU time left, and asks again at the next tick.
 #[allow(clippy::needless_pass_by_value, reason = "wasmtime dictates the signature")]
-fn at_tick(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
-    match store.data().meter.over() {
+fn at_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    match store.data_mut().meter.over() {
         Some(kind) => Err(wasmtime::Error::new(Stopped(kind))),
         None => Ok(UpdateDeadline::Continue(1)),
     }

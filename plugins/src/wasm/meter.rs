@@ -9,25 +9,26 @@ use std::time::{Duration, Instant};
 use crate::clock::thread_cpu;
 use crate::guest::GuestErrorKind;
 
-/// The budget of one call, and when it began.
+/// The budget of one call, and when it began. The CPU clock is a system call, so that it is not read before the first tick that
+/// meets the call: what a call computed before that, at most one tick, is given to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meter {
     cpu: Duration,
     wall: Duration,
-    cpu_at_start: Duration,
+    cpu_at_first_tick: Option<Duration>,
     start: Instant,
 }
 
 impl Meter {
     /// Starts counting.
     pub(super) fn start(cpu: Duration, wall: Duration) -> Self {
-        let start = Instant::now();
-        Self { cpu, wall, cpu_at_start: thread_cpu(start), start }
+        Self { cpu, wall, cpu_at_first_tick: None, start: Instant::now() }
     }
 
-    /// Which limit is used up, if one is.
-    pub(super) fn over(&self) -> Option<GuestErrorKind> {
-        if thread_cpu(self.start).saturating_sub(self.cpu_at_start) >= self.cpu {
+    /// Which limit is used up at this tick, if one is.
+    pub(super) fn over(&mut self) -> Option<GuestErrorKind> {
+        let now = thread_cpu(self.start);
+        if now.saturating_sub(*self.cpu_at_first_tick.get_or_insert(now)) >= self.cpu {
             return Some(GuestErrorKind::Cpu);
         }
         (self.start.elapsed() >= self.wall).then_some(GuestErrorKind::Wall)

@@ -26,6 +26,7 @@ static FOLDS: [(u32, u32); COUNT] = read(SOURCE.as_bytes());
 const PACKED: u32 = 1 << 31;
 
 /// Whether a character is nothing at all: accents that stand alone, zero-width and formatting characters, variation selectors.
+#[inline(always)]
 pub fn is_nothing(c: char) -> bool {
     let cp = c as u32;
     cp >= 0xAD
@@ -45,11 +46,11 @@ pub fn is_unspaced(c: char) -> bool {
 
 /// Gives the letters that a character stands for, one by one; nothing for what is neither letter, digit nor sign.
 pub fn fold(c: char, mut give: impl FnMut(Letters, Kind)) {
-    if c.is_ascii_lowercase() {
-        return give([c, '\0', '\0'], Kind::Letter);
-    }
     if c.is_ascii() {
-        return ascii(c, give);
+        if let Some((letters, kind)) = ascii(c) {
+            give(letters, kind);
+        }
+        return;
     }
     if let Some(letters) = ambiguous(c) {
         return give(letters, Kind::Letter);
@@ -58,8 +59,10 @@ pub fn fold(c: char, mut give: impl FnMut(Letters, Kind)) {
         Some(value) if value & PACKED != 0 => {
             for shift in [0, 8, 16] {
                 let byte = (value >> shift) as u8 & 0x7F;
-                if byte != 0 {
-                    ascii(byte as char, &mut give);
+                if byte != 0
+                    && let Some((letters, kind)) = ascii(byte as char)
+                {
+                    give(letters, kind);
                 }
             }
         }
@@ -70,13 +73,19 @@ pub fn fold(c: char, mut give: impl FnMut(Letters, Kind)) {
             }
         }),
         None if c.is_numeric() => give([c, '\0', '\0'], Kind::Digit),
-        None => sign(c, give),
+        None => {
+            if let Some((letters, kind)) = sign(c) {
+                give(letters, kind);
+            }
+        }
     }
 }
 
-fn ascii(c: char, mut give: impl FnMut(Letters, Kind)) {
+/// What an ASCII character stands for, which is one letter, digit or sign at most.
+#[inline]
+pub fn ascii(c: char) -> Option<(Letters, Kind)> {
     let digit: Letters = match c {
-        'a'..='z' | 'A'..='Z' => return give([c.to_ascii_lowercase(), '\0', '\0'], Kind::Letter),
+        'a'..='z' | 'A'..='Z' => return Some(([c.to_ascii_lowercase(), '\0', '\0'], Kind::Letter)),
         '0' => [c, 'o', '\0'],
         '1' => [c, 'i', 'l'],
         '2' => [c, 'z', '\0'],
@@ -87,12 +96,12 @@ fn ascii(c: char, mut give: impl FnMut(Letters, Kind)) {
         '7' => [c, 't', '\0'],
         '8' => [c, 'b', '\0'],
         '9' => [c, 'g', 'q'],
-        _ => return sign(c, give),
+        _ => return sign(c),
     };
-    give(digit, Kind::Digit);
+    Some((digit, Kind::Digit))
 }
 
-fn sign(c: char, mut give: impl FnMut(Letters, Kind)) {
+fn sign(c: char) -> Option<(Letters, Kind)> {
     let letters: Letters = match c {
         '@' => ['a', '\0', '\0'],
         '$' => ['s', '\0', '\0'],
@@ -104,12 +113,13 @@ fn sign(c: char, mut give: impl FnMut(Letters, Kind)) {
         '\u{a7}' => ['s', '\0', '\0'],
         '\u{a5}' => ['y', '\0', '\0'],
         '\u{b5}' => ['u', 'm', '\0'],
-        _ => return,
+        _ => return None,
     };
-    give(letters, Kind::Sign);
+    Some((letters, Kind::Sign))
 }
 
 /// Letters of other scripts that look like, or are written for, more than one Latin letter. Upper and lower case are one.
+#[inline]
 fn ambiguous(c: char) -> Option<Letters> {
     Some(match c {
         'η' | 'Η' => ['h', 'n', '\0'],

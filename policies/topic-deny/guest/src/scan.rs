@@ -44,10 +44,10 @@ const SPELLED: u8 = 3;
 /// Looks for the first term that ends after the text that was already sent.
 pub fn scan(terms: &Terms, text: &str, sent: usize, reach: Reach) -> Found {
     let mut scan = Scan { terms, tokens: Tokens::new(text), sent, reach, open: None, stack: Vec::new() };
-    for byte in Starts::new(terms, text) {
-        let mut start = scan.tokens.seek(byte);
+    for bytes in Starts::new(terms, text) {
+        let mut start = scan.tokens.seek(bytes.start);
         // A character may be several tokens; one that draws out what is before it is none.
-        while let Some(token) = scan.tokens.get(start).filter(|it| it.start as usize == byte) {
+        while let Some(token) = scan.tokens.get(start).filter(|it| (it.start as usize) < bytes.end) {
             if let Some(term) = scan.from(start, token) {
                 return Found::Denied { term };
             }

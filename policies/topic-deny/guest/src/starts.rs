@@ -1,15 +1,20 @@
 //! Names the places of a text where a term may begin, so that the rest need not be cut into tokens.
 //!
-//! It is apart because it judges bytes, and roughly: it may name places where no term begins, never leave out one where a walk would
-//! find a term or the beginning of one. Ordinary text is ASCII, and there a byte and the one before it nearly always tell. It must
+//! It is apart because it judges bytes, and roughly: it may name places where no term begins, never leave out one where a walk
+//! would find a term or the beginning of one. Ordinary text is ASCII, and there a byte and the one before it nearly always tell. It must
 //! not know how a term may be spaced, beyond what no term outlives.
 //!
 //! A character beyond ASCII may make a token of the letters before it or after it that has no word boundary. No token reaches over
-//! white space: so the whole word that has such a character is looked at closely, and only such words are.
+//! white space: so a word that has such a character is named from end to end, for its tokens to tell.
 
-use crate::fold::{Kind, Letters, fold, is_nothing};
+use core::ops::Range;
+
+use crate::fold::{Kind, Letters, ascii};
 use crate::terms::{BEGINS, JOINT, ROOT, Terms};
 use crate::tokens::WIDEST;
+
+/// Most bytes that are named at once: a script without gaps may be one word from beginning to end, whose tokens take memory.
+const PIECE: usize = 1024;
 
 /// The places of one text, in order.
 pub struct Starts<'a> {
@@ -23,31 +28,25 @@ pub struct Starts<'a> {
     close: usize,
 }
 
-/// What an ASCII character is.
-enum Ascii {
-    Gap,
-    Token(Letters, Kind),
-}
-
 impl Iterator for Starts<'_> {
-    type Item = usize;
+    /// A byte, or a word or a piece of a long one.
+    type Item = Range<usize>;
 
-    fn next(&mut self) -> Option<usize> {
-        loop {
-            let found = if self.at < self.plain {
-                self.next_plain()
+    fn next(&mut self) -> Option<Range<usize>> {
+        while self.at < self.text.len() {
+            if self.at < self.plain {
+                if let Some(at) = self.next_plain() {
+                    return Some(at..at + 1);
+                }
             } else if self.at < self.close {
-                self.next_close()
-            } else if self.at < self.text.len() {
-                self.divide();
-                None
+                let from = self.at;
+                self.at = self.close.min(from + PIECE);
+                return Some(from..self.at);
             } else {
-                return None;
-            };
-            if found.is_some() {
-                return found;
+                self.divide();
             }
         }
+        None
     }
 }
 
@@ -85,34 +84,9 @@ impl<'a> Starts<'a> {
         None
     }
 
-    /// Any character may be at the edge of a word.
-    fn next_close(&mut self) -> Option<usize> {
-        while self.at < self.close {
-            let at = self.at;
-            let byte = self.text.as_bytes()[at];
-            if byte.is_ascii() {
-                self.at += 1;
-                if self.terms.flags()[byte as usize] & BEGINS != 0 && self.leads_on(at) {
-                    return Some(at);
-                }
-                continue;
-            }
-            let c = self.text[at..].chars().next()?;
-            self.at += c.len_utf8();
-            let mut begins = false;
-            if !is_nothing(c) {
-                fold(c, |letters, _| begins |= self.terms.begins_with(&letters));
-            }
-            if begins {
-                return Some(at);
-            }
-        }
-        None
-    }
-
     /// Whether what begins at this ASCII character may be a term, as far as that is easily seen.
     fn leads_on(&self, at: usize) -> bool {
-        let Ascii::Token(letters, _) = ascii(self.text.as_bytes()[at]) else { return false };
+        let Some((letters, _)) = at_most(self.text.as_bytes()[at]) else { return false };
         letters.iter().filter_map(|&letter| self.terms.child(ROOT, letter)).any(|node| self.goes_on(node, letters[0], at + 1))
     }
 
@@ -125,13 +99,12 @@ impl<'a> Starts<'a> {
                 return true;
             }
             settled = false;
-            let (letters, kind) = match ascii(byte) {
-                Ascii::Token(letters, kind) => (letters, kind),
-                Ascii::Gap if width == WIDEST => return false,
-                Ascii::Gap => {
-                    width += 1;
-                    continue;
+            let Some((letters, kind)) = at_most(byte) else {
+                if width == WIDEST {
+                    return false;
                 }
+                width += 1;
+                continue;
             };
             if kind == Kind::Sign || letters[0] == last {
                 return true;
@@ -149,15 +122,9 @@ impl<'a> Starts<'a> {
 }
 
 /// What an ASCII character is at most: an `I` may be an `l`, whatever stands before it.
-fn ascii(byte: u8) -> Ascii {
-    let mut it = Ascii::Gap;
-    fold(byte as char, |mut letters, kind| {
-        if byte == b'I' {
-            letters[1] = 'l';
-        }
-        it = Ascii::Token(letters, kind);
-    });
-    it
+#[inline]
+fn at_most(byte: u8) -> Option<(Letters, Kind)> {
+    if byte == b'I' { Some((['i', 'l', '\0'], Kind::Letter)) } else { ascii(byte as char) }
 }
 
 /// How many bytes at the beginning are ASCII.

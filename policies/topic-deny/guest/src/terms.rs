@@ -2,7 +2,7 @@
 //!
 //! It is apart because it is the only structure that is kept. It must not know texts.
 
-use crate::fold::{Letters, fold};
+use crate::fold::{Letters, ascii, fold};
 
 /// Most letters of one term: what bounds the work for each place of a text.
 const MOST_LETTERS: usize = 64;
@@ -65,8 +65,8 @@ impl Terms {
     fn mark(&mut self) {
         for byte in 0..128 {
             // After a small letter an `I` may be an `l`.
-            let mut begins = byte == b'I' && self.child(ROOT, 'l').is_some();
-            fold(byte as char, |letters, _| begins |= self.begins_with(&letters));
+            let small = byte == b'I' && self.child(ROOT, 'l').is_some();
+            let begins = small || ascii(byte as char).is_some_and(|(letters, _)| self.begins_with(&letters));
             let parts = if byte.is_ascii_alphanumeric() { 0 } else { PARTS };
             self.flags[byte as usize] = parts | if begins { BEGINS } else { 0 };
         }

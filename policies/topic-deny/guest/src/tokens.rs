@@ -2,7 +2,7 @@
 //!
 //! It is apart so that the scan never sees characters. It must not know terms.
 
-use crate::fold::{Kind, Letters, fold, is_nothing, is_unspaced};
+use crate::fold::{Kind, Letters, ascii, fold, is_nothing, is_unspaced};
 
 /// Gaps of more characters than this part whatever is on their two sides.
 pub const WIDEST: u8 = 4;
@@ -111,11 +111,20 @@ impl<'a> Tokens<'a> {
     }
 
     /// The token at a place, as it stays; none only at the end of the text.
+    #[inline]
     pub fn get(&mut self, at: usize) -> Option<Token> {
-        while self.list.len() <= at + UNSETTLED && self.done < self.text.len() {
-            self.cut();
+        if self.list.len() <= at + UNSETTLED {
+            self.cut_to(at + UNSETTLED);
         }
         self.list.get(at).copied()
+    }
+
+    /// Cuts on until there is a token at a place. It is apart from the question whether it must, which is asked at every step.
+    #[inline(never)]
+    fn cut_to(&mut self, at: usize) {
+        while self.list.len() <= at && self.done < self.text.len() {
+            self.cut();
+        }
     }
 
     /// The gap before the token at a place, or before the end of the text.
@@ -123,9 +132,10 @@ impl<'a> Tokens<'a> {
         self.get(at).map_or(self.tail, |it| it.gap)
     }
 
-    /// A byte that is not cut yet, from which on cutting anew gives what cutting everything does, and at least one token before this
-    /// byte: where a gap begins right after a token, and a token follows. That token draws out none of those before the gap and knows
-    /// of no small letter before it, and its own gap is whole; that it stands first is nothing to it, for a gap is before it.
+    /// A byte that is not cut yet, from which on cutting anew gives what cutting everything does, and at least one token before
+    /// this byte: where a gap begins right after a token, and a token follows. That token draws out none of those before the gap
+    /// and knows of no small letter before it, and its own gap is whole; that it stands first is nothing to it, for a gap is before
+    /// it.
     fn fresh_before(&self, byte: usize) -> Option<usize> {
         let from = self.done.max(byte.saturating_sub(BACK));
         let bytes = self.text.as_bytes().get(from..byte)?;
@@ -192,9 +202,5 @@ impl<'a> Tokens<'a> {
 
 /// Whether this is an ASCII character that is no token.
 fn is_gap(byte: u8) -> bool {
-    let mut gap = byte.is_ascii();
-    if gap {
-        fold(byte as char, |_, _| gap = false);
-    }
-    gap
+    byte.is_ascii() && ascii(byte as char).is_none()
 }

@@ -1,8 +1,8 @@
 //! That the scan finds in any text what the plain one finds that looks everywhere, over many random texts.
 //!
 //! It is apart because it says nothing of what should be found. The texts are made of pieces that the scan treats in a special way:
-//! terms cut, spelled out and drawn out, letters that repeat or look alike, signs, digits, wide gaps, characters that are nothing, and
-//! scripts without gaps between words.
+//! terms cut, spelled out and drawn out, letters that repeat or look alike, signs, digits, wide gaps, characters that are nothing,
+//! and scripts without gaps between words.
 
 mod reference;
 
@@ -134,7 +134,17 @@ fn long_texts_are_the_same() {
     for round in 0..60 {
         let list = [all[round % all.len()], dice.one(&all)];
         let terms = Terms::new(&list).unwrap();
-        let words = dice.one(&["of cabbages and kings ", "ahoy", "Ø", "a-b ", "zzz.......", "kilobyte 1024, ", "o o "]);
+        let words = dice.one(&[
+            "of cabbages and kings ",
+            "ahoy",
+            "Ø",
+            "a-b ",
+            "zzz.......",
+            "爆発物の弾",
+            "oo๐",
+            "kilobyte 1024, ",
+            "o o ",
+        ]);
         let text = words.repeat(dice.below(2_000)) + &spelled(&mut dice, list[0]) + &words.repeat(dice.below(400));
         assert_same(&list, &terms, &text, dice.below(text.len() + 1));
     }

@@ -2,9 +2,9 @@
 //!
 //! Apart because TLS and the pools of connections are decided here and nowhere else. It must not know requests.
 //!
-//! The client is hyper-util's, without a layer above it: redirects, cookies and retries are not wanted here, and the layers that
-//! offer them (reqwest's, and async-openai's above those) took about half of the gateway's own time for a request (see the
-//! benchmark's README).
+//! The client is hyper-util's, without a layer above it: redirects, cookies and unseen retries are not wanted here, and the layers
+//! that offer them (reqwest's, and async-openai's above those) cost more than all else that a request costs; the figures are in
+//! `tests/bench/README.md`.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};

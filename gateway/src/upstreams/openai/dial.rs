@@ -122,11 +122,11 @@ impl Service<Uri> for Dialer {
             }
             Self::Tunnel(dialer) => {
                 let dialing = dialer.call(to);
-                Box::pin(async move { dialing.await.map(Link::Inside) })
+                Box::pin(async move { Ok(Link::Inside(Box::new(dialing.await?))) })
             }
             Self::Socks(dialer) => {
                 let dialing = dialer.call(to);
-                Box::pin(async move { dialing.await.map(Link::Inside) })
+                Box::pin(async move { Ok(Link::Inside(Box::new(dialing.await?))) })
             }
         }
     }
@@ -136,7 +136,7 @@ impl Service<Uri> for Dialer {
 pub(super) enum Link {
     Straight(Outer),
     Forward(Outer),
-    Inside(MaybeHttpsStream<Outer>),
+    Inside(Box<MaybeHttpsStream<Outer>>),
 }
 
 /// The stream in it, whatever kind it is.

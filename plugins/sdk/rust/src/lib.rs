@@ -15,6 +15,8 @@
 
 mod actions;
 mod bindings;
+#[cfg(target_family = "wasm")]
+mod heap;
 mod json;
 
 pub use bindings::host::gatewright::plugin::types::{

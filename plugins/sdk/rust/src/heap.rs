@@ -44,6 +44,7 @@ impl Heap {
 // SAFETY: blocks of the first piece do not overlap, for `free` only moves past what was handed out, and back over the last block
 // when that is given back; all others come from the system's allocator and go back to it.
 unsafe impl GlobalAlloc for Heap {
+    // SAFETY: a block of the first piece lies between the old `free` and the new one: nobody else has it.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let base = self.bytes.get().cast::<u8>();
         let start = (base as usize + self.free()).next_multiple_of(layout.align()) - base as usize;
@@ -57,6 +58,7 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 
+    // SAFETY: only the last block moves `free` back; others stay taken until the guest ends.
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         match self.offset(block) {
             Some(start) if start + layout.size() == self.free() => self.set_free(start),
@@ -66,6 +68,7 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 
+    // SAFETY: a block grows in place only when it is the last one, within the first piece.
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         match self.offset(block) {
             // The last block grows and shrinks where it is.

@@ -233,7 +233,9 @@ async fn child_that_is_killed() {
     for i in 0.. {
         store(&cache, key(&cache, &format!("q{i}")), answer(&["some text"])).await;
         settle(&cache);
-        std::fs::write(folder.join("stored"), format!("{i}")).unwrap();
+        // By a rename: a write that is killed half-way leaves an empty file, and the parent no count.
+        std::fs::write(folder.join("stored.new"), format!("{i}")).unwrap();
+        std::fs::rename(folder.join("stored.new"), folder.join("stored")).unwrap();
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -250,11 +252,18 @@ async fn a_process_that_is_killed_loses_the_last_moments_at_most() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
+        let stored = folder.path().join("stored");
+        let begun = std::time::Instant::now();
+        while !stored.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "round {round}: the child stored nothing");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         std::thread::sleep(Duration::from_millis(2_000));
         // SIGKILL: nothing is flushed.
         child.kill().unwrap();
         child.wait().unwrap();
-        let last: u32 = std::fs::read_to_string(folder.path().join("stored")).unwrap().parse().unwrap();
+        let last: u32 = std::fs::read_to_string(&stored).unwrap().parse().unwrap();
+        std::fs::remove_file(&stored).unwrap();
         let (cache, _) = open(folder.path());
         assert!(!folder.path().join("cache.damaged-1").exists(), "round {round}: the folder is whole");
         assert!(found(&cache, key(&cache, "q0")).await.is_some(), "round {round}");

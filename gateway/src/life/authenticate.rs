@@ -10,6 +10,8 @@ use gatewright_types::{Fault, FaultKind};
 use crate::config::facts::{KeyFact, Secret};
 use crate::host::Host;
 use crate::limits::KeyState;
+use crate::observe::Outcome;
+use crate::records::Row;
 
 /// What a request's headers say, as far as the stages want to know.
 #[derive(Debug, Default)]
@@ -54,6 +56,23 @@ impl Caller {
     /// The key's team.
     pub(crate) fn team(&self) -> Option<&str> {
         self.key.as_ref().and_then(|key| key.team.as_deref())
+    }
+
+    /// What every row says, whatever became of the request: who asked, when, for which model, and how it ended. The rest is
+    /// that of a request that reached nothing.
+    pub(super) fn row(&self, model: String, outcome: Outcome, status: u16) -> Row {
+        Row {
+            request_id: self.head.request_id.clone(),
+            at_ms: self.at_ms,
+            key: self.name().to_owned(),
+            tenant: self.tenant().to_owned(),
+            team: self.team().map(str::to_owned),
+            model,
+            outcome: outcome.as_str().to_owned(),
+            status,
+            total_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ..Row::default()
+        }
     }
 
     /// Whether this key may use a model of this name. A `*` at the end of an entry matches any rest; no entries allow all.

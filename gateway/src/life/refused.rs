@@ -59,21 +59,13 @@ impl Caller {
     pub(super) fn turn_away(&self, model: &str, refused: impl Into<Refused>) -> Refused {
         let refused = refused.into();
         let shared = &self.host.shared;
-        let (outcome, took) = (Outcome::of(refused.fault()), self.started.elapsed());
-        shared.metrics.route(UNROUTED).settled(outcome, took);
+        let outcome = Outcome::of(refused.fault());
+        shared.metrics.route(UNROUTED).settled(outcome, self.started.elapsed());
+        let model = model[..model.floor_char_boundary(LONGEST_NAME)].to_owned();
         let row = Row {
-            request_id: self.head.request_id.clone(),
-            at_ms: self.at_ms,
-            key: self.name().to_owned(),
-            tenant: self.tenant().to_owned(),
-            team: self.team().map(str::to_owned),
-            model: model[..model.floor_char_boundary(LONGEST_NAME)].to_owned(),
-            outcome: outcome.as_str().to_owned(),
-            status: refused.fault().status(),
             cache: "bypass".to_owned(),
-            total_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             verdicts: verdicts::NONE.to_owned(),
-            ..Row::default()
+            ..self.row(model, outcome, refused.fault().status())
         };
         crate::logging::access(&row);
         // A full queue is itself a reason to be turned away: then the line in the log is all there is.

@@ -136,16 +136,8 @@ impl Seat {
     fn row(&self, outcome: Outcome, status: u16, figures: &Figures) -> Row {
         let usage = &figures.usage;
         Row {
-            request_id: self.caller.head.request_id.clone(),
-            at_ms: self.caller.at_ms,
-            key: self.caller.name().to_owned(),
-            tenant: self.caller.tenant().to_owned(),
-            team: self.caller.team().map(str::to_owned),
-            model: self.route.name.clone(),
             leg: figures.leg.clone(),
             stream: self.stream,
-            outcome: outcome.as_str().to_owned(),
-            status,
             cache: cache_word(figures).to_owned(),
             prompt_tokens: usage.prompt,
             cached_tokens: usage.cached.unwrap_or_default(),
@@ -153,10 +145,10 @@ impl Seat {
             reasoning_tokens: usage.reasoning.unwrap_or_default(),
             estimated: figures.estimated,
             first_delta_us: figures.first_delta.map(micros),
-            total_us: micros(self.caller.started.elapsed()),
             rounds: figures.rounds,
             attempts: figures.attempts,
             verdicts: verdicts::json(figures),
+            ..self.caller.row(self.route.name.clone(), outcome, status)
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use wasmtime::EngineWeak;
 
 /// Time between two ticks.
-pub(super) const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(1);
 /// Ticks without any call after which the thread goes to sleep.
 const IDLE_TICKS: u32 = 200;
 

@@ -123,14 +123,13 @@ impl Target {
     async fn ask(self: Arc<Self>, request: &ChatRequest, deadline: Deadline) -> Result<Opened, Fault> {
         let until = deadline.0.min(Instant::now() + self.timeouts.total);
         let patience = Patience { idle: self.timeouts.idle, until };
-        let response = self.send(self.request(request), until).await?;
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let (head, body) = self.send(self.request(request), until).await?.into_parts();
+        let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         // An upstream that sends a whole answer instead of a stream is taken at its word.
         if request.stream && !is_whole(kind) {
-            return Ok(Opened::Events(Box::new(Reading::new(response.into_body(), patience))));
+            return Ok(Opened::Events(Box::new(Reading::new(body, patience))));
         }
-        let kind = kind.to_owned();
-        let body = Reading::new(response.into_body(), patience).whole(self.max_answer).await.map_err(|stop| self.stopped(stop))?;
+        let body = Reading::new(body, patience).whole(self.max_answer).await.map_err(|stop| self.stopped(stop))?;
         if !body.trim_ascii_start().starts_with(b"{") {
             // A page, most likely.
             let beginning = String::from_utf8_lossy(body.get(..body.len().min(300)).unwrap_or_default()).into_owned();

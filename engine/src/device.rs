@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use burn::backend::Flex;
+use gatewright_types::DeviceChoice;
 
 use crate::config::ModelConfig;
 use crate::error::EngineError;
 use crate::models::qwen2::Qwen2;
 use crate::ops::EngineBackend;
-use crate::options::{DeviceChoice, EngineOptions, ModelFiles};
+use crate::options::{EngineOptions, ModelFiles};
 use crate::queue::Queue;
 use crate::step::Worker;
 use crate::tokens::Vocabulary;

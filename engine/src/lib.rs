@@ -30,5 +30,6 @@ mod weights;
 
 pub use engine::Engine;
 pub use error::EngineError;
+pub use gatewright_types::DeviceChoice;
 pub use generation::Generation;
-pub use options::{DeviceChoice, EngineOptions, ModelFiles};
+pub use options::{EngineOptions, ModelFiles};

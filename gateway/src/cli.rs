@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use gatewright_types::DeviceChoice;
 
-use crate::config::facts::DeviceFact;
 use crate::config::parse_address;
 
 pub(crate) use run::run;
@@ -104,7 +104,7 @@ pub(crate) struct Serve {
     pub(crate) data: Option<PathBuf>,
     /// Where the embedded engine computes: auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long)]
-    pub(crate) device: Option<DeviceFact>,
+    pub(crate) device: Option<DeviceChoice>,
     /// Threads that serve [default: as many as cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewright_plugins::Mode;
+use gatewright_types::DeviceChoice;
 
 /// A text that must never be printed: `Debug` and `Display` show stars.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub struct Facts {
     /// Extra `Host` header names that are accepted while there are no keys (besides loopback names).
     pub allowed_hosts: Vec<String>,
     /// Where the embedded engine computes.
-    pub device: DeviceFact,
+    pub device: DeviceChoice,
     /// Providers by name.
     pub providers: BTreeMap<String, ProviderFact>,
     /// Models of the embedded engine by name.
@@ -66,31 +67,6 @@ pub struct Facts {
     pub log_prompts: bool,
     /// Whether log lines are JSON.
     pub log_json: bool,
-}
-
-/// Where the embedded engine computes: `auto`, `cpu`, `cuda` or `cuda:N`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceFact {
-    /// The first CUDA device that works, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// That CUDA device.
-    Cuda(usize),
-}
-
-impl std::str::FromStr for DeviceFact {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            None if text == "auto" => Ok(Self::Auto),
-            None if text == "cpu" => Ok(Self::Cpu),
-            None if text == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", n)) => n.parse().map(Self::Cuda).map_err(|_| format!("`{n}` is not a device number; use cuda:0")),
-            _ => Err(format!("unknown device `{text}`; use auto, cpu, cuda or cuda:N")),
-        }
-    }
 }
 
 /// One provider.

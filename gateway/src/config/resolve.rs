@@ -12,10 +12,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gatewright_types::DeviceChoice;
 use serde_json::Value;
 
 use super::complaint::Complaint;
-use super::facts::{CacheFact, DeviceFact, Facts, LimitFacts};
+use super::facts::{CacheFact, Facts, LimitFacts};
 use super::raw::{Format, Root, Size, Span};
 use super::units;
 use super::yaml::{Document, readable};
@@ -122,11 +123,11 @@ impl Resolver<'_> {
         root.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect()
     }
 
-    fn device(&mut self, root: &Root) -> DeviceFact {
-        root.device.as_deref().map_or(DeviceFact::Auto, |text| {
+    fn device(&mut self, root: &Root) -> DeviceChoice {
+        root.device.as_deref().map_or(DeviceChoice::Auto, |text| {
             text.parse().unwrap_or_else(|message: String| {
                 self.complain("/device", message, None);
-                DeviceFact::Auto
+                DeviceChoice::Auto
             })
         })
     }

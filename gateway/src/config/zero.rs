@@ -8,9 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use gatewright_plugins::{Mode, Operator};
+use gatewright_types::DeviceChoice;
 
 use super::facts::{
-    CacheFact, DeviceFact, Facts, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, RouteFact, Secret, Timeouts,
+    CacheFact, Facts, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, RouteFact, Secret, Timeouts,
 };
 use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;
@@ -37,7 +38,7 @@ impl Facts {
             admin_listen: loopback(4001),
             data: environment.data_folder(),
             allowed_hosts: Vec::new(),
-            device: DeviceFact::Auto,
+            device: DeviceChoice::Auto,
             providers: providers(environment),
             models: demo_models(),
             routes: demo_routes(),

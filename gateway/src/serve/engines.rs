@@ -42,20 +42,15 @@ fn one(
     facts: &Facts,
     shared: &Arc<Shared>,
 ) -> Result<Arc<dyn crate::upstreams::Upstream>, String> {
-    use crate::config::facts::DeviceFact;
     use crate::upstreams::engine::EngineUpstream;
-    use gatewright_engine::{DeviceChoice, Engine, EngineOptions, ModelFiles};
+    use gatewright_engine::{Engine, EngineOptions, ModelFiles};
 
     let files = match &model.folder {
         Some(folder) => ModelFiles::Folder(folder.clone()),
         None => ModelFiles::Packed(crate::packed::demo().ok_or("this build was made without the demo model")?),
     };
     let options = EngineOptions {
-        device: match facts.device {
-            DeviceFact::Auto => DeviceChoice::Auto,
-            DeviceFact::Cpu => DeviceChoice::Cpu,
-            DeviceFact::Cuda(index) => DeviceChoice::Cuda(index),
-        },
+        device: facts.device,
         max_running: model.max_running,
         max_waiting: model.max_waiting,
         now: shared.clock.now_s(),

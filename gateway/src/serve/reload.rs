@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatewright_types::DeviceChoice;
 use tokio::sync::{Mutex, watch};
 
 use super::data::{self, MadeKey};
 use super::engines;
-use crate::config::facts::{DeviceFact, Facts};
+use crate::config::facts::Facts;
 use crate::config::{self, Watch};
 use crate::environment::Environment;
 use crate::host::{Host, HostCell, Shared};
@@ -40,7 +41,7 @@ pub(crate) struct Overrides {
     /// `--data`.
     pub(crate) data: Option<PathBuf>,
     /// `--device`.
-    pub(crate) device: Option<DeviceFact>,
+    pub(crate) device: Option<DeviceChoice>,
 }
 
 /// How facts are come by, again and again.

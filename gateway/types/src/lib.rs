@@ -5,6 +5,7 @@
 
 mod chunk;
 mod completion;
+mod device;
 mod extras;
 mod fault;
 mod request;
@@ -12,6 +13,7 @@ mod segment;
 
 pub use chunk::{Chunk, Delta, FinishReason, Raw, Usage};
 pub use completion::{Choice, Completion, gather_into};
+pub use device::DeviceChoice;
 pub use extras::{Extras, RawJson};
 pub use fault::{Fault, FaultKind, Retry, Side};
 pub use request::{ChatRequest, Content, Message, Part, Role, Sampling, Tool, ToolCall, ToolDefinition};

@@ -230,8 +230,10 @@ async fn child_that_is_killed() {
         return;
     }
     let (cache, _) = open(&folder);
+    // Each child has its own questions: what an earlier one asked is a hit, and stores nothing.
+    let me = std::process::id();
     for i in 0.. {
-        store(&cache, key(&cache, &format!("q{i}")), answer(&["some text"])).await;
+        store(&cache, key(&cache, &format!("{me} {i}")), answer(&["some text"])).await;
         settle(&cache);
         // By a rename: a write that is killed half-way leaves an empty file, and the parent no count.
         std::fs::write(folder.join("stored.new"), format!("{i}")).unwrap();
@@ -266,10 +268,11 @@ async fn a_process_that_is_killed_loses_the_last_moments_at_most() {
         std::fs::remove_file(&stored).unwrap();
         let (cache, _) = open(folder.path());
         assert!(!folder.path().join("cache.damaged-1").exists(), "round {round}: the folder is whole");
-        assert!(found(&cache, key(&cache, "q0")).await.is_some(), "round {round}");
+        let child = child.id();
+        assert!(found(&cache, key(&cache, &format!("{child} 0"))).await.is_some(), "round {round}");
         let mut lost = 0;
         for i in 0..=last {
-            lost += u32::from(found(&cache, key(&cache, &format!("q{i}"))).await.is_none());
+            lost += u32::from(found(&cache, key(&cache, &format!("{child} {i}"))).await.is_none());
         }
         assert!(lost < last, "round {round}: {lost} of {last} lost");
         cache.close();

@@ -16,8 +16,9 @@ linker=$tools/wasm-component-ld
 [ -x "$linker" ] || { echo "build.sh: the Rust toolchain has no $linker" >&2; exit 1; }
 
 # No paths of this machine in what is committed, no panic messages that nobody could read.
+# Vectors of 16 bytes, which wasmtime has unless it is told otherwise.
 # A small stack and room for a small heap from the start: a guest that does not grow its memory is made and wiped faster.
-flags="-Clinker-flavor=wasm-ld -Clink-arg=-zstack-size=131072 -Clink-arg=--initial-memory=1048576 --remap-path-prefix=$root=gatewright --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
+flags="-Ctarget-feature=+simd128 -Clinker-flavor=wasm-ld -Clink-arg=-zstack-size=131072 -Clink-arg=--initial-memory=1048576 --remap-path-prefix=$root=gatewright --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
 arguments=(--release --locked --target "$target")
 
 if [ -d "$(rustc --print target-libdir --target "$target" 2>/dev/null)" ]; then

@@ -73,6 +73,11 @@ impl Reader<'_> {
         bytes.get(self.at).copied()
     }
 
+    /// The sign that comes next, if it is this one.
+    fn sign(&mut self, sign: u8) -> Option<()> {
+        (self.peek()? == sign).then(|| self.at += 1)
+    }
+
     fn eat(&mut self, word: &str) -> Option<()> {
         self.peek();
         self.text.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
@@ -105,46 +110,50 @@ impl Reader<'_> {
 
     fn list(&mut self, depth: usize) -> Option<Json> {
         let mut list = Vec::new();
-        self.eat("[")?;
-        if self.eat("]").is_some() {
+        self.sign(b'[')?;
+        if self.sign(b']').is_some() {
             return Some(Json::List(list));
         }
         loop {
             list.push(self.value(depth + 1)?);
-            if self.eat("]").is_some() {
+            if self.sign(b']').is_some() {
                 return Some(Json::List(list));
             }
-            self.eat(",")?;
+            self.sign(b',')?;
         }
     }
 
     fn map(&mut self, depth: usize) -> Option<Json> {
         let mut members = Vec::new();
-        self.eat("{")?;
-        if self.eat("}").is_some() {
+        self.sign(b'{')?;
+        if self.sign(b'}').is_some() {
             return Some(Json::Map(members));
         }
         loop {
             self.peek();
             let key = self.string()?;
-            self.eat(":")?;
+            self.sign(b':')?;
             members.push((key, self.value(depth + 1)?));
-            if self.eat("}").is_some() {
+            if self.sign(b'}').is_some() {
                 return Some(Json::Map(members));
             }
-            self.eat(",")?;
+            self.sign(b',')?;
         }
     }
 
     fn string(&mut self) -> Option<String> {
-        self.eat("\"")?;
+        self.sign(b'"')?;
         let mut out = String::new();
         loop {
             let rest = self.text.get(self.at..)?;
-            let end = rest.find(['"', '\\'])?;
-            out.push_str(&rest[..end]);
+            let end = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\'))?;
+            let (piece, closed) = (&rest[..end], rest.as_bytes()[end] == b'"');
             self.at += end + 1;
-            if rest.as_bytes()[end] == b'"' {
+            if closed && out.is_empty() {
+                return Some(piece.to_owned());
+            }
+            out.push_str(piece);
+            if closed {
                 return Some(out);
             }
             let escaped = *self.text.as_bytes().get(self.at)?;

@@ -15,9 +15,11 @@
 
 mod actions;
 mod bindings;
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod heap;
 mod json;
+#[cfg(any(all(target_family = "wasm", target_os = "unknown"), test))]
+mod piece;
 
 pub use bindings::host::gatewright::plugin::types::{
     Action, Channel, Context, Denial, Edit, Event, Hold, HostError, Phase, Reask, Segment,
@@ -59,6 +61,15 @@ pub trait Load: Sized {
     fn load() -> Result<Self, String>;
 }
 
+/// Loads what [`filter!`] keeps.
+#[doc(hidden)]
+pub fn load<T: Load>() -> Result<T, String> {
+    #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+    return heap::keep(T::load);
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    T::load()
+}
+
 /// Makes the crate a filter: `filter!(inspect)`, where `fn inspect(&Context, &Event) -> impl Answer`; or `filter!(inspect, State)`,
 /// where `State` is [`Load`] and `fn inspect(&State, &Context, &Event) -> impl Answer`.
 #[macro_export]
@@ -70,7 +81,7 @@ macro_rules! filter {
         std::thread_local! {
             static STATE: std::cell::OnceCell<Result<$state, String>> = const { std::cell::OnceCell::new() };
         }
-        $crate::filter!(@export |ctx, ev| STATE.with(|cell| match cell.get_or_init(<$state as $crate::Load>::load) {
+        $crate::filter!(@export |ctx, ev| STATE.with(|cell| match cell.get_or_init($crate::load::<$state>) {
             Ok(state) => $crate::Answer::into_answer($inspect(state, &ctx, &ev)),
             Err(why) => Err(why.clone()),
         }));

@@ -5,6 +5,8 @@
 //! a stroke, hook, circle or square. Each entry is a character and what it stands for, in code point order. What may stand for
 //! several letters (leetspeak, `н` for h or n) is said here by hand. It must not know terms, words or gaps.
 
+use crate::block::Set;
+
 /// Up to three letters that a character may stand for; the first is its own. `\0` fills up.
 pub type Letters = [char; 3];
 
@@ -81,9 +83,62 @@ pub fn fold(c: char, mut give: impl FnMut(Letters, Kind)) {
     }
 }
 
+/// Places that letters have which ASCII characters stand for.
+pub const PLACES: usize = 10 + 26;
+/// The ASCII characters that may stand for a letter, by its place.
+pub static WRITTEN: [Set; PLACES] = written();
+
+/// The ASCII letters and digits.
+pub const LETTERS_AND_DIGITS: Set = letters_and_digits();
+
+/// The place of a letter that ASCII characters stand for: of a digit, or of a small letter of ASCII.
+#[inline]
+pub const fn place(letter: char) -> Option<usize> {
+    match letter {
+        '0'..='9' => Some(letter as usize - '0' as usize),
+        'a'..='z' => Some(letter as usize - 'a' as usize + 10),
+        _ => None,
+    }
+}
+
+const fn written() -> [Set; PLACES] {
+    let mut sets = [Set::EMPTY; PLACES];
+    let mut byte = 0;
+    while byte < 0x80 {
+        if let Some((letters, _)) = at_most(byte) {
+            let mut at = 0;
+            while at < letters.len() {
+                if let Some(place) = place(letters[at]) {
+                    sets[place] = sets[place].with(byte);
+                }
+                at += 1;
+            }
+        }
+        byte += 1;
+    }
+    sets
+}
+
+const fn letters_and_digits() -> Set {
+    let (mut set, mut byte) = (Set::EMPTY, 0);
+    while byte < 0x80_u8 {
+        if byte.is_ascii_alphanumeric() {
+            set = set.with(byte);
+        }
+        byte += 1;
+    }
+    set
+}
+
+/// What an ASCII character is at most: an `I` may be an `l`, whatever stands before it.
+#[inline]
+pub const fn at_most(byte: u8) -> Option<(Letters, Kind)> {
+    if byte == b'I' { Some((['i', 'l', '\0'], Kind::Letter)) } else { ascii(byte as char) }
+}
+
 /// What an ASCII character stands for, which is one letter, digit or sign at most.
 #[inline]
-pub fn ascii(c: char) -> Option<(Letters, Kind)> {
+pub const fn ascii(c: char) -> Option<(Letters, Kind)> {
     let digit: Letters = match c {
         'a'..='z' | 'A'..='Z' => return Some(([c.to_ascii_lowercase(), '\0', '\0'], Kind::Letter)),
         '0' => [c, 'o', '\0'],
@@ -101,7 +156,7 @@ pub fn ascii(c: char) -> Option<(Letters, Kind)> {
     Some((digit, Kind::Digit))
 }
 
-fn sign(c: char) -> Option<(Letters, Kind)> {
+const fn sign(c: char) -> Option<(Letters, Kind)> {
     let letters: Letters = match c {
         '@' => ['a', '\0', '\0'],
         '$' => ['s', '\0', '\0'],

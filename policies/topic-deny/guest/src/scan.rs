@@ -203,7 +203,8 @@ impl Scan<'_> {
         if so_far.letters < SPELLED || so_far.letters >= LONG {
             return so_far.letters >= LONG;
         }
-        if undecided {
+        // A last letter may be alone, or begin a word.
+        if self.reach == Reach::Cut && self.tokens.get(walk.next + 1).is_none() {
             self.leave_open(start);
             return false;
         }

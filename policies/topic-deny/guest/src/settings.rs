@@ -16,10 +16,11 @@ const MESSAGE: &str = "This topic is not available here.";
 pub struct Rules {
     /// What is denied.
     pub terms: Terms,
-    message: String,
-    channels: Vec<Channel>,
-    /// All, where it is `None`.
-    phases: Option<Vec<Phase>>,
+    /// As the operator wrote them: a denial takes its words from here.
+    said: Json,
+    /// A bit for each channel and phase that is inspected.
+    channels: u16,
+    phases: u16,
 }
 
 impl Load for Rules {
@@ -40,26 +41,37 @@ impl Rules {
     pub fn parse(json: &str) -> Result<Self, String> {
         let value = Json::parse(json).map_err(|error| format!("settings: {error}"))?;
         let listed = strings(&value, "terms")?.unwrap_or_default();
-        let channels = named(&value, "channels", channel)?.unwrap_or_else(|| CHANNELS.to_vec());
-        let phases = named(&value, "phases", phase)?;
-        let message = value.get("message").and_then(Json::as_str).unwrap_or(MESSAGE).to_owned();
-        Ok(Self { terms: Terms::new(&listed)?, message, channels, phases })
+        let channels = named(&value, "channels", |name| channel(name).map(bit_of_channel))?;
+        let channels = channels.unwrap_or_else(|| CHANNELS.into_iter().fold(0, |bits, it| bits | bit_of_channel(it)));
+        let phases = named(&value, "phases", |name| phase(name).map(bit_of_phase))?.unwrap_or(u16::MAX);
+        let terms = Terms::new(&listed)?;
+        Ok(Self { terms, said: value, channels, phases })
     }
 
     /// Whether segments of this channel are inspected.
     pub fn covers(&self, channel: Channel) -> bool {
-        self.channels.contains(&channel)
+        self.channels & bit_of_channel(channel) != 0
     }
 
     /// Whether events of this phase are inspected.
     pub fn covers_phase(&self, phase: Phase) -> bool {
-        self.phases.as_ref().is_none_or(|phases| phases.contains(&phase))
+        self.phases & bit_of_phase(phase) != 0
     }
 
     /// The refusal, and a note for the operator that says which term it was.
     pub fn denial(&self, term: usize) -> Vec<Action> {
-        vec![Action::note("topic-deny.term", self.terms.name(term)), Action::block("topic_denied", self.message.clone())]
+        let named = self.said.get("terms").and_then(Json::as_list).and_then(|terms| terms.get(term)).and_then(Json::as_str);
+        let message = self.said.get("message").and_then(Json::as_str).unwrap_or(MESSAGE);
+        vec![Action::note("topic-deny.term", named.unwrap_or_default()), Action::block("topic_denied", message)]
     }
+}
+
+fn bit_of_channel(channel: Channel) -> u16 {
+    1 << channel as u16
+}
+
+fn bit_of_phase(phase: Phase) -> u16 {
+    1 << phase as u16
 }
 
 fn strings<'a>(value: &'a Json, key: &str) -> Result<Option<Vec<&'a str>>, String> {
@@ -69,8 +81,9 @@ fn strings<'a>(value: &'a Json, key: &str) -> Result<Option<Vec<&'a str>>, Strin
     list.iter().map(|it| it.as_str().ok_or_else(wrong)).collect::<Result<_, _>>().map(Some)
 }
 
-fn named<T>(value: &Json, key: &str, find: impl Fn(&str) -> Option<T>) -> Result<Option<Vec<T>>, String> {
+/// All the bits of what a list names.
+fn named(value: &Json, key: &str, find: impl Fn(&str) -> Option<u16>) -> Result<Option<u16>, String> {
     let Some(names) = strings(value, key)? else { return Ok(None) };
-    let found = names.into_iter().map(|name| find(name).ok_or_else(|| format!("settings: {key} has no {name}")));
-    found.collect::<Result<_, _>>().map(Some)
+    let mut found = names.into_iter().map(|name| find(name).ok_or_else(|| format!("settings: {key} has no {name}")));
+    found.try_fold(0, |bits, bit| bit.map(|bit| bits | bit)).map(Some)
 }

@@ -2,7 +2,7 @@
 //!
 //! It is apart because it says nothing of what should be found. The texts are made of pieces that the scan treats in a special way:
 //! terms cut, spelled out and drawn out, letters that repeat or look alike, signs, digits, wide gaps, characters that are nothing,
-//! and scripts without gaps between words.
+//! and scripts without gaps between words. What is judged by blocks of bytes is tried at each place of a block.
 
 mod reference;
 
@@ -147,5 +147,38 @@ fn long_texts_are_the_same() {
         ]);
         let text = words.repeat(dice.below(2_000)) + &spelled(&mut dice, list[0]) + &words.repeat(dice.below(400));
         assert_same(&list, &terms, &text, dice.below(text.len() + 1));
+    }
+}
+
+/// Beginnings, and what only looks like one, at each place of a block and beside each of its ends, in texts of more and fewer blocks.
+#[test]
+fn every_place_of_a_block_is_the_same() {
+    let pieces = ["bomb", "b", "bo", "é", "é bomb", "bombé", "Iil", "a  b", "0k", "b\u{200b}omb", "bx ok"];
+    let after = ["", " ", "s of it", " and whatever may stand here, so that more than one whole block of bytes follows the piece"];
+    for list in [&["bomb"][..], &["*bomb*"], &["ok", "lil"], &["a b", "*o"]] {
+        let terms = Terms::new(list).unwrap();
+        for before in ["x", "of cabbages ", "b", "é "] {
+            let before = before.repeat(150);
+            for (at, _) in before.char_indices().take_while(|(at, _)| *at <= 140) {
+                for (piece, after) in pieces.iter().flat_map(|piece| after.iter().map(move |after| (piece, after))) {
+                    assert_same(list, &terms, &format!("{}{piece}{after}", &before[..at]), 0);
+                }
+            }
+        }
+    }
+}
+
+/// The first two characters tell of most places that no term begins there: all pairs, at the edge of a word and inside one.
+#[test]
+fn any_two_characters_are_the_same() {
+    let lists = ["ok", "lil", "*lil", "il*", "a b", "r2d2", "*2", "o", "bé", "бомба", "ail|ml", "s1|11", "ton|*cat|gq"];
+    for list in lists {
+        let list: Vec<&str> = list.split('|').collect();
+        let terms = Terms::new(&list).unwrap();
+        for (first, second) in ('\0'..='\x7f').flat_map(|first| ('\0'..='\x7f').map(move |second| (first, second))) {
+            for text in [format!("{first}{second}"), format!("x {first}{second}l "), format!("x{first}{second}")] {
+                assert_same(&list, &terms, &text, 0);
+            }
+        }
     }
 }

@@ -180,7 +180,7 @@ impl Scan<'_> {
         if so_far.letters < SPELLED || so_far.letters >= LONG {
             return so_far.letters >= LONG;
         }
-        if undecided {
+        if self.reach == Reach::Cut && self.tokens.list.get(walk.next + 1).is_none() {
             self.leave_open(start);
             return false;
         }

@@ -6,6 +6,7 @@
 mod bindings;
 mod convert;
 mod engine;
+mod exports;
 mod fault;
 mod instance;
 mod meter;

@@ -2,18 +2,17 @@
 //!
 //! It is apart because this is where limits meet calls. It must not know how code is compiled or linked.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
-use super::bindings::exports::gatewright::plugin::{filter, tools};
+use super::bindings::exports::gatewright::plugin::tools;
 use super::bindings::gatewright::plugin::types;
 use super::convert;
+use super::exports::Functions;
 use super::fault::{Stopped, fault};
 use super::program::Shared;
 use super::state::State;
@@ -24,26 +23,27 @@ use crate::guest::{Action, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT
 pub(super) struct WasmGuest {
     /// `None` after a failure, and while a call is under way: a call that is given up takes the instance with it.
     live: Option<Live>,
-    context: types::Context,
+    context: Arc<types::Context>,
 }
 
 /// A store and what it exports.
 pub(super) struct Live {
     shared: Arc<Shared>,
     store: Store<State>,
-    filter: Option<filter::Guest>,
-    tools: Option<tools::Guest>,
+    functions: Functions,
 }
 
 impl WasmGuest {
     pub(super) fn new(live: Live, context: &Context) -> Self {
-        Self { live: Some(live), context: convert::context(context) }
+        Self { live: Some(live), context: Arc::new(convert::context(context)) }
     }
 
     /// Notes are only ever appended to: what the guest's context lacks is at the end.
     fn note(&mut self, notes: &[(String, String)]) {
-        let known = self.context.notes.len().min(notes.len());
-        self.context.notes.extend_from_slice(&notes[known..]);
+        let known = self.context.notes.len();
+        if let Some(new) = notes.get(known..).filter(|new| !new.is_empty()) {
+            Arc::make_mut(&mut self.context).notes.extend_from_slice(new);
+        }
     }
 
     fn take(&mut self) -> Result<Live, GuestError> {
@@ -58,17 +58,17 @@ impl Guest for WasmGuest {
         let bytes = event.bytes();
         let asked = convert::event(event);
         let mut live = self.take()?;
+        let context = Arc::clone(&self.context);
         let actions = if bytes > LARGE_EVENT {
-            let context = self.context.clone();
             let (back, actions) = apart(async move {
-                let actions = live.inspect(&context, &asked, bytes).await?;
+                let actions = live.inspect(context, asked, bytes).await?;
                 Ok((live, actions))
             })
             .await?;
             live = back;
             actions
         } else {
-            live.inspect(&self.context, &asked, bytes).await?
+            live.inspect(context, asked, bytes).await?
         };
         self.live = Some(live);
         Ok(actions.into_iter().map(convert::action).collect())
@@ -77,18 +77,17 @@ impl Guest for WasmGuest {
     async fn call_tool(&mut self, call: ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError> {
         self.note(call.notes);
         let mut live = self.take()?;
-        let (name, arguments) = (call.name.to_owned(), call.arguments.to_owned());
-        let answer = if arguments.len() > LARGE_EVENT {
-            let context = self.context.clone();
+        let asked = (Arc::clone(&self.context), call.name.to_owned(), call.arguments.to_owned());
+        let answer = if call.arguments.len() > LARGE_EVENT {
             let (back, answer) = apart(async move {
-                let answer = live.call_tool(&context, &name, &arguments).await?;
+                let answer = live.call_tool(asked).await?;
                 Ok((live, answer))
             })
             .await?;
             live = back;
             answer
         } else {
-            live.call_tool(&self.context, &name, &arguments).await?
+            live.call_tool(asked).await?
         };
         self.live = Some(live);
         Ok(answer.map_err(convert::failure))
@@ -112,51 +111,48 @@ impl Live {
         store.set_hostcall_fuel(shared.setup.limits.output);
         begin(&mut store, cpu);
         let running = shared.ticker.enter();
-        let wall = shared.setup.limits.wall;
-        let started = within(wall, shared.pre.instantiate_async(&mut store)).await;
+        let started = shared.manner.instantiate(&mut store, &shared.pre).await;
         drop(running);
         let instance = settle(started, &store)?;
-        let filter = shared.filter.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose();
-        let tools = shared.tools.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose();
-        let broken = |error: wasmtime::Error| GuestError::new(GuestErrorKind::Load, format!("{error:#}"));
-        Ok(Self { shared: Arc::clone(shared), filter: filter.map_err(broken)?, tools: tools.map_err(broken)?, store })
+        let functions = shared.exports.functions(&mut store, &instance)?;
+        Ok(Self { shared: Arc::clone(shared), functions, store })
     }
 
     /// Which tools it has; none where it has no such export.
     pub(super) async fn declare(mut self, cpu: Duration) -> Result<Vec<ToolSpec>, GuestError> {
-        let Some(tools) = &self.tools else { return Ok(Vec::new()) };
+        let Some((declare, _)) = self.functions.tools else { return Ok(Vec::new()) };
         begin(&mut self.store, cpu);
         let _running = self.shared.ticker.enter();
-        let answer = within(self.shared.setup.limits.wall, tools.call_declare(&mut self.store)).await;
-        Ok(settle(answer, &self.store)?.into_iter().map(convert::tool).collect())
+        let answer = self.shared.manner.call(&mut self.store, declare, ()).await;
+        let (declared,) = settle(answer, &self.store)?;
+        Ok(declared.into_iter().map(convert::tool).collect())
     }
 
     async fn inspect(
         &mut self,
-        context: &types::Context,
-        event: &types::Event,
+        context: Arc<types::Context>,
+        event: types::Event,
         bytes: usize,
     ) -> Result<Vec<types::Action>, GuestError> {
-        let filter = self.filter.as_ref().ok_or_else(|| GuestError::new(GuestErrorKind::Contract, "it exports no filter"))?;
+        let inspect = self.functions.inspect.ok_or_else(|| GuestError::new(GuestErrorKind::Contract, "it exports no filter"))?;
         begin(&mut self.store, self.shared.setup.limits.cpu_for(bytes));
         let _running = self.shared.ticker.enter();
-        let answer = within(self.shared.setup.limits.wall, filter.call_inspect(&mut self.store, context, event)).await;
-        let actions = settle(answer, &self.store)?.map_err(|said| GuestError::new(GuestErrorKind::Guest, said))?;
+        let answer = self.shared.manner.call(&mut self.store, inspect, (context, event)).await;
+        let (said,) = settle(answer, &self.store)?;
+        let actions = said.map_err(|why| GuestError::new(GuestErrorKind::Guest, why))?;
         self.weigh(actions.iter().map(convert::weight).sum())?;
         Ok(actions)
     }
 
+    /// Calls a tool: context, its name, its arguments.
     async fn call_tool(
         &mut self,
-        context: &types::Context,
-        name: &str,
-        arguments: &str,
+        asked: (Arc<types::Context>, String, String),
     ) -> Result<Result<String, tools::Failure>, GuestError> {
-        let tools = self.tools.as_ref().ok_or_else(|| GuestError::new(GuestErrorKind::Contract, "it exports no tools"))?;
-        begin(&mut self.store, self.shared.setup.limits.cpu_for(arguments.len()));
+        let (_, call) = self.functions.tools.ok_or_else(|| GuestError::new(GuestErrorKind::Contract, "it exports no tools"))?;
+        begin(&mut self.store, self.shared.setup.limits.cpu_for(asked.2.len()));
         let _running = self.shared.ticker.enter();
-        let wall = self.shared.setup.limits.wall;
-        let answer = settle(within(wall, tools.call_call(&mut self.store, context, name, arguments)).await, &self.store)?;
+        let (answer,) = settle(self.shared.manner.call(&mut self.store, call, asked).await, &self.store)?;
         self.weigh(answer.as_ref().map_or(0, String::len))?;
         Ok(answer)
     }
@@ -182,19 +178,6 @@ fn at_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDead
     match store.data_mut().meter.over() {
         Some(kind) => Err(wasmtime::Error::new(Stopped(kind))),
         None => Ok(UpdateDeadline::Continue(1)),
-    }
-}
-
-/// Ends a call that waits in a host function for too long. A call that waits for nothing never sets a timer.
-async fn within<T>(wall: Duration, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-    let mut call = pin!(call);
-    let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-    match first {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => match tokio::time::timeout(wall, call).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(wasmtime::Error::new(Stopped(GuestErrorKind::Wall))),
-        },
     }
 }
 

@@ -11,7 +11,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
 use super::bindings::Plugin as World;
-use super::bindings::exports::gatewright::plugin::{filter, tools};
+use super::exports::{Exports, Manner};
 use super::instance::{Live, WasmGuest};
 use super::ready::Ready;
 use super::state::State;
@@ -31,8 +31,8 @@ pub(super) struct Shared {
     pub(super) ticker: Arc<Ticker>,
     pub(super) setup: Arc<Setup>,
     pub(super) pre: InstancePre<State>,
-    pub(super) filter: Option<filter::GuestIndices>,
-    pub(super) tools: Option<tools::GuestIndices>,
+    pub(super) exports: Exports,
+    pub(super) manner: Manner,
 }
 
 impl fmt::Debug for Loaded {
@@ -45,12 +45,9 @@ impl Loaded {
     /// Links a component, starts it once, and asks which tools it has.
     pub(super) fn new(component: &Component, setup: Setup, ticker: Arc<Ticker>) -> Result<Self, GuestError> {
         let pre = link(component)?;
-        let filter = exported(component, "filter", || filter::GuestIndices::new(&pre))?;
-        let tools = exported(component, "tools", || tools::GuestIndices::new(&pre))?;
-        if filter.is_none() && tools.is_none() {
-            return Err(unloadable("it exports neither the contract's filter nor its tools"));
-        }
-        let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, filter, tools });
+        let exports = Exports::of(component)?;
+        let manner = Manner::of(component, component.engine(), setup.limits.wall);
+        let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, exports, manner });
         let declared = shared.declare()?;
         let ready = Arc::new(Ready::default());
         // What waits for something while it starts does not get here: `declare` has seen it start.
@@ -95,15 +92,6 @@ fn link(component: &Component) -> Result<InstancePre<State>, GuestError> {
         .and_then(|()| linker.define_unknown_imports_as_traps(component))
         .and_then(|()| linker.instantiate_pre(component))
         .map_err(|error| unloadable(format!("its imports do not fit the contract: {error:#}")))
-}
-
-/// The indices of an interface that the component may export: absent is fine, of another shape is not.
-fn exported<T>(component: &Component, name: &str, find: impl FnOnce() -> wasmtime::Result<T>) -> Result<Option<T>, GuestError> {
-    let full = format!("gatewright:plugin/{name}@0.1.0");
-    if component.get_export_index(None, &full).is_none() {
-        return Ok(None);
-    }
-    find().map(Some).map_err(|error| unloadable(format!("its {name} does not fit the contract: {error:#}")))
 }
 
 fn unloadable(message: impl Into<String>) -> GuestError {

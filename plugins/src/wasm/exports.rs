@@ -1,0 +1,147 @@
+//! The contract's functions that a guest exports: where its component has them, and how they are called.
+//!
+//! A guest that imports nothing to wait for is called on the caller's own stack, which is warm; any other on a stack that can be
+//! set aside while it waits. It is apart because the generated bindings know only one of the two ways. It must not know events,
+//! limits but the wall clock, or what an answer means.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use wasmtime::component::{Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
+use wasmtime::{Engine, Store};
+
+use super::bindings::WAITING;
+use super::bindings::exports::gatewright::plugin::tools;
+use super::bindings::gatewright::plugin::types;
+use super::fault::Stopped;
+use super::state::State;
+use crate::guest::{GuestError, GuestErrorKind};
+
+/// `filter.inspect`
+pub(super) type Inspect = TypedFunc<(Arc<types::Context>, types::Event), (Result<Vec<types::Action>, String>,)>;
+/// `tools.declare`
+pub(super) type Declare = TypedFunc<(), (Vec<tools::Tool>,)>;
+/// `tools.call`
+pub(super) type Call = TypedFunc<(Arc<types::Context>, String, String), (Result<String, tools::Failure>,)>;
+
+/// How a guest is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// It has nothing to wait for: a call ends before it gives its thread back.
+    AtOnce,
+    /// It may wait in a host function, for so long in all.
+    MayWait(Duration),
+}
+
+/// Where a component has the contract's functions.
+#[derive(Clone, Copy)]
+pub(super) struct Exports {
+    inspect: Option<ComponentExportIndex>,
+    tools: Option<(ComponentExportIndex, ComponentExportIndex)>,
+}
+
+/// The contract's functions of one instance; `None` where it exports no such interface.
+#[derive(Clone, Copy)]
+pub(super) struct Functions {
+    pub(super) inspect: Option<Inspect>,
+    pub(super) tools: Option<(Declare, Call)>,
+}
+
+impl Exports {
+    /// Looks them up by name. That they have the contract's shape shows when the first instance is made.
+    pub(super) fn of(component: &Component) -> Result<Self, GuestError> {
+        let inspect = Interface::find(component, "filter").map(|filter| filter.function("inspect")).transpose()?;
+        let both = |tools: Interface<'_>| Ok((tools.function("declare")?, tools.function("call")?));
+        let tools = Interface::find(component, "tools").map(both).transpose()?;
+        if inspect.is_none() && tools.is_none() {
+            return Err(GuestError::new(GuestErrorKind::Load, "it exports neither the contract's filter nor its tools"));
+        }
+        Ok(Self { inspect, tools })
+    }
+
+    /// The functions of an instance.
+    pub(super) fn functions(&self, store: &mut Store<State>, instance: &Instance) -> Result<Functions, GuestError> {
+        let inspect = self.inspect.map(|at| typed(store, instance, at)).transpose()?;
+        let tools = match self.tools {
+            Some((declare, call)) => Some((typed(store, instance, declare)?, typed(store, instance, call)?)),
+            None => None,
+        };
+        Ok(Functions { inspect, tools })
+    }
+}
+
+impl Manner {
+    /// How this component has to be called.
+    pub(super) fn of(component: &Component, engine: &Engine, wall: Duration) -> Self {
+        let kind = component.component_type();
+        let waits = kind.imports(engine).any(|(name, _)| WAITING.iter().any(|waiting| name.starts_with(waiting)));
+        if waits { Self::MayWait(wall) } else { Self::AtOnce }
+    }
+
+    /// Makes an instance.
+    pub(super) async fn instantiate(self, store: &mut Store<State>, pre: &InstancePre<State>) -> wasmtime::Result<Instance> {
+        match self {
+            Self::AtOnce => pre.instantiate(store),
+            Self::MayWait(wall) => within(wall, pre.instantiate_async(store)).await,
+        }
+    }
+
+    /// Calls a function.
+    pub(super) async fn call<P, R>(self, store: &mut Store<State>, function: TypedFunc<P, R>, given: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        match self {
+            Self::AtOnce => function.call(store, given),
+            Self::MayWait(wall) => within(wall, function.call_async(store, given)).await,
+        }
+    }
+}
+
+/// One exported interface.
+struct Interface<'a> {
+    component: &'a Component,
+    name: &'a str,
+    at: ComponentExportIndex,
+}
+
+impl<'a> Interface<'a> {
+    fn find(component: &'a Component, name: &'a str) -> Option<Self> {
+        let at = component.get_export_index(None, format!("gatewright:plugin/{name}@0.1.0").as_str())?;
+        Some(Self { component, name, at })
+    }
+
+    fn function(&self, name: &str) -> Result<ComponentExportIndex, GuestError> {
+        let found = self.component.get_export_index(Some(&self.at), name);
+        found.ok_or_else(|| misfit(&format!("{}.{name} is missing", self.name)))
+    }
+}
+
+fn typed<P, R>(store: &mut Store<State>, instance: &Instance, at: ComponentExportIndex) -> Result<TypedFunc<P, R>, GuestError>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    instance.get_typed_func(store, at).map_err(|error| misfit(&format!("{error:#}")))
+}
+
+fn misfit(why: &str) -> GuestError {
+    GuestError::new(GuestErrorKind::Load, format!("what it exports does not fit the contract: {why}"))
+}
+
+/// Ends a call that waits in a host function for too long. A call that waits for nothing never sets a timer.
+async fn within<T>(wall: Duration, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    let mut call = pin!(call);
+    let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+    match first {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => match tokio::time::timeout(wall, call).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(wasmtime::Error::new(Stopped(GuestErrorKind::Wall))),
+        },
+    }
+}

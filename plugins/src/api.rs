@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use gatewright_types::{Channel, Phase};
 
@@ -184,7 +185,7 @@ pub struct Released {
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Entry {
     /// Name in the config.
-    pub plugin: String,
+    pub plugin: Arc<str>,
     /// Phase.
     pub phase: Phase,
     /// Channel.
@@ -192,7 +193,7 @@ pub struct Entry {
     /// Characters that it inspected.
     pub characters: u64,
     /// What it did: `pass`, `edit`, `hold`, `block`, `answer`, `set`, `note`, `error`; with `shadow:` before it in shadow.
-    pub did: String,
+    pub did: &'static str,
     /// How often.
     pub count: u64,
     /// For errors: which limit or trap.

@@ -134,7 +134,7 @@ impl Turn<'_> {
         let mut open = lanes.remove(&lane).unwrap_or_else(|| Open { window: Window::default(), label: piece.label.clone() });
         if lanes.len() >= MOST_LANES {
             let error = contract(format!("more than {MOST_LANES} lanes at once"));
-            return Err(Verdict::Failed { plugin: self.seat.plugin.name.clone(), reason: error.to_string() });
+            return Err(Verdict::Failed { plugin: self.seat.plugin.name.to_string(), reason: error.to_string() });
         }
         let clean = open.window.pending() == 0;
         let fed = piece.text.len();
@@ -190,7 +190,7 @@ impl Turn<'_> {
 
     /// A stop of a shadow is recorded and changes nothing.
     fn stop(&self, stop: Stop, open: &mut Open) -> Result<Release, Verdict> {
-        let plugin = self.seat.plugin.name.clone();
+        let plugin = self.seat.plugin.name.to_string();
         match stop {
             _ if self.seat.is_shadow() => Ok(Release { text: open.window.flush(), edits: 0 }),
             Stop::Block { code, message } => Err(Verdict::Block { plugin, code, message }),

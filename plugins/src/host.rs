@@ -35,7 +35,7 @@ pub struct Host {
 #[derive(Debug)]
 pub struct Plugin {
     /// Name in the config.
-    pub name: String,
+    pub name: Arc<str>,
     version: String,
     description: String,
     digest: String,
@@ -140,7 +140,7 @@ impl Host {
         let text = String::from_utf8(text).map_err(|_| LoadError(format!("{}: not UTF-8", place(source, "plugin.yaml"))))?;
         let manifest =
             Manifest::parse(&text).map_err(|complaint| LoadError(format!("{}: {complaint}", place(source, "plugin.yaml"))))?;
-        let name = operator.name.clone().unwrap_or_else(|| manifest.name.clone());
+        let name: Arc<str> = operator.name.as_ref().unwrap_or(&manifest.name).as_str().into();
         let fail = |what: &dyn Display| LoadError(format!("plugin {name}: {what}"));
         if !is_plugin_name(&name) {
             return Err(fail(&"a name is 1 to 40 of a-z, 0-9 and -"));
@@ -150,7 +150,7 @@ impl Host {
         let limits = grants::operate(manifest.limits, &operator.limits).map_err(|error| fail(&error))?;
         let settings = settings(manifest.settings.as_ref(), &operator.settings).map_err(|error| fail(&error))?;
         let setup = Setup {
-            name: name.as_str().into(),
+            name: Arc::clone(&name),
             limits,
             granted,
             settings: settings.to_string().into(),

@@ -3,6 +3,8 @@
 //! It must not know what an action means: it counts. One entry for each (plugin, phase, channel, deed), so that it is bounded by
 //! the chain's length and not by the stream's.
 
+use std::sync::Arc;
+
 use gatewright_types::{Channel, Phase};
 
 use crate::api::{Entry, Mode};
@@ -38,7 +40,7 @@ impl Deed {
 /// Who, when and on what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    pub(crate) plugin: &'a str,
+    pub(crate) plugin: &'a Arc<str>,
     pub(crate) mode: Mode,
     pub(crate) phase: Phase,
     pub(crate) channel: Channel,
@@ -78,16 +80,16 @@ impl Ledger {
     fn entry(&mut self, place: &Place<'_>, deed: Deed) -> &mut Entry {
         let did = deed.words()[usize::from(place.mode == Mode::Shadow)];
         let is = |entry: &Entry| {
-            entry.channel == place.channel && entry.phase == place.phase && entry.did == did && entry.plugin == place.plugin
+            entry.channel == place.channel && entry.phase == place.phase && entry.did == did && entry.plugin == *place.plugin
         };
         let index = self.entries.iter().position(is).unwrap_or(self.entries.len());
         if index == self.entries.len() {
             self.entries.push(Entry {
-                plugin: place.plugin.to_owned(),
+                plugin: Arc::clone(place.plugin),
                 phase: place.phase,
                 channel: place.channel,
                 characters: 0,
-                did: did.to_owned(),
+                did,
                 count: 0,
                 why: None,
             });

@@ -140,9 +140,9 @@ impl Seat {
     pub(crate) fn judge(&self, shared: &mut Shared, error: &GuestError, page: &Page<'_>, phase: Phase) -> Option<Verdict> {
         let reason = error.to_string();
         shared.ledger.error(&self.place(phase, page), &reason);
-        tracing::warn!(target: "gatewright::plugin", plugin = self.plugin.name, reason, "plugin failed");
+        tracing::warn!(target: "gatewright::plugin", plugin = %self.plugin.name, reason, "plugin failed");
         let closed = self.plugin.on_error == OnError::Closed && !self.is_shadow();
-        closed.then(|| Verdict::Failed { plugin: self.plugin.name.clone(), reason })
+        closed.then(|| Verdict::Failed { plugin: self.plugin.name.to_string(), reason })
     }
 
     /// Records what is not about one channel: sets, notes and the stop, at the first page.

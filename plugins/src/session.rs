@@ -57,7 +57,7 @@ impl Chain {
     pub async fn open(&self, context: Context) -> Result<Session, Busy> {
         let mut seats = Vec::with_capacity(self.0.len());
         for plugin in self.0.iter() {
-            let permit = Arc::clone(&plugin.seats).try_acquire_owned().map_err(|_| Busy { plugin: plugin.name.clone() })?;
+            let permit = Arc::clone(&plugin.seats).try_acquire_owned().map_err(|_| Busy { plugin: plugin.name.to_string() })?;
             seats.push(Seat::new(Arc::clone(plugin), permit));
         }
         let shared = Shared { context: Arc::new(context), notes: Vec::new(), ledger: Ledger::default() };
@@ -157,8 +157,8 @@ async fn whole(seat: &mut Seat, shared: &mut Shared, whole: &mut Whole<'_>) -> V
     whole.outcome.sets.extend(folded.sets);
     match folded.stop {
         None => Verdict::Pass,
-        Some(Stop::Block { code, message }) => Verdict::Block { plugin: seat.plugin.name.clone(), code, message },
-        Some(Stop::Answer(text)) => Verdict::Answer { plugin: seat.plugin.name.clone(), text },
+        Some(Stop::Block { code, message }) => Verdict::Block { plugin: seat.plugin.name.to_string(), code, message },
+        Some(Stop::Answer(text)) => Verdict::Answer { plugin: seat.plugin.name.to_string(), text },
     }
 }
 

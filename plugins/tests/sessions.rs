@@ -125,7 +125,7 @@ async fn a_shadow_changes_nothing_and_is_recorded() {
     );
     let released = session.feed(vec![piece(Channel::Assistant, "hello")], &[]).await;
     assert_eq!((released.pieces, released.untouched), (vec![piece(Channel::Assistant, "hello")], true));
-    let did: Vec<&str> = session.record().iter().map(|entry| entry.did.as_str()).collect();
+    let did: Vec<&str> = session.record().iter().map(|entry| entry.did).collect();
     assert!(did.iter().all(|did| did.starts_with("shadow:")), "{did:?}");
     assert!(did.contains(&"shadow:edit") && did.contains(&"shadow:block") && did.contains(&"shadow:note"), "{did:?}");
     assert!(!chain.wants_whole() && chain.tools().is_empty());
@@ -155,7 +155,7 @@ async fn open_on_error_goes_on_and_is_recorded() {
         assert_eq!((outcome.verdict, segments[0].text.as_str()), (Verdict::Pass, "fail good"));
     }
     let error = session.record().iter().find(|entry| entry.did == "error").unwrap();
-    assert_eq!((error.plugin.as_str(), error.count), ("test", 6));
+    assert_eq!((&*error.plugin, error.count), ("test", 6));
     assert!(error.why.as_deref().unwrap().contains("failed"));
     assert_eq!(chain.plugins()[0].spent().errors, 6);
     let (verdict, text) = stream(&chain, Channel::Reasoning, &["fail ".into(), "bad".into()]).await;

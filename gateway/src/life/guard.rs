@@ -206,7 +206,7 @@ pub(super) fn fault_of(verdict: &Verdict) -> Option<Fault> {
 /// The fault of an edit that made invalid JSON.
 pub(super) fn not_json(session: &Session, channel: Channel) -> Fault {
     let editor = session.record().iter().rfind(|entry| entry.channel == channel && entry.did == "edit");
-    let plugin = editor.map_or_else(|| "?".to_owned(), |entry| entry.plugin.clone());
+    let plugin = editor.map_or_else(|| "?".to_owned(), |entry| entry.plugin.to_string());
     let message = format!("The policy `{plugin}` made a {} that is not JSON.", channel.as_str());
     Fault::gateway(FaultKind::PluginFailed { plugin }, message)
 }

@@ -167,7 +167,7 @@ impl Seat {
         metrics.tokens(TokenKind::Reasoning, usage.reasoning.unwrap_or_default());
         for entry in &figures.entries {
             if let Some(plugin) = self.route.plugin_metrics(&entry.plugin) {
-                plugin.did(&entry.did, entry.count);
+                plugin.did(entry.did, entry.count);
                 if let Some(why) = &entry.why {
                     plugin.tripped(why.split_whitespace().next().unwrap_or_default());
                 }

@@ -19,7 +19,7 @@ pub(crate) fn compact(figures: &Figures) -> Option<String> {
     let mut text = String::new();
     let mut named: Vec<&str> = Vec::new();
     for Entry { plugin, .. } in entries {
-        if named.contains(&plugin.as_str()) {
+        if named.contains(&&**plugin) {
             continue;
         }
         named.push(plugin);
@@ -27,7 +27,7 @@ pub(crate) fn compact(figures: &Figures) -> Option<String> {
         text.push_str(plugin);
         let mut done: Vec<(&str, &str)> = Vec::new();
         for entry in entries.iter().filter(|entry| entry.plugin == *plugin && !entry.did.ends_with("pass")) {
-            let what = (entry.did.as_str(), entry.channel.as_str());
+            let what = (entry.did, entry.channel.as_str());
             if !done.contains(&what) {
                 // Writing into a string cannot fail.
                 let _ = write!(text, "{}{}:{}", if done.is_empty() { '=' } else { ',' }, what.0, what.1);
@@ -91,9 +91,8 @@ mod tests {
     use super::*;
     use gatewright_types::{Channel, Phase};
 
-    fn entry(plugin: &str, did: &str, channel: Channel) -> Entry {
-        let (plugin, did) = (plugin.to_owned(), did.to_owned());
-        Entry { plugin, phase: Phase::Chunk, channel, characters: 1, did, count: 1, why: None }
+    fn entry(plugin: &str, did: &'static str, channel: Channel) -> Entry {
+        Entry { plugin: plugin.into(), phase: Phase::Chunk, channel, characters: 1, did, count: 1, why: None }
     }
 
     #[test]

@@ -133,6 +133,7 @@ impl Metrics {
     pub fn plugin(&self, plugin: &str) -> Arc<PluginMetrics> {
         self.plugins.get(plugin, |plugin| PluginMetrics {
             counters: self.counters.clone(),
+            passes: self.counter(Name::PluginActions, &[plugin, "pass"]),
             errors: self.counter(Name::PluginErrors, &[plugin]),
             plugin: plugin.to_owned(),
         })
@@ -274,6 +275,10 @@ mod tests {
         let text = metrics.render();
         assert_eq!(text.matches("gatewright_requests_total{").count(), MAX_VALUES + 1);
         assert!(text.contains(&format!("gatewright_requests_total{{route=\"other\",outcome=\"ok\"}} {MAX_VALUES}")));
-        assert_eq!(text.matches("gatewright_plugin_actions_total{").count(), 1);
+        assert_eq!(
+            text.matches("gatewright_plugin_actions_total{").count(),
+            2,
+            "`pass`, which is there from the start, and `other`"
+        );
     }
 }

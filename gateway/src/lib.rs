@@ -12,6 +12,7 @@ pub mod http;
 pub mod life;
 pub mod limits;
 pub mod logging;
+mod memory;
 pub mod mock;
 pub mod observe;
 pub mod packed;

@@ -40,6 +40,7 @@ use crate::http::welcome::Welcome;
 use crate::http::{client_router, guard};
 use crate::limits::Limiter;
 use crate::logging::{self, Form};
+use crate::memory::Tidier;
 use crate::observe::{Metrics, Port};
 use crate::records::Records;
 use crate::upstreams::cache::Cache;
@@ -58,7 +59,7 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Every reason why it cannot serve, each for people.
-pub(crate) async fn serve(configuration: Configuration) -> Result<(), Vec<String>> {
+pub(crate) async fn serve(configuration: Configuration, tidier: Arc<Tidier>) -> Result<(), Vec<String>> {
     let one = |problem| vec![problem];
     let facts = configuration.facts()?;
     let form = if facts.log_json { Form::Json } else { Form::Plain };
@@ -71,8 +72,10 @@ pub(crate) async fn serve(configuration: Configuration) -> Result<(), Vec<String
     let opened = tokio::task::spawn_blocking(move || open(facts)).await;
     let (host, made) = opened.map_err(|error| one(error.to_string()))??;
     let ink = configuration.environment.ink();
+    let shared = Arc::clone(&host.shared);
     let running = Running::new(configuration, host, &listeners);
     running.greet(&token, made, ink);
+    tokio::spawn(tidier.watch(move || shared.records.received()));
     running.run(listeners, token, signals).await
 }
 

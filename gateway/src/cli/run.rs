@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 
@@ -13,6 +14,7 @@ use super::{Cli, Command, KeyCommand, Serve, Usage};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, FILE, keys};
 use crate::environment::Environment;
+use crate::memory::Tidier;
 use crate::records::{self, UsageFilter};
 use crate::serve::{self, Configuration, Overrides, Source};
 use crate::{mock, packed};
@@ -40,7 +42,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
         Command::Key { command: KeyCommand::New { name } } => new_key(&name),
         Command::Usage(args) => usage(args, environment),
         Command::Mock { listen, script } => {
-            block_on(1, async move { mock::serve(listen, script.as_deref()).await.map_err(|error| failed(&error)) })
+            block_on(1, |_| async move { mock::serve(listen, script.as_deref()).await.map_err(|error| failed(&error)) })
         }
         Command::Version => print(&version()),
     };
@@ -61,9 +63,9 @@ fn serve(args: Serve, environment: Environment) -> Outcome {
     let threads = args.threads.map_or_else(|| environment.threads(), usize::from);
     let overrides = Overrides { listen: args.listen, admin_listen: args.admin_listen, data: args.data, device: args.device };
     let configuration = Configuration { source: source(args.config, &environment), overrides, environment };
-    block_on(threads, async move {
+    block_on(threads, |tidier| async move {
         let told = |problems: Vec<String>| problems.into_iter().map(|problem| format!("gatewright: {problem}")).collect();
-        serve::serve(configuration).await.map_err(|problems| (FAILED, told(problems)))
+        serve::serve(configuration, tidier).await.map_err(|problems| (FAILED, told(problems)))
     })
 }
 
@@ -137,15 +139,18 @@ fn print(text: &str) -> Outcome {
     }
 }
 
-fn block_on(threads: usize, work: impl Future<Output = Outcome>) -> Outcome {
+fn block_on<F: Future<Output = Outcome>>(threads: usize, work: impl FnOnce(Arc<Tidier>) -> F) -> Outcome {
+    let tidier = Tidier::new(threads);
+    let parked = Arc::clone(&tidier);
     // One thread needs no scheduler that shares work: a request costs less without one.
     let mut builder = match threads {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    let runtime = builder.worker_threads(threads).thread_name("gatewright").enable_all().build();
+    let runtime =
+        builder.worker_threads(threads).thread_name("gatewright").on_thread_park(move || _ = parked.on_park()).enable_all().build();
     let runtime = runtime.map_err(|error| failed(&format_args!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(work);
+    let outcome = runtime.block_on(work(tidier));
     // Blocking work that is still under way (a model that is being opened) does not hold up the end.
     runtime.shutdown_background();
     outcome

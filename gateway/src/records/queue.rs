@@ -3,7 +3,7 @@
 //! Apart because it is all that the stages see of the records. It must not know SQL.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 
@@ -20,6 +20,8 @@ pub struct Full;
 #[derive(Debug)]
 pub(super) struct Inbox {
     rows: Mutex<Vec<Row>>,
+    /// Rows that came in.
+    received: AtomicU64,
     /// Places that are neither reserved nor taken by a row that is not written yet.
     free: AtomicUsize,
     queue: usize,
@@ -35,6 +37,7 @@ impl Inbox {
         let queue = queue.max(1);
         Self {
             rows: Mutex::default(),
+            received: AtomicU64::new(0),
             free: AtomicUsize::new(queue),
             queue,
             high_water: (queue / 2).max(1),
@@ -104,6 +107,11 @@ impl Records {
         self.inbox.queue.saturating_sub(self.inbox.free.load(Ordering::Relaxed))
     }
 
+    /// Rows that came in since it was opened: one for each request that has ended.
+    pub fn received(&self) -> u64 {
+        self.inbox.received.load(Ordering::Relaxed)
+    }
+
     /// Writes all rows that were sent and ends the writer; blocks until it is done. Rows sent later are lost: close last.
     ///
     /// # Errors
@@ -137,6 +145,7 @@ impl Slot {
     /// Hands the row to the writer. Never waits, never fails.
     pub fn send(mut self, row: Row) {
         self.sent = true;
+        self.inbox.received.fetch_add(1, Ordering::Relaxed);
         let waiting = {
             let mut rows = self.inbox.rows.lock().unwrap_or_else(PoisonError::into_inner);
             rows.push(row);

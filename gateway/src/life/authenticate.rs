@@ -11,7 +11,7 @@ use crate::config::facts::{KeyFact, Secret};
 use crate::host::Host;
 use crate::limits::KeyState;
 use crate::observe::Outcome;
-use crate::records::Row;
+use crate::records::{Row, micros};
 
 /// What a request's headers say, as far as the stages want to know.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Caller {
             model,
             outcome: outcome.as_str().to_owned(),
             status,
-            total_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            total_us: micros(self.started.elapsed()),
             ..Row::default()
         }
     }

@@ -3,7 +3,6 @@
 //! Apart because it alone settles: finish, fault and hang-up all end in its `Drop`. It must not know how an answer is made.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gatewright_types::{ChatRequest, Fault, FaultKind, Side};
 
@@ -14,7 +13,7 @@ use super::verdicts;
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
 use crate::observe::{InFlight, Outcome, TokenKind};
-use crate::records::{Row, Slot};
+use crate::records::{Row, Slot, micros};
 
 /// What an admitted request holds.
 #[derive(Debug)]
@@ -184,10 +183,6 @@ pub(crate) fn cache_word(figures: &Figures) -> &'static str {
         Some(Miss) => "miss",
         _ => "bypass",
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// nginx's number for a client that went away before it got its answer.

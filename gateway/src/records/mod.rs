@@ -10,5 +10,6 @@ mod write;
 
 pub use queue::{Full, Records, Slot};
 pub use row::Row;
+pub(crate) use row::micros;
 pub use schema::RecordsError;
 pub use usage::{UsageFilter, UsageLine, json, table, usage};

@@ -2,6 +2,8 @@
 //!
 //! Apart because the stages fill it in and know nothing of where it goes. It must not know a database.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// What is written of one request when it settles.
@@ -49,4 +51,9 @@ pub struct Row {
     pub attempts: u32,
     /// What the plugins did, JSON: `gatewright_plugins::Entry` list, and what was not inspected.
     pub verdicts: String,
+}
+
+/// Microseconds, as a row counts them.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
-use wasmtime::{Engine, Store};
 
 use super::bindings::WAITING;
 use super::bindings::exports::gatewright::plugin::tools;
@@ -75,9 +75,9 @@ impl Exports {
 
 impl Manner {
     /// How this component has to be called.
-    pub(super) fn of(component: &Component, engine: &Engine, wall: Duration) -> Self {
+    pub(super) fn of(component: &Component, wall: Duration) -> Self {
         let kind = component.component_type();
-        let waits = kind.imports(engine).any(|(name, _)| WAITING.iter().any(|waiting| name.starts_with(waiting)));
+        let waits = kind.imports(component.engine()).any(|(name, _)| WAITING.iter().any(|waiting| name.starts_with(waiting)));
         if waits { Self::MayWait(wall) } else { Self::AtOnce }
     }
 

@@ -46,7 +46,7 @@ impl Loaded {
     pub(super) fn new(component: &Component, setup: Setup, ticker: Arc<Ticker>) -> Result<Self, GuestError> {
         let pre = link(component)?;
         let exports = Exports::of(component)?;
-        let manner = Manner::of(component, component.engine(), setup.limits.wall);
+        let manner = Manner::of(component, setup.limits.wall);
         let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, exports, manner });
         let declared = shared.declare()?;
         let ready = Arc::new(Ready::default());

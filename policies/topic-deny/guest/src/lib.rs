@@ -1,9 +1,9 @@
 //! Denies the operator's terms, however they are spelled.
 //!
 //! `settings` says what is denied; `terms` keeps it as a tree of letters; `fold` says which letters a character may stand for;
-//! `starts` names the places of a text where a term may begin, `block` by block; `tokens` cuts what follows them into such letters and the gaps
-//! between them; `scan` walks the tree along the tokens. This file turns what the scan finds into actions. It must not know how
-//! letters are told apart.
+//! `starts` names the places of a text where a term may begin, and looks at many bytes at once with `block`; `tokens` cuts what follows
+//! them into such letters and the gaps between them; `scan` walks the tree along the tokens. This file turns what the scan finds into
+//! actions. It must not know how letters are told apart.
 
 mod block;
 pub mod fold;

@@ -45,7 +45,7 @@ fn chunks(c: &mut Criterion, name: &str, chain: &Chain) {
     let runtime = runtime();
     let mut session = runtime.block_on(chain.open(Context::default())).unwrap();
     let lane = Lane { choice: 0, channel: Channel::Reasoning, index: 0 };
-    let piece = || vec![Piece { lane: lane.clone(), label: None, text: " a few words more".into() }];
+    let piece = || vec![Piece { lane, label: None, text: " a few words more".into() }];
     c.bench_function(name, |b| b.iter_batched(piece, |pieces| runtime.block_on(session.feed(pieces, &[])), BatchSize::SmallInput));
 }
 

@@ -45,7 +45,7 @@ fn wasm(criterion: &mut Criterion) {
         let mut session = runtime.block_on(chain.open(Context::default())).unwrap();
         let lane = Lane { choice: 0, channel: Channel::Assistant, index: 0 };
         bencher.iter(|| {
-            let piece = Piece { lane: lane.clone(), label: None, text: CHUNK.to_owned() };
+            let piece = Piece { lane, label: None, text: CHUNK.to_owned() };
             black_box(runtime.block_on(session.feed(vec![piece], &[])))
         });
     });

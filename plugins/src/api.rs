@@ -149,7 +149,7 @@ pub struct Outcome {
 }
 
 /// Which text of a stream a piece belongs to. Each lane has its own hold-back window.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane {
     /// Index among the choices.
     pub choice: u32,

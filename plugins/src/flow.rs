@@ -2,13 +2,11 @@
 //!
 //! It is apart from `session` because windows outlive a call. It must not know how a window decides (`stream`).
 
-use std::collections::HashMap;
-
 use gatewright_types::{Channel, Phase};
 use tokio::time::Instant;
 
 use crate::api::{Lane, Piece, Released, Verdict};
-use crate::chain::{Marks, Page, Stop};
+use crate::chain::{Folded, Marks, Page, Stop};
 use crate::guest::{GuestError, GuestErrorKind};
 use crate::ledger::Deed;
 use crate::seat::{Question, Seat, Shared};
@@ -22,15 +20,21 @@ const ARGUMENT_BYTES: usize = 1 << 20;
 /// One lane of one plugin.
 #[derive(Debug)]
 struct Open {
+    lane: Lane,
     window: Window,
     label: Option<String>,
+    /// Bytes of the lane up to which the plugin's literals were searched in vain.
+    searched: usize,
 }
+
+/// A plugin's lanes. Few are open at once, so that a list is quicker to search than a map.
+type Lanes = Vec<Open>;
 
 /// All windows of a session.
 #[derive(Debug)]
 pub(crate) struct Flow {
     /// By plugin, in the chain's order.
-    lanes: Vec<HashMap<Lane, Open>>,
+    lanes: Vec<Lanes>,
     /// How the stream ended, once a plugin ended it.
     over: Option<Verdict>,
     /// Whether any text was released.
@@ -52,7 +56,7 @@ struct Turn<'a> {
 
 impl Flow {
     pub(crate) fn new(plugins: usize) -> Self {
-        Self { lanes: (0..plugins).map(|_| HashMap::new()).collect(), over: None, spoke: false }
+        Self { lanes: (0..plugins).map(|_| Lanes::new()).collect(), over: None, spoke: false }
     }
 
     /// Feeds pieces through every plugin. After a stop, nothing of that call or a later one is released: what follows the
@@ -100,7 +104,7 @@ impl Flow {
 }
 
 impl Turn<'_> {
-    async fn pass(&mut self, lanes: &mut HashMap<Lane, Open>, pieces: Vec<Piece>, ended: &[Lane]) -> Result<Passage, Verdict> {
+    async fn pass(&mut self, lanes: &mut Lanes, pieces: Vec<Piece>, ended: &[Lane]) -> Result<Passage, Verdict> {
         let mut passage = Passage { pieces: Vec::with_capacity(pieces.len()), untouched: true };
         let mut rest = pieces.into_iter();
         while let Some(piece) = rest.next() {
@@ -113,33 +117,24 @@ impl Turn<'_> {
             self.take(lanes, piece, ending, &mut passage).await?;
         }
         for lane in ended {
-            if let Some(mut open) = lanes.remove(lane) {
+            if let Some(at) = lanes.iter().position(|open| open.lane == *lane) {
+                let mut open = lanes.swap_remove(at);
                 passage.untouched &= open.window.pending() == 0;
-                let release = self.release(lane, &mut open, Ending::Last, "").await?;
-                self.put(lane, &open, release, &mut passage);
+                let release = self.release(&mut open, Ending::Last, "").await?;
+                self.put(open, release, &mut passage);
             }
         }
         Ok(passage)
     }
 
     /// One piece into its window, and what comes out of it.
-    async fn take(
-        &mut self,
-        lanes: &mut HashMap<Lane, Open>,
-        piece: Piece,
-        ending: Ending,
-        passage: &mut Passage,
-    ) -> Result<(), Verdict> {
-        let lane = piece.lane.clone();
-        let mut open = lanes.remove(&lane).unwrap_or_else(|| Open { window: Window::default(), label: piece.label.clone() });
-        if lanes.len() >= MOST_LANES {
-            let error = contract(format!("more than {MOST_LANES} lanes at once"));
-            return Err(Verdict::Failed { plugin: self.seat.plugin.name.to_string(), reason: error.to_string() });
-        }
+    async fn take(&mut self, lanes: &mut Lanes, piece: Piece, ending: Ending, passage: &mut Passage) -> Result<(), Verdict> {
+        let at = self.enter(lanes, &piece)?;
+        let open = &mut lanes[at];
         let clean = open.window.pending() == 0;
         let fed = piece.text.len();
         open.window.push(&piece.text);
-        let release = self.release(&lane, &mut open, ending, &piece.text).await?;
+        let release = self.release(open, ending, &piece.text).await?;
         if self.seat.is_shadow() {
             passage.pieces.push(piece);
         } else {
@@ -148,38 +143,51 @@ impl Turn<'_> {
                 passage.pieces.push(Piece { text: release.text, ..piece });
             }
         }
-        if ending == Ending::More {
-            lanes.insert(lane, open);
+        if ending == Ending::Last {
+            lanes.swap_remove(at);
         }
         Ok(())
     }
 
-    fn put(&self, lane: &Lane, open: &Open, release: Release, passage: &mut Passage) {
+    /// Where the piece's lane stands among the open ones; it is opened if need be.
+    fn enter(&self, lanes: &mut Lanes, piece: &Piece) -> Result<usize, Verdict> {
+        if let Some(at) = lanes.iter().position(|open| open.lane == piece.lane) {
+            return Ok(at);
+        }
+        if lanes.len() >= MOST_LANES {
+            let error = contract(format!("more than {MOST_LANES} lanes at once"));
+            return Err(Verdict::Failed { plugin: self.seat.plugin.name.to_string(), reason: error.to_string() });
+        }
+        lanes.push(Open { lane: piece.lane, window: Window::default(), label: piece.label.clone(), searched: 0 });
+        Ok(lanes.len() - 1)
+    }
+
+    fn put(&self, open: Open, release: Release, passage: &mut Passage) {
         if self.seat.is_shadow() {
             return;
         }
         passage.untouched &= release.edits == 0;
         if !release.text.is_empty() {
-            passage.pieces.push(Piece { lane: lane.clone(), label: open.label.clone(), text: release.text });
+            passage.pieces.push(Piece { lane: open.lane, label: open.label, text: release.text });
         }
     }
 
     /// Asks about the window as it stands, and gives what may go on. `fed` is what is new in it.
-    async fn release(&mut self, lane: &Lane, open: &mut Open, ending: Ending, fed: &str) -> Result<Release, Verdict> {
-        let waits = lane.channel == Channel::ToolArgs && ending == Ending::More;
+    async fn release(&mut self, open: &mut Open, ending: Ending, fed: &str) -> Result<Release, Verdict> {
+        let waits = open.lane.channel == Channel::ToolArgs && ending == Ending::More;
         if waits && open.window.pending() <= ARGUMENT_BYTES {
             return Ok(Release { text: String::new(), edits: 0 });
         }
         let result = if waits {
             Err(self.seat.fail(contract(format!("tool arguments of more than {ARGUMENT_BYTES} bytes"))))
         } else {
-            self.ask(lane, open, ending, fed).await
+            self.ask(open, ending, fed).await
         };
         match result {
             Ok(Ok(release)) => Ok(release),
             Ok(Err(stop)) => self.stop(stop, open),
             Err(error) => {
-                let page = page(lane, open);
+                let page = page(open);
                 match self.seat.judge(self.shared, &error, &page, Phase::Chunk) {
                     Some(verdict) => Err(verdict),
                     None => Ok(Release { text: open.window.flush(), edits: 0 }),
@@ -198,10 +206,21 @@ impl Turn<'_> {
         }
     }
 
-    async fn ask(&mut self, lane: &Lane, open: &mut Open, ending: Ending, fed: &str) -> Result<Result<Release, Stop>, GuestError> {
-        let pages = [page(lane, open)];
+    /// Whether the guest may have something to say about the window. What was searched in vain is not searched again.
+    fn has_a_say(&self, open: &mut Open) -> bool {
+        let (view, begin) = (open.window.view(), open.window.begin());
+        let has_a_say = self.seat.plugin.has_a_say(view, open.searched.saturating_sub(begin));
+        if !has_a_say {
+            open.searched = begin + view.len();
+        }
+        has_a_say
+    }
+
+    async fn ask(&mut self, open: &mut Open, ending: Ending, fed: &str) -> Result<Result<Release, Stop>, GuestError> {
+        let has_a_say = self.has_a_say(open);
+        let pages = [page(open)];
         let question = Question { phase: Phase::Chunk, pages: &pages, ending };
-        let mut folded = self.seat.ask(self.shared, &question).await?;
+        let mut folded = if has_a_say { self.seat.ask(self.shared, &question).await? } else { Folded::default() };
         self.seat.record(self.shared, &folded, &question);
         let place = self.seat.place(Phase::Chunk, &pages[0]);
         if let Some(stop) = folded.stop.take() {
@@ -209,7 +228,8 @@ impl Turn<'_> {
             return Ok(Err(stop));
         }
         let Marks { splices, hold } = folded.marks.pop().unwrap_or_default();
-        let ruling = Ruling { splices, hold, ending, now: Instant::now() };
+        let begun = self.seat.plugin.literals.as_ref().and_then(|literals| literals.begin_in(open.window.view()));
+        let ruling = Ruling { splices, hold, begun, ending, now: Instant::now() };
         let release = open.window.settle(&ruling, &self.bounds);
         let release = match release {
             Ok(release) => release,
@@ -224,8 +244,8 @@ impl Turn<'_> {
     }
 }
 
-fn page<'a>(lane: &Lane, open: &'a Open) -> Page<'a> {
-    Page { id: 0, channel: lane.channel, text: open.window.view(), sent: open.window.sent(), label: open.label.as_deref() }
+fn page(open: &Open) -> Page<'_> {
+    Page { id: 0, channel: open.lane.channel, text: open.window.view(), sent: open.window.sent(), label: open.label.as_deref() }
 }
 
 fn contract(message: String) -> GuestError {

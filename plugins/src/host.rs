@@ -15,13 +15,13 @@ use crate::api::{LoadError, Mode, OnError, Operator, Source};
 use crate::chain::Units;
 use crate::grants;
 use crate::guest::{Limits, Program, Sandbox, Setup};
+use crate::literals::Literals;
 use crate::lua::Luau;
 use crate::manifest::{Kind, Manifest, Subscription, is_plugin_name};
 use crate::services::Traced;
 use crate::stream::Bounds;
 use crate::tools::{self, Tool};
 use crate::wasm::Wasm;
-use aho_corasick::AhoCorasick;
 
 /// The host: engines, pools, and the thread that ticks. One per process.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct Plugin {
     pub(crate) on_error: OnError,
     pub(crate) subscription: Subscription,
     /// Finds what it has something to say about; `None`: about any text.
-    pub(crate) literals: Option<AhoCorasick>,
+    pub(crate) literals: Option<Literals>,
     pub(crate) bounds: Bounds,
     pub(crate) units: Units,
     pub(crate) limits: Limits,
@@ -111,6 +111,13 @@ impl Plugin {
         self.on_error
     }
 
+    /// Whether it may have something to say about a text: it is not asked about one that has none of its literals. One that a
+    /// stream cuts in two is not missed, because what may be the beginning of one stays back. The first `clear` bytes of the text are
+    /// known to have none.
+    pub(crate) fn has_a_say(&self, text: &str, clear: usize) -> bool {
+        self.literals.as_ref().is_none_or(|literals| literals.stand_in(text, clear))
+    }
+
     /// What it has cost since it was loaded.
     pub fn spent(&self) -> Spent {
         Spent {
@@ -163,8 +170,7 @@ impl Host {
         };
         let program = program.map_err(|error| fail(&format_args!("{}: {error}", manifest.entry)))?;
         let tools = tools::check(&name, program.tools()).map_err(|error| fail(&error))?;
-        let literals = (!manifest.literals.is_empty())
-            .then(|| AhoCorasick::builder().ascii_case_insensitive(true).build(&manifest.literals).map_err(|error| fail(&error)));
+        let literals = (!manifest.literals.is_empty()).then(|| Literals::new(&manifest.literals).map_err(|error| fail(&error)));
         Ok(Arc::new(Plugin {
             literals: literals.transpose()?,
             digest: digest(&text, &code),

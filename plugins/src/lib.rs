@@ -12,6 +12,7 @@ mod grants;
 mod guest;
 mod host;
 mod ledger;
+mod literals;
 mod lua;
 mod manifest;
 mod seat;

@@ -83,6 +83,8 @@ const KEYS: [&str; 13] = [
 const LARGEST_WINDOW: u64 = 4096;
 /// Most literals.
 const MOST_LITERALS: usize = 1024;
+/// Longest literal, in bytes.
+const LONGEST_LITERAL: usize = 256;
 /// Most characters that may be held.
 const LARGEST_HOLD: u64 = 1 << 20;
 /// Longest hold, in milliseconds.
@@ -101,12 +103,6 @@ impl Manifest {
             let mut manifest = Self::empty();
             for (key, node) in root.entries(&KEYS)? {
                 manifest.take(key, &node)?;
-            }
-            let longest = manifest.literals.iter().map(|literal| literal.chars().count()).max().unwrap_or(0);
-            if longest > manifest.bounds.window {
-                return Err(
-                    root.complain(format!("the longest of `literals` has {longest} characters: `window` is too small for it"))
-                );
             }
             for (key, value) in [("name", &manifest.name), ("version", &manifest.version), ("entry", &manifest.entry)] {
                 if value.is_empty() {
@@ -240,7 +236,11 @@ fn literals(node: &Node<'_>) -> Result<Vec<String>, Complaint> {
     if items.len() > MOST_LITERALS {
         return Err(node.complain(format!("at most {MOST_LITERALS}")));
     }
-    items.iter().map(|item| item.text().map(ToOwned::to_owned)).collect()
+    let literal = |item: &Node<'_>| match item.text()? {
+        text if (1..=LONGEST_LITERAL).contains(&text.len()) => Ok(text.to_owned()),
+        _ => Err(item.complain(format!("1 to {LONGEST_LITERAL} bytes"))),
+    };
+    items.iter().map(literal).collect()
 }
 
 fn within(node: &Node<'_>, least: u64, most: u64) -> Result<usize, Complaint> {
@@ -295,7 +295,7 @@ mod tests {
         assert!(complaint("\nlimits:\n  wall_ms: 5000\n").starts_with("line 6: wall_ms: a manifest may only lower"));
         assert!(complaint("grants: [root]\n").contains("line 4"));
         assert!(complaint("subscribe: {phases: [chunk], channels: [smell]}\n").contains("`smell` is none of"));
-        assert!(complaint("window: 3\nliterals: [abcd]\n").contains("`window` is too small"));
+        assert!(complaint("literals: [abcd, \"\"]\n").starts_with("line 4: literals: 1 to 256 bytes"));
         assert!(complaint("x: [\n").contains("line"));
         assert!(Manifest::parse("name: a\n").unwrap_err().to_string().contains("`version` is missing"));
         assert!(Manifest::parse("name: a\nname: b\n").is_err());

@@ -70,9 +70,6 @@ impl Seat {
     /// # Errors
     /// What the guest broke. The instance is gone then.
     pub(crate) async fn ask(&mut self, shared: &mut Shared, question: &Question<'_>) -> Result<Folded, GuestError> {
-        if !self.has_a_say(question) {
-            return Ok(Folded::default());
-        }
         let units = self.plugin.units;
         let view = |page: &Page<'_>| units.count(&page.text[..page.sent]);
         let views: SmallVec<[View<'_>; 2]> = question
@@ -100,13 +97,6 @@ impl Seat {
             Ok(mut folded) => self.keep_notes(shared, &mut folded).map(|()| folded).map_err(|error| self.fail(error)),
             Err(error) => Err(self.fail(error)),
         }
-    }
-
-    /// Whether the guest may have something to say: it is not called for a text that has none of its literals. What it is shown of
-    /// a stream ends in a window that is longer than any of them, so that none is missed by a cut.
-    fn has_a_say(&self, question: &Question<'_>) -> bool {
-        let Some(literals) = &self.plugin.literals else { return true };
-        question.pages.iter().any(|page| literals.is_match(page.text))
     }
 
     /// Calls a tool of the plugin.

@@ -46,6 +46,8 @@ pub(crate) struct Ruling {
     pub(crate) splices: Vec<Splice>,
     /// Send nothing from this byte of the view on.
     pub(crate) hold: Option<usize>,
+    /// What the plugin looks for may be beginning at this byte: it stays back as what is in the window does.
+    pub(crate) begun: Option<usize>,
     pub(crate) ending: Ending,
     pub(crate) now: Instant,
 }
@@ -71,6 +73,8 @@ pub(crate) enum Overheld {
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     buffer: String,
+    /// Bytes of the lane before the buffer.
+    begin: usize,
     sent: usize,
     held_since: Option<Instant>,
 }
@@ -84,6 +88,11 @@ impl Window {
     /// Context and pending text.
     pub(crate) fn view(&self) -> &str {
         &self.buffer
+    }
+
+    /// Bytes of the lane that the view no longer has.
+    pub(crate) const fn begin(&self) -> usize {
+        self.begin
     }
 
     /// Bytes of the view that are context.
@@ -122,7 +131,8 @@ impl Window {
 
     /// The byte up to which text may be sent.
     fn release_point(&mut self, ruling: &Ruling, bounds: &Bounds) -> Result<usize, Overheld> {
-        let natural = back(&self.buffer, bounds.window.saturating_sub(1)).max(self.sent);
+        let natural = back(&self.buffer, bounds.window.saturating_sub(1));
+        let natural = ruling.begun.map_or(natural, |begun| natural.min(begun)).max(self.sent);
         let mut at = ruling.hold.map_or(natural, |hold| natural.min(hold.max(self.sent)));
         loop {
             let before = at;
@@ -183,6 +193,7 @@ impl Window {
         let keep = back(&self.buffer[..self.sent], CONTEXT);
         if keep > 0 {
             self.buffer.drain(..keep);
+            self.begin += keep;
             self.sent -= keep;
         }
     }
@@ -269,7 +280,7 @@ mod tests {
             lane.push(chunk);
             let ending = if index + 1 == chunks.len() { Ending::Last } else { Ending::More };
             let splices = redact(lane.view(), lane.sent());
-            out.push(lane.settle(&Ruling { splices, hold: None, ending, now }, &bounds(window)).unwrap().text);
+            out.push(lane.settle(&Ruling { splices, hold: None, begun: None, ending, now }, &bounds(window)).unwrap().text);
         }
         out
     }
@@ -309,7 +320,7 @@ mod tests {
     }
 
     fn ruling(hold: Option<usize>, now: Instant) -> Ruling {
-        Ruling { splices: Vec::new(), hold, ending: Ending::More, now }
+        Ruling { splices: Vec::new(), hold, begun: None, ending: Ending::More, now }
     }
 
     #[test]
@@ -343,7 +354,7 @@ mod tests {
             lane.push(chunk);
             let splices = lane.view()[lane.sent()..].match_indices('|').map(|(at, _)| at + lane.sent()).collect::<Vec<_>>();
             let splices = splices.into_iter().map(|at| Splice { start: at, end: at, text: "!".into() }).collect();
-            out += &lane.settle(&Ruling { splices, hold: None, ending: Ending::More, now }, &bounds(3)).unwrap().text;
+            out += &lane.settle(&Ruling { splices, hold: None, begun: None, ending: Ending::More, now }, &bounds(3)).unwrap().text;
         }
         assert_eq!(out + &lane.flush(), "abc!|defgh");
     }

@@ -49,7 +49,7 @@ async fn stream(chain: &Chain, channel: Channel, chunks: &[&str]) -> (Verdict, S
     let mut out = String::new();
     for (at, chunk) in chunks.iter().enumerate() {
         let ended: &[Lane] = if at + 1 == chunks.len() { std::slice::from_ref(&lane) } else { &[] };
-        let piece = Piece { lane: lane.clone(), label: None, text: (*chunk).to_owned() };
+        let piece = Piece { lane, label: None, text: (*chunk).to_owned() };
         let released = session.feed(vec![piece], ended).await;
         out.extend(released.pieces.iter().map(|piece| piece.text.as_str()));
         if released.verdict != Verdict::Pass {

@@ -70,23 +70,22 @@ impl Guard {
             match delta {
                 Delta::Finish { choice, .. } => ended.extend(self.lanes.extract_if(.., |lane| lane.choice == *choice)),
                 delta => {
-                    let Some(piece) = piece_of(delta, &self.ears) else { continue };
-                    match piece.lane.channel {
-                        Channel::ToolArgs => ended.push(piece.lane.clone()),
-                        _ if self.lanes.contains(&piece.lane) => {}
-                        _ => self.lanes.push(piece.lane.clone()),
+                    let Some(heard) = heard(delta, &self.ears) else { continue };
+                    match heard.lane.channel {
+                        Channel::ToolArgs => ended.push(heard.lane),
+                        _ if self.lanes.contains(&heard.lane) => {}
+                        _ => self.lanes.push(heard.lane),
                     }
-                    pieces.push(piece);
+                    pieces.push(heard.piece());
                 }
             }
         }
         if pieces.is_empty() && ended.is_empty() {
             return (chunk, Verdict::Pass);
         }
-        let fed = pieces.clone();
         let Released { pieces, untouched, verdict } = self.session.feed(pieces, &ended).await;
         // What is released may be text of earlier chunks: the raw copy is true only if it says just what was fed.
-        if untouched && pieces == fed && verdict == Verdict::Pass {
+        if untouched && verdict == Verdict::Pass && is_all_of(&pieces, &chunk, &self.ears) {
             return (chunk, verdict);
         }
         if verdict != Verdict::Pass {
@@ -136,19 +135,40 @@ fn channel_of(delta: &Delta) -> Option<Channel> {
     }
 }
 
-/// The piece that a delta is, where plugins listen to its channel while the answer comes.
-fn piece_of(delta: &Delta, ears: &Ears) -> Option<Piece> {
+/// What the plugins hear of a delta.
+#[derive(Clone, Copy)]
+struct Heard<'a> {
+    lane: Lane,
+    /// Tool name.
+    label: Option<&'a str>,
+    text: &'a str,
+}
+
+impl Heard<'_> {
+    fn piece(self) -> Piece {
+        Piece { lane: self.lane, label: self.label.map(str::to_owned), text: self.text.to_owned() }
+    }
+}
+
+/// What the plugins hear of a delta, where they listen to its channel while the answer comes.
+fn heard<'a>(delta: &'a Delta, ears: &Ears) -> Option<Heard<'a>> {
     let channel = channel_of(delta).filter(|channel| ears.hears(Phase::Chunk, *channel))?;
     match delta {
         Delta::Text { choice, text } | Delta::Reasoning { choice, text } | Delta::Refusal { choice, text } => {
-            (!text.is_empty()).then(|| Piece { lane: Lane { choice: *choice, channel, index: 0 }, label: None, text: text.clone() })
+            (!text.is_empty()).then_some(Heard { lane: Lane { choice: *choice, channel, index: 0 }, label: None, text })
         }
         Delta::ToolCall { choice, index, name, arguments, .. } => {
             let lane = Lane { choice: *choice, channel, index: *index };
-            Some(Piece { lane, label: name.clone(), text: arguments.clone() })
+            Some(Heard { lane, label: name.as_deref(), text: arguments })
         }
         _ => None,
     }
+}
+
+/// Whether these pieces are just what the plugins heard of a chunk.
+fn is_all_of(pieces: &[Piece], chunk: &Chunk, ears: &Ears) -> bool {
+    let heard = chunk.deltas.iter().filter_map(|delta| heard(delta, ears)).map(|heard| (heard.lane, heard.text));
+    heard.eq(pieces.iter().map(|piece| (piece.lane, piece.text.as_str())))
 }
 
 /// The chunk with released pieces in the place of what was fed. What repeats the text (raw copy, log probabilities, unknown
@@ -171,7 +191,7 @@ fn rebuild(chunk: Chunk, pieces: Vec<Piece>, ears: &Ears) -> Chunk {
                 let arguments = arguments.iter().filter(|piece| piece.lane == lane).map(|piece| piece.text.as_str()).collect();
                 deltas.push(Delta::ToolCall { choice, index, id, name, arguments, extras: Extras::new() });
             }
-            heard if piece_of(&heard, ears).is_some() => {}
+            delta if heard(&delta, ears).is_some() => {}
             other => deltas.push(other),
         }
     }

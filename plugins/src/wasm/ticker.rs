@@ -1,6 +1,7 @@
-//! The thread that advances wasmtime's epoch each millisecond, so that a guest that computes can be stopped.
+//! The thread that advances wasmtime's epoch each millisecond while a guest computes, so that it can be stopped.
 //!
-//! It sleeps while no guest runs: an idle gateway wakes nothing. It is apart because it is the sandbox's only thread. It must not
+//! Where calls are short it seldom meets one, and looks half as often; while none is made it sleeps: an idle gateway wakes nothing.
+//! It is apart because it is the sandbox's only thread. It must not
 //! know limits: who is stopped at a tick is the store's affair.
 
 use std::sync::Arc;
@@ -10,10 +11,12 @@ use std::time::Duration;
 
 use wasmtime::EngineWeak;
 
-/// Time between two ticks.
+/// Time between two ticks, while a guest runs.
 const TICK: Duration = Duration::from_millis(1);
-/// Ticks without any call after which the thread goes to sleep.
-const IDLE_TICKS: u32 = 200;
+/// Time between two looks for one.
+const LOOK: Duration = Duration::from_millis(2);
+/// Looks without any call since the one before, after which the thread goes to sleep.
+const IDLE_LOOKS: u32 = 100;
 
 /// The ticking thread. It ends when this is dropped.
 #[derive(Debug)]
@@ -82,15 +85,18 @@ impl Shared {
         let mut idle = 0_u32;
         let mut seen = 0_u64;
         while !self.stop.load(Ordering::SeqCst) {
+            let quiet = self.quiet();
             let entered = self.entered.load(Ordering::SeqCst);
-            let quiet = entered == seen && self.quiet();
+            idle = if quiet && entered == seen { idle.saturating_add(1) } else { 0 };
             seen = entered;
-            idle = if quiet { idle.saturating_add(1) } else { 0 };
-            if idle > IDLE_TICKS {
+            if idle > IDLE_LOOKS {
                 self.sleep();
                 idle = 0;
             } else {
-                std::thread::park_timeout(TICK);
+                std::thread::park_timeout(if quiet { LOOK } else { TICK });
+            }
+            if self.quiet() {
+                continue;
             }
             match engine.upgrade() {
                 Some(engine) => engine.increment_epoch(),

@@ -114,11 +114,11 @@ impl Service<Uri> for Dialer {
         match self {
             Self::Straight(dialer) => {
                 let dialing = dialer.call(to);
-                Box::pin(async move { dialing.await.map(Link::Straight) })
+                Box::pin(async move { dialing.await.map(|outer| Link::new(outer, Asks::Upstream)) })
             }
             Self::Forward(dialer, proxy) => {
                 let dialing = dialer.call(proxy.clone());
-                Box::pin(async move { dialing.await.map(Link::Forward) })
+                Box::pin(async move { dialing.await.map(|outer| Link::new(outer, Asks::ForwardProxy)) })
             }
             Self::Tunnel(dialer) => {
                 let dialing = dialer.call(to);
@@ -132,18 +132,39 @@ impl Service<Uri> for Dialer {
     }
 }
 
-/// A connection that was made.
+/// A connection that was made. What TLS needs is kept apart, so that a connection without it is small.
 pub(super) enum Link {
-    Straight(Outer),
-    Forward(Outer),
+    Plain(TokioIo<TcpStream>, Asks),
+    Secure(Box<Outer>, Asks),
     Inside(Box<MaybeHttpsStream<Outer>>),
+}
+
+/// Who reads the requests of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    Upstream,
+    /// It wants to know the whole address.
+    ForwardProxy,
+}
+
+impl Link {
+    fn new(outer: Outer, asks: Asks) -> Self {
+        match outer {
+            MaybeHttpsStream::Http(stream) => Self::Plain(stream, asks),
+            secure => Self::Secure(Box::new(secure), asks),
+        }
+    }
 }
 
 /// The stream in it, whatever kind it is.
 macro_rules! stream {
     ($link:expr, $stream:ident => $do:expr) => {
         match $link.get_mut() {
-            Link::Straight(stream) | Link::Forward(stream) => {
+            Link::Plain(stream, _) => {
+                let $stream = Pin::new(stream);
+                $do
+            }
+            Link::Secure(stream, _) => {
                 let $stream = Pin::new(stream);
                 $do
             }
@@ -157,12 +178,12 @@ macro_rules! stream {
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        match self {
-            Self::Straight(stream) => stream.connected(),
-            // Requests name the whole address then.
-            Self::Forward(stream) => stream.connected().proxy(true),
-            Self::Inside(_) => Connected::new(),
-        }
+        let (connected, asks) = match self {
+            Self::Plain(stream, asks) => (stream.connected(), *asks),
+            Self::Secure(stream, asks) => (stream.connected(), *asks),
+            Self::Inside(_) => (Connected::new(), Asks::Upstream),
+        };
+        connected.proxy(asks == Asks::ForwardProxy)
     }
 }
 
@@ -191,7 +212,8 @@ impl Write for Link {
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Straight(stream) | Self::Forward(stream) => stream.is_write_vectored(),
+            Self::Plain(stream, _) => stream.is_write_vectored(),
+            Self::Secure(stream, _) => stream.is_write_vectored(),
             Self::Inside(stream) => stream.is_write_vectored(),
         }
     }

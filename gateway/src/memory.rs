@@ -1,8 +1,8 @@
 //! Gives the memory that a burst of requests has left behind back to the system, once it is quiet.
 //!
 //! The allocator keeps what is freed for the next burst, and tidies only while it is asked for more; and each thread can tidy only
-//! after itself. So a quiet moment is declared here, and each thread of the runtime tidies when it next has nothing to do. It must
-//! not know requests: it is given a count of them.
+//! after itself. So a quiet moment is declared here, and each thread of the runtime tidies when it next has nothing to do; and once
+//! more when what is kept for a while, such as idle connections, is gone too. It must not know requests: it is given a count of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// How long nothing must have happened.
 const QUIET: Duration = Duration::from_secs(1);
+/// Times [`QUIET`]: by then, what a burst has left is gone. More than twice the time that connections are kept idle, because they are
+/// looked for as seldom.
+const LONG_QUIET: u32 = 120;
 
 /// What the threads of one runtime have tidied.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl Tidier {
         let mut bursts = Bursts::default();
         loop {
             tokio::time::sleep(QUIET).await;
-            if bursts.one_is_over(count()) {
+            if bursts.are_over(count()) {
                 self.quiet();
                 // So that threads which sleep wake up, and park anew.
                 (0..self.threads).for_each(|_| drop(tokio::spawn(std::future::ready(()))));
@@ -64,20 +67,24 @@ impl Tidier {
     }
 }
 
-/// Tells when a burst of requests is over, from how many there were.
+/// Tells when a burst of requests is over, and when for long, from how many there were.
 #[derive(Debug, Default)]
 struct Bursts {
     seen: u64,
-    over: u64,
+    /// Looks since the last burst; `None` before the first and once it is over for long.
+    quiet: Option<u32>,
 }
 
 impl Bursts {
-    /// Whether nothing came since the last look, and something since the last burst was over.
-    fn one_is_over(&mut self, count: u64) -> bool {
-        let is_over = count == self.seen && count != self.over;
-        self.seen = count;
-        self.over = if is_over { count } else { self.over };
-        is_over
+    /// Whether a burst has been over for just one look, or for just so many that it is over for long.
+    fn are_over(&mut self, count: u64) -> bool {
+        if count != self.seen {
+            (self.seen, self.quiet) = (count, Some(0));
+            return false;
+        }
+        let quiet = self.quiet.map(|looks| looks + 1);
+        self.quiet = quiet.filter(|looks| *looks < LONG_QUIET);
+        matches!(quiet, Some(1 | LONG_QUIET))
     }
 }
 
@@ -107,9 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_over_once() {
+    fn a_burst_is_over_soon_and_for_long() {
         let mut bursts = Bursts::default();
-        let over = [0, 0, 5, 9, 9, 9, 10, 10].map(|count| bursts.one_is_over(count));
+        let over = [0, 0, 5, 9, 9, 9, 10, 10].map(|count| bursts.are_over(count));
         assert_eq!(over, [false, false, false, false, true, false, false, true]);
+        let looks: Vec<u32> = (2..1000).filter(|_| bursts.are_over(10)).collect();
+        assert_eq!(looks, [LONG_QUIET]);
     }
 }

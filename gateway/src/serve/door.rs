@@ -128,7 +128,7 @@ async fn accept(door: Arc<Door>, listener: TcpListener, free: Arc<Semaphore>) {
 }
 
 /// Serves one connection to its end.
-async fn hold(door: Arc<Door>, stream: TcpStream, seat: OwnedSemaphorePermit) {
+pub(super) async fn hold(door: Arc<Door>, stream: TcpStream, seat: OwnedSemaphorePermit) {
     door.open.inc();
     let mut stage = door.stage.clone();
     let mut first = [0; 3];

@@ -28,6 +28,15 @@ struct Port {
 }
 
 async fn port(connections: usize, header_time: Duration) -> Port {
+    let (door, stage) = door(connections, header_time);
+    let (open, refused) = (door.open.clone(), door.refused.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (seats, accepting) = door::open(door, listener);
+    Port { address, stage, seats, refused, open, accepting: tokio::spawn(accepting) }
+}
+
+fn door(connections: usize, header_time: Duration) -> (Door, watch::Sender<Stage>) {
     let stage = watch::Sender::new(Stage::Serving);
     let slow = |millis| async move {
         let pieces = futures_util::stream::iter(0..5).then(move |n| async move {
@@ -41,20 +50,16 @@ async fn port(connections: usize, header_time: Duration) -> Port {
         .route("/echo", post(|body: Bytes| async move { body }))
         .route("/slow", get(move || slow(60)))
         .merge(health::routes(stage.subscribe()));
-    let (open, refused) = (Gauge::default(), Counter::default());
     let door = Door {
         router,
         gate: Arc::new(|_| Ok(())),
         connections,
         header_time,
         stage: stage.subscribe(),
-        open: open.clone(),
-        refused: refused.clone(),
+        open: Gauge::default(),
+        refused: Counter::default(),
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (seats, accepting) = door::open(door, listener);
-    Port { address, stage, seats, refused, open, accepting: tokio::spawn(accepting) }
+    (door, stage)
 }
 
 /// Sends text on a new connection.
@@ -190,4 +195,21 @@ async fn a_port_in_use_names_the_flag() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let told = door::bind(taken.local_addr().unwrap(), "--listen").await.unwrap_err();
     assert!(told.contains("in use") && told.contains("--listen"), "{told}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_connection_does_not_wait_for_full_packets() {
+    use std::os::fd::AsFd as _;
+    let (door, _stage) = door(1, Duration::from_secs(5));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let same = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned().unwrap());
+    assert!(!same.nodelay().unwrap(), "the system's default");
+    let seat = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+    tokio::spawn(door::hold(Arc::new(door), stream, seat));
+    client.write_all(b"GET /quick HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(some(&mut client).await.ends_with("quick"));
+    assert!(same.nodelay().unwrap());
 }

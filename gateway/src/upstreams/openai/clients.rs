@@ -79,12 +79,17 @@ fn is_loopback(uri: &Uri) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// HTTP/1.1, no waiting for full packets.
-fn make(way: &Way, uri: &Uri) -> Result<HttpClient, Unusable> {
+/// No waiting for full packets.
+fn tcp(connect: Duration) -> HttpConnector {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(way.connect));
+    tcp.set_connect_timeout(Some(connect));
     tcp.enforce_http(false);
+    tcp
+}
+
+/// HTTP/1.1.
+fn make(way: &Way, uri: &Uri) -> Result<HttpClient, Unusable> {
     let tls = match way.tls || way.proxy.is_some() {
         true => trusting_the_system(),
         // Without TLS the system's certificates need not be read, and may be missing.
@@ -94,7 +99,7 @@ fn make(way: &Way, uri: &Uri) -> Result<HttpClient, Unusable> {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
     builder.pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(IDLE_CONNECTIONS).http1_read_buf_exact_size(BUFFER);
-    Ok(builder.build(Dialer::new(tcp, tls, (uri, way.proxy.clone()))))
+    Ok(builder.build(Dialer::new(tcp(way.connect), tls, (uri, way.proxy.clone()))))
 }
 
 fn trusting_the_system() -> Result<ClientConfig, rustls::Error> {
@@ -113,6 +118,9 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 
 #[cfg(test)]
 mod tests {
+    use tower_service::Service as _;
+
+    use super::super::dial::Link;
     use super::*;
 
     #[test]
@@ -123,5 +131,16 @@ mod tests {
         }
         assert_eq!(clients.0.lock().unwrap().len(), 2);
         assert!(!is_loopback(&Uri::from_static("http://example.com")));
+    }
+
+    #[tokio::test]
+    async fn a_connection_does_not_wait_for_full_packets() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
+        let mut dialer = Dialer::new(tcp(Duration::from_secs(1)), trusting_nobody().unwrap(), (&uri, None));
+        match dialer.call(uri.clone()).await.unwrap() {
+            Link::Plain(stream, _) => assert!(stream.inner().nodelay().unwrap()),
+            Link::Secure(..) | Link::Inside(_) => panic!("no TLS was asked for"),
+        }
     }
 }

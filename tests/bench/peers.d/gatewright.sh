@@ -1,5 +1,5 @@
 # Gatewright, bare: no keys, no plugins. The binary is the repository's, or GATEWRIGHT.
-GATEWRIGHT=${GATEWRIGHT:-$HERE/../../target/release/gatewright}
+GATEWRIGHT=${GATEWRIGHT:-$HERE/../../target/dist/gatewright}
 PORT_ADMIN=$((PORT + 300))
 URL=http://127.0.0.1:$PORT/v1/chat/completions
 ENVS=(GATEWRIGHT_LOG=warn)

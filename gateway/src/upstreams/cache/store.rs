@@ -19,6 +19,9 @@ const MEMORY: u64 = 8 * 1024 * 1024;
 const OVERHEAD: u64 = 4;
 /// What sled's log takes besides: segments that are being filled or cleaned.
 const SLACK: u64 = 4 << 20;
+/// Parts that the room is cut into, and how many of them may be given up where the log grows towards the bound all the same.
+const PARTS: u64 = 16;
+const MOST_PARTS: u64 = 6;
 /// What an entry takes besides its bytes.
 const ENTRY: u64 = 256;
 /// Keys that are remembered as used since they were stored.
@@ -53,6 +56,9 @@ pub(super) struct Store {
     bytes: AtomicU64,
     entries: AtomicU64,
     next_age: AtomicU64,
+    /// The most that the folder has taken on the disk, and parts of the room that were given up for it.
+    largest: AtomicU64,
+    given_up: AtomicU64,
     used: Mutex<HashSet<CacheKey>>,
     off: AtomicBool,
 }
@@ -81,6 +87,8 @@ impl Store {
             bytes: AtomicU64::new(0),
             entries: AtomicU64::new(0),
             next_age: AtomicU64::new(last.saturating_add(1)),
+            largest: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
             used: Mutex::default(),
             off: AtomicBool::new(false),
         })
@@ -134,12 +142,26 @@ impl Store {
             self.stamp(key, size)?;
             self.answers.insert(key.0, bytes)
         });
-        let room = room(self.max_bytes.load(Ordering::Relaxed));
+        let bound = self.max_bytes.load(Ordering::Relaxed);
+        self.keep_within(bound);
+        let given_up = self.given_up.load(Ordering::Relaxed).min(MOST_PARTS);
+        let room = room(bound) / PARTS * (PARTS - given_up);
         // Bounded: each round takes an age away, or a key out of the used ones.
         while self.bytes() > room {
             if self.guarded(|| self.evict()) != Some(true) {
                 break;
             }
+        }
+    }
+
+    /// Where sled's log grows towards the bound, has it written and gives up room: its segments are free again only once what
+    /// follows them is on the disk, and on a busy machine that lags behind.
+    fn keep_within(&self, bound: u64) {
+        let Some(size) = self.guarded(|| self.db.size_on_disk()) else { return };
+        let before = self.largest.fetch_max(size, Ordering::Relaxed);
+        if size > before && size > bound - bound / 8 {
+            self.given_up.fetch_add(1, Ordering::Relaxed);
+            self.flush();
         }
     }
 

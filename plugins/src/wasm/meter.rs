@@ -10,7 +10,7 @@ use crate::clock::thread_cpu;
 use crate::guest::GuestErrorKind;
 
 /// The budget of one call, and when it began. The CPU clock is a system call, so that it is not read before the first tick that
-/// meets the call: what a call computed before that, at most one tick, is given to it.
+/// meets the call: what a call computed before that, at most the time between two looks of the ticker, is given to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meter {
     cpu: Duration,

@@ -1,8 +1,7 @@
 //! The thread that advances wasmtime's epoch each millisecond while a guest computes, so that it can be stopped.
 //!
 //! Where calls are short it seldom meets one, and looks half as often; while none is made it sleeps: an idle gateway wakes nothing.
-//! It is apart because it is the sandbox's only thread. It must not
-//! know limits: who is stopped at a tick is the store's affair.
+//! It is apart because it is the sandbox's only thread. It must not know limits: who is stopped at a tick is the store's affair.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -95,7 +95,11 @@ impl Store {
     }
 
     pub(super) fn bound(&self, max_bytes: u64) {
-        self.max_bytes.store(max_bytes, Ordering::Relaxed);
+        if self.max_bytes.swap(max_bytes, Ordering::Relaxed) != max_bytes {
+            // What was given up was given up for the old bound.
+            self.largest.store(0, Ordering::Relaxed);
+            self.given_up.store(0, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn entries(&self) -> u64 {

@@ -23,8 +23,8 @@ struct Open {
     lane: Lane,
     window: Window,
     label: Option<String>,
-    /// Bytes of the lane up to which the plugin's literals were searched in vain.
-    searched: usize,
+    /// Whether the guest asked for a hold when it was asked last: then it is asked again, whatever comes.
+    holds: bool,
 }
 
 /// A plugin's lanes. Few are open at once, so that a list is quicker to search than a map.
@@ -158,7 +158,7 @@ impl Turn<'_> {
             let error = contract(format!("more than {MOST_LANES} lanes at once"));
             return Err(Verdict::Failed { plugin: self.seat.plugin.name.to_string(), reason: error.to_string() });
         }
-        lanes.push(Open { lane: piece.lane, window: Window::default(), label: piece.label.clone(), searched: 0 });
+        lanes.push(Open { lane: piece.lane, window: Window::default(), label: piece.label.clone(), holds: false });
         Ok(lanes.len() - 1)
     }
 
@@ -206,18 +206,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether the guest may have something to say about the window. What was searched in vain is not searched again.
-    fn has_a_say(&self, open: &mut Open) -> bool {
-        let (view, begin) = (open.window.view(), open.window.begin());
-        let has_a_say = self.seat.plugin.has_a_say(view, open.searched.saturating_sub(begin));
-        if !has_a_say {
-            open.searched = begin + view.len();
-        }
-        has_a_say
-    }
-
     async fn ask(&mut self, open: &mut Open, ending: Ending, fed: &str) -> Result<Result<Release, Stop>, GuestError> {
-        let has_a_say = self.has_a_say(open);
+        let has_a_say = open.holds || self.seat.plugin.has_a_say(open.window.view(), open.window.sent());
         let pages = [page(open)];
         let question = Question { phase: Phase::Chunk, pages: &pages, ending };
         let mut folded = if has_a_say { self.seat.ask(self.shared, &question).await? } else { Folded::default() };
@@ -228,9 +218,11 @@ impl Turn<'_> {
             return Ok(Err(stop));
         }
         let Marks { splices, hold } = folded.marks.pop().unwrap_or_default();
-        let begun = self.seat.plugin.literals.as_ref().and_then(|literals| literals.begin_in(open.window.view()));
+        let prefilter = self.seat.plugin.prefilter.as_ref();
+        let begun = prefilter.and_then(|prefilter| prefilter.begins_in(open.window.view(), open.window.sent()));
         let ruling = Ruling { splices, hold, begun, ending, now: Instant::now() };
         let release = open.window.settle(&ruling, &self.bounds);
+        open.holds = hold.is_some();
         let release = match release {
             Ok(release) => release,
             Err(error) => return Err(self.seat.fail(contract(error.to_string()))),

@@ -200,6 +200,14 @@ pub(crate) struct Setup {
     pub(crate) slots: usize,
 }
 
+/// What a guest says of itself when it is loaded, checked by the host afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Declared {
+    pub(crate) tools: Vec<ToolSpec>,
+    /// Regular expressions: what every match begins with. None: every text is shown.
+    pub(crate) prefilter: Vec<String>,
+}
+
 /// A tool as the guest declares it, checked by the host afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ToolSpec {
@@ -212,7 +220,7 @@ pub(crate) struct ToolSpec {
 
 /// A kind of sandbox: one per process and kind, made by `Host::new`.
 pub(crate) trait Sandbox: Send + Sync + std::fmt::Debug {
-    /// Compiles code, instantiates it once to see that it works and which tools it declares, and pre-warms its pool.
+    /// Compiles code, instantiates it once to see that it works and what it declares, and pre-warms its pool.
     /// Blocking. The same limits hold as for a call, except CPU (compiling is the host's work).
     ///
     /// # Errors
@@ -231,7 +239,7 @@ pub(crate) trait Program: Send + Sync + std::fmt::Debug {
     async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError>;
 
     /// What it declared when it was loaded.
-    fn tools(&self) -> &[ToolSpec];
+    fn declared(&self) -> &Declared;
 }
 
 /// One instance, exclusive to one request. After any `Err` it is dropped; otherwise it may go back to a pool when dropped, if

@@ -15,9 +15,9 @@ use crate::api::{LoadError, Mode, OnError, Operator, Source};
 use crate::chain::Units;
 use crate::grants;
 use crate::guest::{Limits, Program, Sandbox, Setup};
-use crate::literals::Literals;
 use crate::lua::Luau;
 use crate::manifest::{Kind, Manifest, Subscription, is_plugin_name};
+use crate::prefilter::Prefilter;
 use crate::services::Traced;
 use crate::stream::Bounds;
 use crate::tools::{self, Tool};
@@ -42,8 +42,8 @@ pub struct Plugin {
     pub(crate) mode: Mode,
     pub(crate) on_error: OnError,
     pub(crate) subscription: Subscription,
-    /// Finds what it has something to say about; `None`: about any text.
-    pub(crate) literals: Option<Literals>,
+    /// Finds where it may have something to say; `None`: in any text.
+    pub(crate) prefilter: Option<Prefilter>,
     pub(crate) bounds: Bounds,
     pub(crate) units: Units,
     pub(crate) limits: Limits,
@@ -111,11 +111,10 @@ impl Plugin {
         self.on_error
     }
 
-    /// Whether it may have something to say about a text: it is not asked about one that has none of its literals. One that a
-    /// stream cuts in two is not missed, because what may be the beginning of one stays back. The first `clear` bytes of the text are
-    /// known to have none.
-    pub(crate) fn has_a_say(&self, text: &str, clear: usize) -> bool {
-        self.literals.as_ref().is_none_or(|literals| literals.stand_in(text, clear))
+    /// Whether it may have something to say about a text whose first `sent` bytes are context: it is not asked where its prefilter
+    /// finds nothing. What a stream cuts in two is not missed, because what may be the beginning of a match stays back.
+    pub(crate) fn has_a_say(&self, text: &str, sent: usize) -> bool {
+        self.prefilter.as_ref().is_none_or(|prefilter| prefilter.stands_in(text, sent))
     }
 
     /// What it has cost since it was loaded.
@@ -169,10 +168,11 @@ impl Host {
             Kind::Wasm => self.wasm.load(&code, setup),
         };
         let program = program.map_err(|error| fail(&format_args!("{}: {error}", manifest.entry)))?;
-        let tools = tools::check(&name, program.tools()).map_err(|error| fail(&error))?;
-        let literals = (!manifest.literals.is_empty()).then(|| Literals::new(&manifest.literals).map_err(|error| fail(&error)));
+        let tools = tools::check(&name, &program.declared().tools).map_err(|error| fail(&error))?;
+        let prefilter = Prefilter::new(&program.declared().prefilter);
+        let prefilter = prefilter.map_err(|error| fail(&format_args!("{}: {error}", manifest.entry)))?;
         Ok(Arc::new(Plugin {
-            literals: literals.transpose()?,
+            prefilter,
             digest: digest(&text, &code),
             mode: operator.mode,
             on_error: operator.on_error.unwrap_or(manifest.on_error),

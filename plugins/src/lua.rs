@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use mlua::chunk::Compiler;
 
 use crate::api::Context;
-use crate::guest::{Guest, GuestError, GuestErrorKind, Program, Sandbox, Setup, ToolSpec};
+use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Sandbox, Setup};
 use instance::Instance;
 use vm::Vm;
 
@@ -48,9 +48,9 @@ impl Sandbox for Luau {
         let code = compiler.compile(source).map_err(|error| fail(first_lines(&error.to_string())))?;
         let pool = Arc::new(Pool { code, settings, setup, idle: Mutex::new(Vec::new()) });
         let mut first = Instance::start(Arc::clone(&pool), &Context::default())?;
-        let tools = first.declared()?;
+        let declared = first.declared()?;
         drop(first);
-        Ok(Arc::new(Loaded { pool, tools }))
+        Ok(Arc::new(Loaded { pool, declared }))
     }
 }
 
@@ -58,7 +58,7 @@ impl Sandbox for Luau {
 #[derive(Debug)]
 struct Loaded {
     pool: Arc<Pool>,
-    tools: Vec<ToolSpec>,
+    declared: Declared,
 }
 
 #[async_trait]
@@ -67,8 +67,8 @@ impl Program for Loaded {
         Ok(Box::new(Instance::start(Arc::clone(&self.pool), &context)?))
     }
 
-    fn tools(&self) -> &[ToolSpec] {
-        &self.tools
+    fn declared(&self) -> &Declared {
+        &self.declared
     }
 }
 

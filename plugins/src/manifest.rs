@@ -52,8 +52,6 @@ pub(crate) struct Manifest {
     pub(crate) entry: String,
     pub(crate) kind: Kind,
     pub(crate) subscription: Subscription,
-    /// It has something to say only about a text with one of these in it; empty: about any.
-    pub(crate) literals: Vec<String>,
     pub(crate) bounds: Bounds,
     pub(crate) units: Units,
     pub(crate) grants: BTreeSet<Grant>,
@@ -63,13 +61,12 @@ pub(crate) struct Manifest {
     pub(crate) settings: Option<Value>,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 12] = [
     "name",
     "version",
     "description",
     "entry",
     "subscribe",
-    "literals",
     "window",
     "hold",
     "offsets",
@@ -81,10 +78,6 @@ const KEYS: [&str; 13] = [
 
 /// Largest window, in characters.
 const LARGEST_WINDOW: u64 = 4096;
-/// Most literals.
-const MOST_LITERALS: usize = 1024;
-/// Longest literal, in bytes.
-const LONGEST_LITERAL: usize = 256;
 /// Most characters that may be held.
 const LARGEST_HOLD: u64 = 1 << 20;
 /// Longest hold, in milliseconds.
@@ -121,7 +114,6 @@ impl Manifest {
             entry: String::new(),
             kind: Kind::Luau,
             subscription: Subscription::default(),
-            literals: Vec::new(),
             bounds: BOUNDS,
             units: Units::default(),
             grants: BTreeSet::new(),
@@ -138,7 +130,6 @@ impl Manifest {
             "description" => self.description = node.text()?.to_owned(),
             "entry" => (self.entry, self.kind) = entry(node)?,
             "subscribe" => node.items().iter().try_for_each(|item| self.subscribe(item))?,
-            "literals" => self.literals = literals(node)?,
             "window" => self.bounds.window = within(node, 1, LARGEST_WINDOW)?,
             "hold" => self.hold(node)?,
             "offsets" => {
@@ -231,18 +222,6 @@ fn entry(node: &Node<'_>) -> Result<(String, Kind), Complaint> {
     Ok((name.to_owned(), kind))
 }
 
-fn literals(node: &Node<'_>) -> Result<Vec<String>, Complaint> {
-    let items = node.items();
-    if items.len() > MOST_LITERALS {
-        return Err(node.complain(format!("at most {MOST_LITERALS}")));
-    }
-    let literal = |item: &Node<'_>| match item.text()? {
-        text if (1..=LONGEST_LITERAL).contains(&text.len()) => Ok(text.to_owned()),
-        _ => Err(item.complain(format!("1 to {LONGEST_LITERAL} bytes"))),
-    };
-    items.iter().map(literal).collect()
-}
-
 fn within(node: &Node<'_>, least: u64, most: u64) -> Result<usize, Complaint> {
     let number = node.number(least)?;
     usize::try_from(number).ok().filter(|_| number <= most).ok_or_else(|| node.complain(format!("{least} to {most}")))
@@ -295,7 +274,6 @@ mod tests {
         assert!(complaint("\nlimits:\n  wall_ms: 5000\n").starts_with("line 6: wall_ms: a manifest may only lower"));
         assert!(complaint("grants: [root]\n").contains("line 4"));
         assert!(complaint("subscribe: {phases: [chunk], channels: [smell]}\n").contains("`smell` is none of"));
-        assert!(complaint("literals: [abcd, \"\"]\n").starts_with("line 4: literals: 1 to 256 bytes"));
         assert!(complaint("x: [\n").contains("line"));
         assert!(Manifest::parse("name: a\n").unwrap_err().to_string().contains("`version` is missing"));
         assert!(Manifest::parse("name: a\nname: b\n").is_err());

@@ -137,7 +137,7 @@ async fn whole(seat: &mut Seat, shared: &mut Shared, whole: &mut Whole<'_>) -> V
     let pages: Vec<Page<'_>> = whole.segments.iter().filter(heard).map(page).collect();
     let Some(first) = pages.first() else { return Verdict::Pass };
     let question = Question { phase, pages: &pages, ending: Ending::Last };
-    let has_a_say = pages.iter().any(|page| seat.plugin.has_a_say(page.text, 0));
+    let has_a_say = pages.iter().any(|page| seat.plugin.has_a_say(page.text, page.sent));
     let answer = if has_a_say { seat.ask(shared, &question).await } else { Ok(Folded::default()) };
     let folded = match answer {
         Ok(folded) => folded,

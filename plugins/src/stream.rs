@@ -73,8 +73,6 @@ pub(crate) enum Overheld {
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     buffer: String,
-    /// Bytes of the lane before the buffer.
-    begin: usize,
     sent: usize,
     held_since: Option<Instant>,
 }
@@ -88,11 +86,6 @@ impl Window {
     /// Context and pending text.
     pub(crate) fn view(&self) -> &str {
         &self.buffer
-    }
-
-    /// Bytes of the lane that the view no longer has.
-    pub(crate) const fn begin(&self) -> usize {
-        self.begin
     }
 
     /// Bytes of the view that are context.
@@ -193,7 +186,6 @@ impl Window {
         let keep = back(&self.buffer[..self.sent], CONTEXT);
         if keep > 0 {
             self.buffer.drain(..keep);
-            self.begin += keep;
             self.sent -= keep;
         }
     }

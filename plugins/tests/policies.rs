@@ -137,22 +137,3 @@ async fn every_case_of_every_policy() {
         println!("{policy_name}: {} cases", cases.len());
     }
 }
-
-#[test]
-fn secrets_is_woken_by_every_literal_that_it_looks_for() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/secrets");
-    let manifest = std::fs::read_to_string(folder.join("plugin.yaml")).unwrap();
-    let source = std::fs::read_to_string(folder.join("plugin.luau")).unwrap();
-    let woken: Vec<&str> =
-        manifest.lines().filter_map(|line| line.strip_prefix("  - ")).map(|item| item.trim_matches('"')).collect();
-    let after = |mark: &str| source.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).collect::<Vec<_>>();
-    let looked_for = [after("literal = \""), after("scan_named(\""), vec!["eyJ", "-----BEGIN ", "password", "passwd"]].concat();
-    assert!(looked_for.len() > 38, "{looked_for:?}");
-    for literal in looked_for {
-        assert!(source.contains(&format!("\"{literal}\"")), "{literal:?} is not in plugin.luau any more");
-        assert!(
-            woken.iter().any(|item| literal.to_ascii_lowercase().contains(&item.to_ascii_lowercase())),
-            "plugin.yaml lacks {literal:?}"
-        );
-    }
-}

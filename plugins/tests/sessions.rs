@@ -197,29 +197,6 @@ async fn a_stream_is_edited_the_same_however_it_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_may_be_the_beginning_of_a_literal_stays_back() {
-    let more = "subscribe: {phases: all, channels: all}\nwindow: 1\nliterals: [BAD]\n";
-    let plugin = load(&Host::new(4), more, REDACTOR, &operator());
-    let chain = Chain::new(vec![plugin]);
-    let mut session = session(&chain).await;
-    for (fed, out, untouched) in
-        [("some words", "some words", true), (" so b", " so ", false), ("ba", "b", false), ("d.", "good.", false), ("b", "", false)]
-    {
-        let released = session.feed(vec![piece(Channel::Assistant, fed)], &[]).await;
-        let text: String = released.pieces.iter().map(|piece| piece.text.as_str()).collect();
-        assert_eq!((text.as_str(), released.untouched), (out, untouched), "{fed}");
-    }
-    let calls = chain.plugins()[0].spent().calls;
-    assert!(calls <= 2, "it is not asked about a text that has no literal: {calls}");
-    let text = "a bad day, babad; bbad 🇩🇪 bads and ba".repeat(12);
-    let whole = stream(&chain, Channel::Assistant, std::slice::from_ref(&text)).await.1;
-    assert_eq!(whole, text.replace("bad", "good"));
-    for seed in 0..60 {
-        assert_eq!(stream(&chain, Channel::Assistant, &cut(&text, seed)).await.1, whole, "{seed}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn lanes_do_not_mix_and_come_out_at_their_end() {
     let chain = chain(REDACTOR);
     let mut session = session(&chain).await;

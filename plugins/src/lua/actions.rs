@@ -1,4 +1,4 @@
-//! What a Luau plugin gives back, read into the contract's terms: actions, declared tools, results of tools.
+//! What a Luau plugin gives back, read into the contract's terms: actions, what it declares, results of tools.
 //!
 //! Fields are read raw: no metatable runs while the host reads. Offsets turn from Luau's (1-based, inclusive) into the
 //! contract's (0-based, exclusive end) here and nowhere else. It must not know events or VMs.
@@ -47,6 +47,21 @@ pub(super) fn tools(list: &Value, output: usize) -> Result<Vec<ToolSpec>, GuestE
         });
     }
     Ok(specs)
+}
+
+/// Reads what `prefilter` returned: a list of patterns; or nil and why it failed.
+pub(super) fn prefilter(answer: &Value, why: &Value, output: usize) -> Result<Vec<String>, GuestError> {
+    let list = match (answer, why) {
+        (Value::Nil, Value::String(why)) => return Err(GuestError::new(GuestErrorKind::Guest, why.to_string_lossy())),
+        (Value::Table(list), _) => list,
+        _ => return Err(contract("prefilter returns a list of patterns, or nil and a message")),
+    };
+    let mut reader = Reader { left: output, output };
+    let pattern = |index| match list.raw_get(index) {
+        Ok(Value::String(pattern)) => reader.string(&pattern),
+        _ => Err(contract(format!("prefilter: entry {index} is not a string"))),
+    };
+    (1..=list.raw_len()).map(pattern).collect()
 }
 
 /// The function of the tool of this name.

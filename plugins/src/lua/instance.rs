@@ -13,7 +13,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::vm::Vm;
 use super::{Pool, actions, json};
 use crate::api::{Context, ToolFailure};
-use crate::guest::{Action, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun, ToolSpec, View};
+use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun, View};
 
 /// One request's plugin.
 pub(super) struct Instance {
@@ -22,6 +22,7 @@ pub(super) struct Instance {
     pool: Arc<Pool>,
     inspect: Option<Function>,
     tools: Value,
+    prefilter: Option<Function>,
     context: Table,
     notes: Table,
     noted: usize,
@@ -51,18 +52,23 @@ impl Instance {
             return Err(GuestError::new(GuestErrorKind::Contract, "a plugin returns a table with `inspect`, `tools` or both"));
         };
         let field = |name: &str| plugin.raw_get::<Value>(name).map_err(|error| vm.blame(&error));
-        let inspect = match field("inspect")? {
-            Value::Nil => None,
-            Value::Function(inspect) => Some(inspect),
-            _ => return Err(GuestError::new(GuestErrorKind::Contract, "`inspect` is not a function")),
+        let function = |name: &str| match field(name)? {
+            Value::Nil => Ok(None),
+            Value::Function(function) => Ok(Some(function)),
+            _ => Err(GuestError::new(GuestErrorKind::Contract, format!("`{name}` is not a function"))),
         };
-        let tools = field("tools")?;
-        Ok(Self { vm: Some(vm), pool, inspect, tools, context, notes, noted: 0 })
+        let (inspect, prefilter, tools) = (function("inspect")?, function("prefilter")?, field("tools")?);
+        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0 })
     }
 
-    /// The tools that it declares.
-    pub(super) fn declared(&mut self) -> Result<Vec<ToolSpec>, GuestError> {
-        actions::tools(&self.tools, self.pool.setup.limits.output)
+    /// What it says of itself.
+    pub(super) fn declared(&mut self) -> Result<Declared, GuestError> {
+        let most = self.pool.setup.limits.output;
+        let tools = actions::tools(&self.tools, most)?;
+        let Some(prefilter) = self.prefilter.take() else { return Ok(Declared { tools, ..Declared::default() }) };
+        let (answer, why) =
+            self.call(Shown { bytes: 0, notes: &[] }, |_, vm| prefilter.call(()).map_err(|error| vm.blame(&error)))?;
+        Ok(Declared { tools, prefilter: actions::prefilter(&answer, &why, most)? })
     }
 
     /// Runs one call within the limits, after telling it the notes that are new. After any error the VM is gone.

@@ -22,6 +22,8 @@ use crate::guest::{GuestError, GuestErrorKind};
 
 /// `filter.inspect`
 pub(super) type Inspect = TypedFunc<(Arc<types::Context>, types::Event), (Result<Vec<types::Action>, String>,)>;
+/// `prefilter.patterns`
+pub(super) type Patterns = TypedFunc<(), (Result<Vec<String>, String>,)>;
 /// `tools.declare`
 pub(super) type Declare = TypedFunc<(), (Vec<tools::Tool>,)>;
 /// `tools.call`
@@ -40,6 +42,7 @@ pub(super) enum Manner {
 #[derive(Clone, Copy)]
 pub(super) struct Exports {
     inspect: Option<ComponentExportIndex>,
+    patterns: Option<ComponentExportIndex>,
     tools: Option<(ComponentExportIndex, ComponentExportIndex)>,
 }
 
@@ -47,6 +50,7 @@ pub(super) struct Exports {
 #[derive(Clone, Copy)]
 pub(super) struct Functions {
     pub(super) inspect: Option<Inspect>,
+    pub(super) patterns: Option<Patterns>,
     pub(super) tools: Option<(Declare, Call)>,
 }
 
@@ -54,22 +58,24 @@ impl Exports {
     /// Looks them up by name. That they have the contract's shape shows when the first instance is made.
     pub(super) fn of(component: &Component) -> Result<Self, GuestError> {
         let inspect = Interface::find(component, "filter").map(|filter| filter.function("inspect")).transpose()?;
+        let patterns = Interface::find(component, "prefilter").map(|prefilter| prefilter.function("patterns")).transpose()?;
         let both = |tools: Interface<'_>| Ok((tools.function("declare")?, tools.function("call")?));
         let tools = Interface::find(component, "tools").map(both).transpose()?;
         if inspect.is_none() && tools.is_none() {
             return Err(GuestError::new(GuestErrorKind::Load, "it exports neither the contract's filter nor its tools"));
         }
-        Ok(Self { inspect, tools })
+        Ok(Self { inspect, patterns, tools })
     }
 
     /// The functions of an instance.
     pub(super) fn functions(&self, store: &mut Store<State>, instance: &Instance) -> Result<Functions, GuestError> {
         let inspect = self.inspect.map(|at| typed(store, instance, at)).transpose()?;
+        let patterns = self.patterns.map(|at| typed(store, instance, at)).transpose()?;
         let tools = match self.tools {
             Some((declare, call)) => Some((typed(store, instance, declare)?, typed(store, instance, call)?)),
             None => None,
         };
-        Ok(Functions { inspect, tools })
+        Ok(Functions { inspect, patterns, tools })
     }
 }
 

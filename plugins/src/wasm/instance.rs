@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use wasmtime::component::{ComponentNamedList, Lift, TypedFunc};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
 use super::bindings::exports::gatewright::plugin::tools;
@@ -17,7 +18,7 @@ use super::fault::{Stopped, fault};
 use super::program::Shared;
 use super::state::State;
 use crate::api::{Context, ToolFailure};
-use crate::guest::{Action, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun, ToolSpec};
+use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun};
 
 /// A guest of one request.
 pub(super) struct WasmGuest {
@@ -118,14 +119,29 @@ impl Live {
         Ok(Self { shared: Arc::clone(shared), functions, store })
     }
 
-    /// Which tools it has; none where it has no such export.
-    pub(super) async fn declare(mut self, cpu: Duration) -> Result<Vec<ToolSpec>, GuestError> {
-        let Some((declare, _)) = self.functions.tools else { return Ok(Vec::new()) };
+    /// What it says of itself: its tools and its prefilter, none where it has no such export.
+    pub(super) async fn declare(mut self, cpu: Duration) -> Result<Declared, GuestError> {
+        let mut declared = Declared::default();
+        if let Some((declare, _)) = self.functions.tools {
+            let (tools,) = self.say(declare, cpu).await?;
+            declared.tools = tools.into_iter().map(convert::tool).collect();
+        }
+        if let Some(patterns) = self.functions.patterns {
+            let (said,) = self.say(patterns, cpu).await?;
+            declared.prefilter = said.map_err(|why| GuestError::new(GuestErrorKind::Guest, why))?;
+        }
+        Ok(declared)
+    }
+
+    /// Calls a function that is given nothing.
+    async fn say<R>(&mut self, function: TypedFunc<(), R>, cpu: Duration) -> Result<R, GuestError>
+    where
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
         begin(&mut self.store, cpu);
         let _running = self.shared.ticker.enter();
-        let answer = self.shared.manner.call(&mut self.store, declare, ()).await;
-        let (declared,) = settle(answer, &self.store)?;
-        Ok(declared.into_iter().map(convert::tool).collect())
+        let answer = self.shared.manner.call(&mut self.store, function, ()).await;
+        settle(answer, &self.store)
     }
 
     async fn inspect(

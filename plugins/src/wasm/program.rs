@@ -17,13 +17,13 @@ use super::ready::Ready;
 use super::state::State;
 use super::ticker::Ticker;
 use crate::api::Context;
-use crate::guest::{Guest, GuestError, GuestErrorKind, Program, Setup, ToolSpec};
+use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Setup};
 
 /// A loaded program.
 pub(super) struct Loaded {
     shared: Arc<Shared>,
     ready: Arc<Ready>,
-    declared: Vec<ToolSpec>,
+    declared: Declared,
 }
 
 /// What instances need of their program.
@@ -42,7 +42,7 @@ impl fmt::Debug for Loaded {
 }
 
 impl Loaded {
-    /// Links a component, starts it once, and asks which tools it has.
+    /// Links a component, starts it once, and asks what it says of itself.
     pub(super) fn new(component: &Component, setup: Setup, ticker: Arc<Ticker>) -> Result<Self, GuestError> {
         let pre = link(component)?;
         let exports = Exports::of(component)?;
@@ -66,7 +66,7 @@ impl Program for Loaded {
         Ok(Box::new(WasmGuest::new(live, &context)))
     }
 
-    fn tools(&self) -> &[ToolSpec] {
+    fn declared(&self) -> &Declared {
         &self.declared
     }
 }
@@ -78,7 +78,7 @@ impl Shared {
 
     /// Starts the guest once. Loading may take as much CPU as it may take time; and as no host function has anything to wait for
     /// while loading, one poll is the whole of it.
-    fn declare(self: &Arc<Self>) -> Result<Vec<ToolSpec>, GuestError> {
+    fn declare(self: &Arc<Self>) -> Result<Declared, GuestError> {
         let cpu = self.setup.limits.wall;
         let starting = async { Live::start(self, cpu).await?.declare(cpu).await };
         starting.now_or_never().unwrap_or_else(|| Err(unloadable("it waits for something while it is loaded")))

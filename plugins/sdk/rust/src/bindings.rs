@@ -32,4 +32,5 @@ macro_rules! world {
 }
 
 world!(filter_world, "filter-plugin", "export_filter");
+world!(prefilter_world, "prefilter-plugin", "export_prefilter");
 world!(tool_world, "tool-plugin", "export_tools");

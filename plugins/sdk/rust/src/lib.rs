@@ -29,7 +29,7 @@ pub use bindings::tool_world::exports::gatewright::plugin::tools::{Failure, Tool
 pub use json::Json;
 
 #[doc(hidden)]
-pub use bindings::{filter_world, tool_world};
+pub use bindings::{filter_world, prefilter_world, tool_world};
 
 /// What `inspect` may return: actions, or actions or a complaint (which the host takes for a failure of this plugin).
 pub trait Answer {
@@ -71,20 +71,40 @@ pub fn load<T: Load>() -> Result<T, String> {
 }
 
 /// Makes the crate a filter: `filter!(inspect)`, where `fn inspect(&Context, &Event) -> impl Answer`; or `filter!(inspect, State)`,
-/// where `State` is [`Load`] and `fn inspect(&State, &Context, &Event) -> impl Answer`.
+/// where `State` is [`Load`] and `fn inspect(&State, &Context, &Event) -> impl Answer`; or `filter!(inspect, State, prefilter)`, where
+/// `fn prefilter(&State) -> Vec<String>` gives regular expressions, one of which matches where anything begins that `inspect` looks
+/// for: it is asked about no other text.
 #[macro_export]
 macro_rules! filter {
     ($inspect:path) => {
         $crate::filter!(@export |ctx, ev| $crate::Answer::into_answer($inspect(&ctx, &ev)));
     };
     ($inspect:path, $state:ty) => {
+        $crate::filter!(@state $state);
+        $crate::filter!(@export |ctx, ev| with_state(|state| $crate::Answer::into_answer($inspect(state, &ctx, &ev))));
+    };
+    ($inspect:path, $state:ty, $prefilter:path) => {
+        $crate::filter!($inspect, $state);
+        #[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "exported to a host only"))]
+        struct Prefilter;
+        impl $crate::prefilter_world::exports::gatewright::plugin::prefilter::Guest for Prefilter {
+            fn patterns() -> Result<Vec<String>, String> {
+                with_state(|state| Ok($prefilter(state)))
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::prefilter_world::export_prefilter!(Prefilter with_types_in $crate::prefilter_world);
+    };
+    (@state $state:ty) => {
         std::thread_local! {
             static STATE: std::cell::OnceCell<Result<$state, String>> = const { std::cell::OnceCell::new() };
         }
-        $crate::filter!(@export |ctx, ev| STATE.with(|cell| match cell.get_or_init($crate::load::<$state>) {
-            Ok(state) => $crate::Answer::into_answer($inspect(state, &ctx, &ev)),
-            Err(why) => Err(why.clone()),
-        }));
+        fn with_state<T>(use_it: impl FnOnce(&$state) -> Result<T, String>) -> Result<T, String> {
+            STATE.with(|cell| match cell.get_or_init($crate::load::<$state>) {
+                Ok(state) => use_it(state),
+                Err(why) => Err(why.clone()),
+            })
+        }
     };
     (@export |$ctx:ident, $ev:ident| $body:expr) => {
         #[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "exported to a host only"))]

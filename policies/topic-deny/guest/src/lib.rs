@@ -2,12 +2,13 @@
 //!
 //! `settings` says what is denied; `terms` keeps it as a tree of letters; `fold` says which letters a character may stand for;
 //! `starts` names the places of a text where a term may begin, and looks at many bytes at once with `block`; `tokens` cuts what follows
-//! them into such letters and the gaps between them; `scan` walks the tree along the tokens. This file turns what the scan finds into
-//! actions. It must not know how letters are told apart.
+//! them into such letters and the gaps between them; `scan` walks the tree along the tokens; `prefilter` tells the host which texts
+//! to ask about. This file turns what the scan finds into actions. It must not know how letters are told apart.
 
 mod block;
 pub mod fold;
 mod names;
+pub mod prefilter;
 pub mod scan;
 pub mod settings;
 mod starts;
@@ -19,7 +20,12 @@ use gatewright_plugin::{Action, Context, Event, Phase};
 use scan::{Found, Reach};
 use settings::Rules;
 
-gatewright_plugin::filter!(inspect, Rules);
+gatewright_plugin::filter!(inspect, Rules, prefilter);
+
+/// What the host asks about.
+pub fn prefilter(rules: &Rules) -> Vec<String> {
+    prefilter::patterns(&rules.terms)
+}
 
 /// Denies at the first term; in a stream, holds back what may be the beginning of one.
 pub fn inspect(rules: &Rules, _ctx: &Context, event: &Event) -> Vec<Action> {

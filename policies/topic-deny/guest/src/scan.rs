@@ -132,7 +132,7 @@ impl Scan<'_> {
     fn go_on(&mut self, start: usize, walk: Walk) {
         let inside = walk.node != ROOT;
         if inside && let Some(node) = self.terms.child(walk.node, JOINT) {
-            self.stack.push(Walk { node, again: false, so_far: walk.so_far.joined(), ..walk });
+            self.stack.push(Walk { node, so_far: walk.so_far.joined(), ..walk });
         }
         if walk.again {
             self.repeat(&walk);
@@ -148,10 +148,21 @@ impl Scan<'_> {
         if gap.parts() {
             return;
         }
+        if inside && gap.is_none() && self.may_be_drawn_out(walk.next, &token) {
+            self.leave_open(start);
+        }
         if inside && token.kind == Kind::Sign {
             self.stack.push(Walk { next: walk.next + 1, skipped: walk.skipped.and(token.gap).and(SIGN_GAP), again: false, ..walk });
         }
         self.take(&walk, &token, gap);
+    }
+
+    /// Whether one more of the same would make this token and the one before it one letter, drawn out: only what comes next says.
+    fn may_be_drawn_out(&mut self, at: usize, token: &Token) -> bool {
+        token.kind != Kind::Sign
+            && self.tokens.get(at + 1).is_none()
+            && self.tokens.gap(at + 1).is_none()
+            && self.tokens.get(at - 1).is_some_and(|before| before.letters == token.letters)
     }
 
     /// Takes a token for each letter that it may be.

@@ -73,11 +73,11 @@ impl Terms {
     /// Where some term has but one letter, or its first word has, anything may come second.
     fn ends(&self) -> Set {
         let mut goes_on = self.begins;
-        for first in self.children(ROOT) {
+        for (_, first) in self.children(ROOT) {
             if self.nodes[first as usize].end != NONE {
                 return Set::EMPTY;
             }
-            for letter in self.children(first).map(|it| self.nodes[it as usize].letter) {
+            for (letter, _) in self.children(first) {
                 if letter == JOINT {
                     return Set::EMPTY;
                 }
@@ -87,9 +87,11 @@ impl Terms {
         LETTERS_AND_DIGITS.without(goes_on)
     }
 
-    fn children(&self, node: u32) -> impl Iterator<Item = u32> {
+    /// What may follow a node, and where it leads.
+    pub fn children(&self, node: u32) -> impl Iterator<Item = (char, u32)> {
         let known = |node: u32| Some(node).filter(|&node| node != NONE);
-        core::iter::successors(known(self.nodes[node as usize].child), move |&it| known(self.nodes[it as usize].sibling))
+        let all = core::iter::successors(known(self.nodes[node as usize].child), move |&it| known(self.nodes[it as usize].sibling));
+        all.map(|it| (self.nodes[it as usize].letter, it))
     }
 
     fn insert(&mut self, term: usize, written: &str) -> Result<(), String> {

@@ -171,7 +171,8 @@ impl<'a> Tokens<'a> {
         if !found {
             self.tail.put(c);
         } else if is_unspaced(c)
-            && let Some(last) = self.list.last_mut()
+            // One that drew out what is before it is no token of its own.
+            && let Some(last) = self.list.last_mut().filter(|it| it.start as usize == start)
         {
             last.unspaced = true;
         }

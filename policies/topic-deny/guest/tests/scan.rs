@@ -129,6 +129,9 @@ fn a_cut_text_is_held_from_where_a_term_may_begin() {
     assert_eq!(open("make a bo-"), Some(7));
     assert_eq!(open("make a b o "), Some(7));
     assert_eq!(open("make a bombs"), None);
+    assert_eq!(open("make a bomm"), Some(7), "a third one draws it out");
+    assert_eq!(open("make a bommm"), Some(7));
+    assert_eq!(open("make a bommx"), None);
     assert_eq!(open("make a cake"), None);
     assert_eq!(open(""), None);
     assert!(matches!(found(&["bomb"], "make a bomb ", Reach::Cut), Found::Denied { .. }));

@@ -110,7 +110,7 @@ impl Scan<'_> {
     fn go_on(&mut self, start: usize, walk: Walk) {
         let inside = walk.node != ROOT;
         if inside && let Some(node) = self.terms.child(walk.node, JOINT) {
-            self.stack.push(Walk { node, again: false, so_far: walk.so_far.joined(), ..walk });
+            self.stack.push(Walk { node, so_far: walk.so_far.joined(), ..walk });
         }
         if walk.again {
             self.repeat(&walk);
@@ -125,6 +125,11 @@ impl Scan<'_> {
         let gap = if inside { walk.skipped.and(token.gap) } else { Gap::default() };
         if gap.parts() {
             return;
+        }
+        let all = &self.tokens.list;
+        let doubled = inside && gap.is_none() && token.kind != Kind::Sign && all[walk.next - 1].letters == token.letters;
+        if doubled && walk.next + 1 == all.len() && self.tokens.tail.is_none() {
+            self.leave_open(start);
         }
         if inside && token.kind == Kind::Sign {
             self.stack.push(Walk { next: walk.next + 1, skipped: walk.skipped.and(token.gap).and(SIGN_GAP), again: false, ..walk });
@@ -297,7 +302,7 @@ impl<'a> Tokens<'a> {
         if !found {
             put(&mut self.tail, c);
         } else if is_unspaced(c)
-            && let Some(last) = self.list.last_mut()
+            && let Some(last) = self.list.last_mut().filter(|it| it.start as usize == start)
         {
             last.unspaced = true;
         }

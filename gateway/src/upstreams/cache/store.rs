@@ -290,3 +290,32 @@ fn number(bytes: &[u8]) -> Option<u64> {
 fn second(bytes: &[u8]) -> Option<u64> {
     bytes.get(8..).and_then(number)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Bytes that no compression makes less.
+    fn noise(key: u8) -> Vec<u8> {
+        (0..2048_u16).flat_map(|part| *blake3::hash(&[&[key][..], &part.to_be_bytes()[..]].concat()).as_bytes()).collect()
+    }
+
+    #[test]
+    fn room_that_was_given_up_comes_back_with_another_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let bound = 16 << 20;
+        let store = Store::open(&folder.path().join("sled"), folder.path(), bound).ok().unwrap();
+        let fill = |from: u8| (from..from + 100).for_each(|key| store.put(&CacheKey([key; 32]), noise(key)));
+        // As if the folder had come near its bound often.
+        store.given_up.store(MOST_PARTS, Ordering::Relaxed);
+        fill(0);
+        let less = store.bytes();
+        assert!(less <= room(bound) / PARTS * (PARTS - MOST_PARTS), "{less}");
+        store.bound(bound);
+        assert_eq!(store.given_up.load(Ordering::Relaxed), MOST_PARTS, "it is the same bound");
+        store.bound(2 * bound);
+        fill(100);
+        assert!(store.bytes() > room(bound), "{} after {less}", store.bytes());
+    }
+}

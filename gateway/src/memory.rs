@@ -2,7 +2,8 @@
 //!
 //! The allocator keeps what is freed for the next burst, and tidies only while it is asked for more; and each thread can tidy only
 //! after itself. So a quiet moment is declared here, and each thread of the runtime tidies when it next has nothing to do; and once
-//! more when what is kept for a while, such as idle connections, is gone too. It must not know requests: it is given a count of them.
+//! more when what is kept for a while, such as idle connections, is gone too. It must not know requests: it is told how many there
+//! were, or that some are under way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,8 +54,9 @@ impl Tidier {
         self.wanted.store(true, Ordering::Relaxed);
     }
 
-    /// Declares a moment quiet after each burst, looking each second at `count`, which grows with each request. Never ends.
-    pub(crate) async fn watch(self: Arc<Self>, count: impl Fn() -> u64) {
+    /// Declares a moment quiet after each burst, looking each second at `count`: how many requests have ended, or `None` while some
+    /// are under way. Never ends.
+    pub(crate) async fn watch(self: Arc<Self>, count: impl Fn() -> Option<u64>) {
         let mut bursts = Bursts::default();
         loop {
             tokio::time::sleep(QUIET).await;
@@ -77,9 +79,9 @@ struct Bursts {
 
 impl Bursts {
     /// Whether a burst has been over for just one look, or for just so many that it is over for long.
-    fn are_over(&mut self, count: u64) -> bool {
-        if count != self.seen {
-            (self.seen, self.quiet) = (count, Some(0));
+    fn are_over(&mut self, count: Option<u64>) -> bool {
+        if count != Some(self.seen) {
+            (self.seen, self.quiet) = (count.unwrap_or(self.seen), Some(0));
             return false;
         }
         let quiet = self.quiet.map(|looks| looks + 1);
@@ -116,9 +118,16 @@ mod tests {
     #[test]
     fn a_burst_is_over_soon_and_for_long() {
         let mut bursts = Bursts::default();
-        let over = [0, 0, 5, 9, 9, 9, 10, 10].map(|count| bursts.are_over(count));
+        let over = [0, 0, 5, 9, 9, 9, 10, 10].map(|count| bursts.are_over(Some(count)));
         assert_eq!(over, [false, false, false, false, true, false, false, true]);
-        let looks: Vec<u32> = (2..1000).filter(|_| bursts.are_over(10)).collect();
+        let looks: Vec<u32> = (2..1000).filter(|_| bursts.are_over(Some(10))).collect();
         assert_eq!(looks, [LONG_QUIET]);
+    }
+
+    #[test]
+    fn it_is_not_quiet_while_requests_are_under_way() {
+        let mut bursts = Bursts::default();
+        let over = [Some(5), None, None, None, Some(5), Some(5)].map(|count| bursts.are_over(count));
+        assert_eq!(over, [false, false, false, false, true, false]);
     }
 }

@@ -75,7 +75,7 @@ pub(crate) async fn serve(configuration: Configuration, tidier: Arc<Tidier>) -> 
     let shared = Arc::clone(&host.shared);
     let running = Running::new(configuration, host, &listeners);
     running.greet(&token, made, ink);
-    tokio::spawn(tidier.watch(move || shared.records.received()));
+    tokio::spawn(tidier.watch(move || (shared.limiter.in_flight() == 0).then(|| shared.records.received())));
     running.run(listeners, token, signals).await
 }
 

@@ -51,6 +51,11 @@ impl Inbox {
         std::mem::take(&mut *self.rows.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether so many rows wait that a resting writer is woken for them.
+    pub(super) fn presses(&self) -> bool {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).len() >= self.high_water
+    }
+
     /// This many rows are written: their places are free again.
     pub(super) fn written(&self, rows: usize) {
         self.free.fetch_add(rows, Ordering::Release);

@@ -1,4 +1,4 @@
-//! The one thread that writes: all rows that came in a fifth of a second go into one transaction.
+//! The one thread that writes: all rows that came in within a fifth of a second go into one transaction.
 //!
 //! Apart because it alone may block on the disk. It must not drop a row while there is hope: rows that cannot be written are
 //! kept, their places stay taken, and new requests are refused in the end.
@@ -59,10 +59,19 @@ pub(super) fn run(mut connection: Connection, inbox: &Inbox, path: &Path) -> Res
         match (closing, failures) {
             (true, 0) => {}
             (true, _) => std::thread::sleep(GATHER),
-            (false, 0) if idle >= RESTLESS_ROUNDS && inbox.may_sleep() => std::thread::park(),
+            (false, 0) if idle >= RESTLESS_ROUNDS && inbox.may_sleep() => rest(inbox),
             (false, 0) => std::thread::park_timeout(GATHER),
             (false, _) => std::thread::park_timeout(BACKOFF),
         }
+    }
+}
+
+/// Sleeps until a row comes in, and then for as long as rows are gathered: the row that woke it is seldom alone, and who sent it may
+/// be asking again just now.
+fn rest(inbox: &Inbox) {
+    std::thread::park();
+    if !inbox.closing.load(Ordering::SeqCst) && !inbox.presses() {
+        std::thread::park_timeout(GATHER);
     }
 }
 

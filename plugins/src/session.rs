@@ -188,8 +188,10 @@ fn page(segment: &Segment) -> Page<'_> {
 }
 
 fn apply(folded: &Folded, ids: &[u32], whole: &mut Whole<'_>) {
+    // Pages are in the segments' order: each is looked for after the last one.
+    let mut segments = whole.segments.iter_mut();
     for (marks, id) in folded.marks.iter().zip(ids).filter(|(marks, _)| !marks.splices.is_empty()) {
-        if let Some(segment) = whole.segments.iter_mut().find(|segment| segment.id == *id) {
+        if let Some(segment) = segments.find(|segment| segment.id == *id) {
             segment.text = chain::rewrite(&segment.text, &marks.splices);
             // From the end, for a range counts bytes of the text before these edits.
             let cuts = marks.splices.iter().rev();

@@ -142,10 +142,25 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Whether an edit was applied.
     pub edited: bool,
+    /// What was replaced, in an order in which it can be done again one by one.
+    pub cuts: Vec<Cut>,
     /// Allow-listed fields to set: JSON pointer, JSON value.
     pub sets: Vec<(String, serde_json::Value)>,
     /// Notes for routing, logs and metrics (all so far in this session).
     pub notes: Vec<(String, String)>,
+}
+
+/// A range of a segment that was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Id of the segment.
+    pub segment: u32,
+    /// First byte that was replaced, in the text as it was then.
+    pub start: usize,
+    /// The byte after the last one.
+    pub end: usize,
+    /// Bytes that are there now.
+    pub length: usize,
 }
 
 /// Which text of a stream a piece belongs to. Each lane has its own hold-back window.

@@ -119,7 +119,7 @@ impl Turn<'_> {
         for lane in ended {
             if let Some(at) = lanes.iter().position(|open| open.lane == *lane) {
                 let mut open = lanes.swap_remove(at);
-                passage.untouched &= open.window.pending() == 0;
+                passage.untouched &= open.window.pending() == 0 || self.seat.is_shadow();
                 let release = self.release(&mut open, Ending::Last, "").await?;
                 self.put(open, release, &mut passage);
             }
@@ -129,7 +129,15 @@ impl Turn<'_> {
 
     /// One piece into its window, and what comes out of it.
     async fn take(&mut self, lanes: &mut Lanes, piece: Piece, ending: Ending, passage: &mut Passage) -> Result<(), Verdict> {
-        let at = self.enter(lanes, &piece)?;
+        let at = match self.enter(lanes, &piece) {
+            Ok(at) => at,
+            // It has no more room to listen: the stream goes on without it.
+            Err(_) if self.seat.is_shadow() => {
+                passage.pieces.push(piece);
+                return Ok(());
+            }
+            Err(verdict) => return Err(verdict),
+        };
         let open = &mut lanes[at];
         let clean = open.window.pending() == 0;
         let fed = piece.text.len();
@@ -212,7 +220,7 @@ impl Turn<'_> {
         let question = Question { phase: Phase::Chunk, pages: &pages, ending };
         let mut folded = if has_a_say { self.seat.ask(self.shared, &question).await? } else { Folded::default() };
         self.seat.record(self.shared, &folded, &question);
-        let place = self.seat.place(Phase::Chunk, &pages[0]);
+        let place = self.seat.place(Phase::Chunk, open.lane.channel);
         if let Some(stop) = folded.stop.take() {
             self.shared.ledger.inspected(&place, Deed::Pass, fed);
             return Ok(Err(stop));

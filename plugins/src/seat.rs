@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use gatewright_types::Phase;
+use gatewright_types::{Channel, Phase};
 use smallvec::SmallVec;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -99,11 +99,11 @@ impl Seat {
         }
     }
 
-    /// Calls a tool of the plugin.
+    /// Calls a tool of the plugin: what it says, or why it does not.
     ///
     /// # Errors
-    /// What the tool says, or `Internal` for what the guest broke.
-    pub(crate) async fn call(&mut self, shared: &Shared, run: ToolRun<'_>) -> Result<String, ToolFailure> {
+    /// What the guest broke. The instance is gone then.
+    pub(crate) async fn call(&mut self, shared: &Shared, run: ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError> {
         let started = Instant::now();
         let answer = match self.instance(&shared.context).await {
             Ok(guest) => guest.call_tool(run).await,
@@ -115,7 +115,7 @@ impl Seat {
             Ok(Ok(text)) if text.len() > limit => Err(GuestError::new(GuestErrorKind::Output, format!("more than {limit} bytes"))),
             answer => answer,
         };
-        answer.unwrap_or_else(|error| Err(ToolFailure::Internal(self.fail(error).to_string())))
+        answer.map_err(|error| self.fail(error))
     }
 
     /// Drops the instance after an error that was found outside of `ask`.
@@ -128,17 +128,23 @@ impl Seat {
 
     /// What an error means for the request; `None` where the plugin is as if absent. Records it.
     pub(crate) fn judge(&self, shared: &mut Shared, error: &GuestError, page: &Page<'_>, phase: Phase) -> Option<Verdict> {
-        let reason = error.to_string();
-        shared.ledger.error(&self.place(phase, page), &reason);
-        tracing::warn!(target: "gatewright::plugin", plugin = %self.plugin.name, reason, "plugin failed");
+        let reason = self.report(shared, error, &self.place(phase, page.channel));
         let closed = self.plugin.on_error == OnError::Closed && !self.is_shadow();
         closed.then(|| Verdict::Failed { plugin: self.plugin.name.to_string(), reason })
+    }
+
+    /// Records an error, and words it.
+    pub(crate) fn report(&self, shared: &mut Shared, error: &GuestError, place: &Place<'_>) -> String {
+        let reason = error.to_string();
+        shared.ledger.error(place, &reason);
+        tracing::warn!(target: "gatewright::plugin", plugin = %self.plugin.name, reason, "plugin failed");
+        reason
     }
 
     /// Records what is not about one channel: sets, notes and the stop, at the first page.
     pub(crate) fn record(&self, shared: &mut Shared, folded: &Folded, question: &Question<'_>) {
         let Some(first) = question.pages.first() else { return };
-        let place = self.place(question.phase, first);
+        let place = self.place(question.phase, first.channel);
         shared.ledger.count(&place, Deed::Set, folded.sets.len());
         shared.ledger.count(&place, Deed::Note, folded.notes.len());
         match folded.stop {
@@ -149,8 +155,8 @@ impl Seat {
     }
 
     /// Where an entry of the record belongs.
-    pub(crate) fn place(&self, phase: Phase, page: &Page<'_>) -> Place<'_> {
-        Place { plugin: &self.plugin.name, mode: self.plugin.mode, phase, channel: page.channel }
+    pub(crate) fn place(&self, phase: Phase, channel: Channel) -> Place<'_> {
+        Place { plugin: &self.plugin.name, mode: self.plugin.mode, phase, channel }
     }
 
     async fn instance(&mut self, context: &Arc<Context>) -> Result<&mut Box<dyn Guest>, GuestError> {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use gatewright_types::{Channel, Phase, Segment};
 
-use crate::api::{Busy, Context, DeclaredTool, Entry, Lane, Mode, Outcome, Piece, Released, ToolFailure, Verdict};
+use crate::api::{Busy, Context, Cut, DeclaredTool, Entry, Lane, Mode, Outcome, Piece, Released, ToolFailure, Verdict};
 use crate::chain::{self, Folded, Page, Stop};
 use crate::flow::Flow;
 use crate::guest::ToolRun;
 use crate::host::Plugin;
-use crate::ledger::{Deed, Ledger};
+use crate::ledger::{Deed, Ledger, Place};
 use crate::seat::{Question, Seat, Shared};
 use crate::stream::Ending;
 
@@ -50,17 +50,24 @@ impl Chain {
     }
 
     /// Takes a place in every plugin's pool for one request; they go back with the session. Instances are made when they are
-    /// first needed, and dropped after an error.
+    /// first needed, and dropped after an error. A shadow whose pool is exhausted is left out, and that is recorded.
     ///
     /// # Errors
-    /// [`Busy`] when a pool is exhausted.
+    /// [`Busy`] when the pool of an enforced plugin is exhausted.
     pub async fn open(&self, context: Context) -> Result<Session, Busy> {
         let mut seats = Vec::with_capacity(self.0.len());
+        let mut ledger = Ledger::default();
         for plugin in self.0.iter() {
-            let permit = Arc::clone(&plugin.seats).try_acquire_owned().map_err(|_| Busy { plugin: plugin.name.to_string() })?;
-            seats.push(Seat::new(Arc::clone(plugin), permit));
+            match Arc::clone(&plugin.seats).try_acquire_owned() {
+                Ok(permit) => seats.push(Seat::new(Arc::clone(plugin), permit)),
+                Err(_) if plugin.mode == Mode::Shadow => {
+                    let (phase, channel) = (Phase::Request, Channel::Other);
+                    ledger.error(&Place { plugin: &plugin.name, mode: plugin.mode, phase, channel }, "busy: no instance is free");
+                }
+                Err(_) => return Err(Busy { plugin: plugin.name.to_string() }),
+            }
         }
-        let shared = Shared { context: Arc::new(context), notes: Vec::new(), ledger: Ledger::default() };
+        let shared = Shared { context: Arc::new(context), notes: Vec::new(), ledger };
         Ok(Session { flow: Flow::new(seats.len()), seats, shared })
     }
 }
@@ -77,7 +84,7 @@ impl Session {
     /// Asks every plugin that subscribes, in order, about whole segments (phases `request`, `response`, `tool-call`,
     /// `tool-result`). Edits are applied to `segments`; stops at the first block, answer or closed error.
     pub async fn inspect(&mut self, phase: Phase, segments: &mut Vec<Segment>) -> Outcome {
-        let mut outcome = Outcome { verdict: Verdict::Pass, edited: false, sets: Vec::new(), notes: Vec::new() };
+        let mut outcome = Outcome { verdict: Verdict::Pass, edited: false, cuts: Vec::new(), sets: Vec::new(), notes: Vec::new() };
         for seat in &mut self.seats {
             if !seat.plugin.subscription.hears_phase(phase) {
                 continue;
@@ -108,7 +115,13 @@ impl Session {
             tool.accept(arguments)?;
             let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
             let run = ToolRun { name: &tool.own, arguments, notes: &self.shared.notes };
-            return seat.call(&self.shared, run).await;
+            return match seat.call(&self.shared, run).await {
+                Ok(said) => said,
+                Err(error) => {
+                    let place = seat.place(Phase::ToolCall, Channel::ToolArgs);
+                    Err(ToolFailure::Internal(seat.report(&mut self.shared, &error, &place)))
+                }
+            };
         }
         Err(ToolFailure::Denied(format!("no tool {name}")))
     }
@@ -147,7 +160,7 @@ async fn whole(seat: &mut Seat, shared: &mut Shared, whole: &mut Whole<'_>) -> V
     for (index, page) in pages.iter().enumerate() {
         let edits = folded.marks.get(index).map_or(0, |marks| marks.splices.len());
         let deed = if edits > 0 { Deed::Edit } else { Deed::Pass };
-        let place = seat.place(phase, page);
+        let place = seat.place(phase, page.channel);
         shared.ledger.count(&place, deed, edits.max(1));
         shared.ledger.inspected(&place, deed, &page.text[page.sent..]);
     }
@@ -175,9 +188,19 @@ fn page(segment: &Segment) -> Page<'_> {
 }
 
 fn apply(folded: &Folded, ids: &[u32], whole: &mut Whole<'_>) {
+    // Pages are in the segments' order: each is looked for after the last one.
+    let mut segments = whole.segments.iter_mut();
     for (marks, id) in folded.marks.iter().zip(ids).filter(|(marks, _)| !marks.splices.is_empty()) {
-        if let Some(segment) = whole.segments.iter_mut().find(|segment| segment.id == *id) {
+        if let Some(segment) = segments.find(|segment| segment.id == *id) {
             segment.text = chain::rewrite(&segment.text, &marks.splices);
+            // From the end, for a range counts bytes of the text before these edits.
+            let cuts = marks.splices.iter().rev();
+            whole.outcome.cuts.extend(cuts.map(|splice| Cut {
+                segment: *id,
+                start: splice.start,
+                end: splice.end,
+                length: splice.text.len(),
+            }));
             whole.outcome.edited = true;
         }
     }

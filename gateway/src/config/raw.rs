@@ -300,7 +300,8 @@ pub(crate) struct Limits {
     /// Time for a client to send its body. Default: `1m`.
     #[schemars(with = "Span")]
     pub(crate) body_time: Option<Span>,
-    /// Text of one request that plugins may hold back. Default: `1MiB`.
+    /// Text of one answer that plugins may hold back, or see whole. A longer one fails where an enforced plugin must see it whole;
+    /// a shadow does without, and that is recorded. Default: `1MiB`.
     #[schemars(with = "Size")]
     pub(crate) held: Option<Size>,
     /// Largest answer of an upstream. Default: `64MiB`.

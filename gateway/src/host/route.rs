@@ -28,6 +28,7 @@ pub(crate) struct Plugins {
     /// `None` where no plugin acts.
     pub(crate) chain: Option<Chain>,
     pub(crate) names: Arc<[String]>,
+    /// Of all that act, shadows among them.
     pub(crate) ears: Ears,
     /// Of those that are enforced; `None` where none is.
     pub(crate) enforced_ears: Option<Ears>,

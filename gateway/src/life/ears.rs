@@ -61,6 +61,17 @@ pub(super) const fn of_request(channel: Channel) -> &'static str {
     }
 }
 
+/// The record's word for the texts of a tool phase that no plugin inspected.
+pub(super) const fn of_tool(phase: Phase) -> &'static str {
+    match phase {
+        Phase::ToolCall => "tool-call:tool-args",
+        _ => "tool-result:tool-output",
+    }
+}
+
+/// The record's word for an answer that no plugin saw whole, though some wanted to.
+pub(super) const WHOLE: &str = "answer:whole";
+
 /// The record's word for a channel of the answer that no plugin inspected.
 pub(super) const fn of_answer(channel: Channel) -> &'static str {
     match channel {

@@ -3,27 +3,50 @@
 //! Apart because it alone turns deltas into pieces and back, and knows when a raw copy is still true. It must not know where
 //! chunks come from or go.
 
+mod beside;
+
 use std::sync::Arc;
 
 use gatewright_plugins::{Lane, Piece, Released, Session, Verdict};
-use gatewright_types::{Channel, Chunk, Delta, Extras, Fault, FaultKind, Phase};
+use gatewright_types::{Channel, Chunk, Delta, Fault, FaultKind, Phase};
+use smallvec::{SmallVec, smallvec};
 
+use self::beside::{Beside, Turn};
+pub(super) use self::beside::{Chunks, strip, tell};
 use super::ears::{Ears, of_answer};
 use super::meter::Meter;
+use crate::host::Route;
 
 /// The chain at work for one request.
 #[derive(Debug)]
 pub(super) struct Guard {
     pub(super) session: Session,
+    /// Of all plugins: what is shown to them.
     pub(super) ears: Ears,
+    /// Of those that are enforced: what the client has to wait for.
+    pub(super) enforced: Ears,
     meter: Arc<Meter>,
     /// Lanes that were fed and have not ended.
     lanes: Vec<Lane>,
+    beside: Beside,
+    calls: CallsCome,
     /// Whether what cannot be inspected is dropped.
     strict: bool,
     /// Entries of the session that the meter has already.
     published: usize,
 }
+
+/// How tool calls come to the guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallsCome {
+    /// In pieces, as the upstream sends them: nobody who acts wants to see them.
+    InPieces,
+    /// Each in one piece.
+    Whole,
+}
+
+/// Lanes that are ended when their choice is; the plugin host has room for no more.
+const MOST_LANES: usize = 1024;
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -32,15 +55,29 @@ impl Drop for Guard {
 }
 
 impl Guard {
-    pub(super) fn new(session: Session, ears: Ears, meter: Arc<Meter>) -> Self {
+    pub(super) fn new(session: Session, route: &Route, meter: Arc<Meter>) -> Self {
         let published = meter.read(|figures| figures.entries.len());
-        Self { session, ears, meter, lanes: Vec::new(), strict: false, published }
+        Self {
+            session,
+            ears: route.plugins.ears,
+            enforced: route.plugins.enforced_ears.unwrap_or_default(),
+            meter,
+            lanes: Vec::new(),
+            beside: Beside::default(),
+            calls: CallsCome::Whole,
+            strict: route.strict,
+            published,
+        }
     }
 
-    /// The same guard, dropping what it cannot inspect.
-    pub(super) fn strict(mut self, route: &crate::host::Route) -> Self {
+    /// The same plugins go on for a request that was sent to another route.
+    pub(super) fn on_another_route(&mut self, route: &Route) {
         self.strict = route.strict;
-        self
+    }
+
+    /// Tells how tool calls will come.
+    pub(super) fn calls_come(&mut self, calls: CallsCome) {
+        self.calls = calls;
     }
 
     /// Writes what the plugins did so far to the meter. What they do later replaces it.
@@ -62,9 +99,34 @@ impl Guard {
     }
 
     /// Feeds a chunk to the plugins and gives what may be sent of it, and of what was held before. Tool calls in it must be
-    /// complete where plugins listen to them.
-    pub(super) async fn hear(&mut self, mut chunk: Chunk) -> (Chunk, Verdict) {
+    /// complete where enforced plugins listen to them.
+    pub(super) async fn hear(&mut self, mut chunk: Chunk) -> (Chunks, Verdict) {
         self.look_at_the_rest(&mut chunk);
+        let (pieces, ended) = self.pieces(&chunk);
+        let concerned = pieces.is_empty() && self.beside.concerns(&chunk);
+        if pieces.is_empty() && ended.is_empty() && !concerned {
+            return (smallvec![self.beside.carry_into(chunk)], Verdict::Pass);
+        }
+        let heard: SmallVec<[Lane; 4]> = pieces.iter().map(|piece| piece.lane).collect();
+        let turn = Turn { heard: &heard, ended: &ended };
+        let Released { pieces, untouched, verdict } = self.session.feed(pieces, &ended).await;
+        // What is released may be text of earlier chunks: the raw copy is true only if it says just what was fed.
+        if untouched && verdict == Verdict::Pass && !concerned && is_all_of(&pieces, &chunk, &self.ears) {
+            return (self.beside.whole(chunk, turn), verdict);
+        }
+        if verdict != Verdict::Pass {
+            // How the answer ends is the verdict's to say, not the upstream's.
+            chunk.deltas.retain(|delta| matches!(delta, Delta::Start { .. }));
+            strip(&mut chunk.extras);
+            chunk.raw = None;
+            self.beside.end();
+            return (smallvec![chunk], verdict);
+        }
+        (self.give(chunk, pieces, turn), verdict)
+    }
+
+    /// What the plugins hear of a chunk, and the lanes that end with it.
+    fn pieces(&mut self, chunk: &Chunk) -> (Vec<Piece>, Vec<Lane>) {
         let (mut pieces, mut ended) = (Vec::new(), Vec::new());
         for delta in &chunk.deltas {
             match delta {
@@ -72,48 +134,51 @@ impl Guard {
                 delta => {
                     let Some(heard) = heard(delta, &self.ears) else { continue };
                     match heard.lane.channel {
-                        Channel::ToolArgs => ended.push(heard.lane),
-                        _ if self.lanes.contains(&heard.lane) => {}
+                        Channel::ToolArgs if self.calls == CallsCome::Whole => ended.push(heard.lane),
+                        _ if self.lanes.contains(&heard.lane) || self.lanes.len() >= MOST_LANES => {}
                         _ => self.lanes.push(heard.lane),
                     }
                     pieces.push(heard.piece());
                 }
             }
         }
-        if pieces.is_empty() && ended.is_empty() {
-            return (chunk, Verdict::Pass);
+        (pieces, ended)
+    }
+
+    /// A chunk with what was released in the place of what was fed.
+    fn give(&mut self, mut chunk: Chunk, pieces: Vec<Piece>, turn: Turn<'_>) -> Chunks {
+        for heard in chunk.deltas.iter().filter_map(|delta| heard(delta, &self.ears)) {
+            self.beside.came(heard.lane, heard.text);
         }
-        let Released { pieces, untouched, verdict } = self.session.feed(pieces, &ended).await;
-        // What is released may be text of earlier chunks: the raw copy is true only if it says just what was fed.
-        if untouched && verdict == Verdict::Pass && is_all_of(&pieces, &chunk, &self.ears) {
-            return (chunk, verdict);
-        }
-        if verdict != Verdict::Pass {
-            // How the answer ends is the verdict's to say, not the upstream's.
-            chunk.deltas.retain(|delta| matches!(delta, Delta::Start { .. }));
-        }
-        (rebuild(chunk, pieces, &self.ears), verdict)
+        let ready = self.beside.pass(&mut chunk, &pieces, turn);
+        self.beside.assemble(rebuild(chunk, pieces, &self.ears), ready)
     }
 
     /// Ends all lanes that are still open: what they hold is judged and given up.
-    pub(super) async fn close(&mut self) -> (Chunk, Verdict) {
+    pub(super) async fn close(&mut self) -> (Chunks, Verdict) {
         let ended = std::mem::take(&mut self.lanes);
         if ended.is_empty() {
-            return (Chunk::default(), Verdict::Pass);
+            return (Chunks::new(), Verdict::Pass);
         }
         let Released { pieces, verdict, .. } = self.session.feed(Vec::new(), &ended).await;
-        (rebuild(Chunk::default(), pieces, &self.ears), verdict)
+        if verdict != Verdict::Pass {
+            self.beside.end();
+            return (Chunks::new(), verdict);
+        }
+        (self.give(Chunk::default(), pieces, Turn { heard: &[], ended: &ended }), verdict)
     }
 
     /// What has no channel is recorded, and dropped on a strict route; so is text that no plugin listens to.
     fn look_at_the_rest(&self, chunk: &mut Chunk) {
-        let unknown = |delta: &Delta| matches!(delta, Delta::Other { .. });
-        if chunk.deltas.iter().any(unknown) {
+        let unknown = |delta: &Delta| match delta {
+            Delta::Other { delta, around, .. } => tell(delta) || tell(around),
+            Delta::ToolCall { extras, .. } => tell(extras),
+            _ => false,
+        };
+        if tell(&chunk.extras) || chunk.deltas.iter().any(unknown) {
             self.missed("answer:other");
             if self.strict {
-                chunk.deltas.retain(|delta| !unknown(delta));
-                chunk.extras = Extras::new();
-                chunk.raw = None;
+                strip_all(chunk);
             }
         }
         for delta in &chunk.deltas {
@@ -123,6 +188,24 @@ impl Guard {
             }
         }
     }
+}
+
+/// Drops all unknown fields of a chunk that may hold text.
+fn strip_all(chunk: &mut Chunk) {
+    chunk.raw = None;
+    strip(&mut chunk.extras);
+    chunk.deltas.retain_mut(|delta| match delta {
+        Delta::Other { delta, around, .. } => {
+            strip(delta);
+            strip(around);
+            !(delta.is_empty() && around.is_empty())
+        }
+        Delta::ToolCall { extras, .. } => {
+            strip(extras);
+            true
+        }
+        _ => true,
+    });
 }
 
 fn channel_of(delta: &Delta) -> Option<Channel> {
@@ -171,31 +254,49 @@ fn is_all_of(pieces: &[Piece], chunk: &Chunk, ears: &Ears) -> bool {
     heard.eq(pieces.iter().map(|piece| (piece.lane, piece.text.as_str())))
 }
 
-/// The chunk with released pieces in the place of what was fed. What repeats the text (raw copy, log probabilities, unknown
-/// fields beside it) is dropped.
+/// The chunk with released pieces in the place of what was fed.
 fn rebuild(chunk: Chunk, pieces: Vec<Piece>, ears: &Ears) -> Chunk {
     let mut deltas = Vec::with_capacity(chunk.deltas.len() + pieces.len());
-    let (starts, rest): (Vec<_>, Vec<_>) = chunk.deltas.into_iter().partition(|delta| matches!(delta, Delta::Start { .. }));
+    let (starts, mut rest): (Vec<_>, Vec<_>) = chunk.deltas.into_iter().partition(|delta| matches!(delta, Delta::Start { .. }));
     deltas.extend(starts);
     let (arguments, texts): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|piece| piece.lane.channel == Channel::ToolArgs);
     deltas.extend(texts.into_iter().filter(|piece| !piece.text.is_empty()).map(text_of));
-    for delta in rest {
-        match delta {
-            Delta::Logprobs { .. } => {}
-            Delta::Other { choice, around, .. } if !around.is_empty() => {
-                deltas.push(Delta::Other { choice, delta: Extras::new(), around });
+    put_arguments(&mut rest, &arguments, ears);
+    let stays = |delta: &Delta| matches!(delta, Delta::ToolCall { .. }) || heard(delta, ears).is_none();
+    deltas.extend(rest.into_iter().filter(stays));
+    Chunk { deltas, extras: chunk.extras, raw: None }
+}
+
+/// Gives each call its arguments as they were released. Where they are not what came, what may repeat them is dropped.
+fn put_arguments(deltas: &mut [Delta], pieces: &[Piece], ears: &Ears) {
+    let came: Vec<(Lane, String)> = deltas.iter().filter_map(|delta| arguments(delta, ears)).collect();
+    if came.iter().map(|(lane, text)| (*lane, &**text)).eq(pieces.iter().map(|piece| (piece.lane, &*piece.text))) {
+        return;
+    }
+    let mut done: Vec<Lane> = Vec::new();
+    for (lane, _) in &came {
+        let before: String = came.iter().filter(|(of, _)| of == lane).map(|(_, text)| &**text).collect();
+        let after: String = pieces.iter().filter(|piece| piece.lane == *lane).map(|piece| &*piece.text).collect();
+        if before == after || done.contains(lane) {
+            continue;
+        }
+        done.push(*lane);
+        let mut after = Some(after);
+        for delta in deltas.iter_mut() {
+            if let Delta::ToolCall { choice, index, arguments, extras, .. } = delta
+                && (*choice, *index) == (lane.choice, lane.index)
+            {
+                *arguments = after.take().unwrap_or_default();
+                strip(extras);
             }
-            Delta::Other { .. } => {}
-            Delta::ToolCall { choice, index, id, name, .. } if ears.hears(Phase::Chunk, Channel::ToolArgs) => {
-                let lane = Lane { choice, channel: Channel::ToolArgs, index };
-                let arguments = arguments.iter().filter(|piece| piece.lane == lane).map(|piece| piece.text.as_str()).collect();
-                deltas.push(Delta::ToolCall { choice, index, id, name, arguments, extras: Extras::new() });
-            }
-            delta if heard(&delta, ears).is_some() => {}
-            other => deltas.push(other),
         }
     }
-    Chunk { deltas, extras: chunk.extras, raw: None }
+}
+
+/// The arguments that plugins hear of a delta.
+fn arguments(delta: &Delta, ears: &Ears) -> Option<(Lane, String)> {
+    let heard = heard(delta, ears).filter(|heard| heard.lane.channel == Channel::ToolArgs)?;
+    Some((heard.lane, heard.text.to_owned()))
 }
 
 fn text_of(piece: Piece) -> Delta {

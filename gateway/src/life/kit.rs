@@ -36,6 +36,8 @@ pub(crate) enum Item {
     Say(Chunk),
     /// It fails.
     Fail(Fault),
+    /// It says nothing for so long.
+    Wait(Duration),
     /// It never says anything again.
     Hang,
 }
@@ -68,10 +70,13 @@ impl Upstream for Scripted {
         self.alive.fetch_add(1, Ordering::SeqCst);
         let alive = Alive(Arc::clone(&self.alive));
         Box::pin(stream::unfold((VecDeque::from(items), alive), |(mut items, alive)| async move {
-            match items.pop_front()? {
-                Item::Say(chunk) => Some((Ok(chunk), (items, alive))),
-                Item::Fail(fault) => Some((Err(fault), (items, alive))),
-                Item::Hang => std::future::pending().await,
+            loop {
+                match items.pop_front()? {
+                    Item::Say(chunk) => return Some((Ok(chunk), (items, alive))),
+                    Item::Fail(fault) => return Some((Err(fault), (items, alive))),
+                    Item::Wait(time) => tokio::time::sleep(time).await,
+                    Item::Hang => std::future::pending().await,
+                }
             }
         }))
     }

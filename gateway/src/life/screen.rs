@@ -81,7 +81,10 @@ fn log(caller: &Caller, request: &ChatRequest) {
 async fn inspect(admitted: &mut Admitted) -> Result<(Option<Guard>, Option<Substitute>), Fault> {
     let mut guard = open(admitted).await?;
     for _ in 0..=MAX_ROUTES {
-        let Some(guarded) = &mut guard else { return Ok((None, None)) };
+        let Some(guarded) = &mut guard else {
+            refuse_where_strict(admitted)?;
+            return Ok((None, None));
+        };
         let (substitute, model) = ask(guarded, admitted).await?;
         let Some(model) = model.filter(|model| substitute.is_none() && *model != admitted.route.name) else {
             return Ok((guard, substitute));
@@ -90,6 +93,8 @@ async fn inspect(admitted: &mut Admitted) -> Result<(Option<Guard>, Option<Subst
         admitted.on_another_route(&model)?;
         if before.same_chain(&admitted.route) {
             // These plugins have seen the request: another look would only send it on again.
+            guarded.on_another_route(&admitted.route);
+            refuse_where_strict(admitted)?;
             return Ok((guard, None));
         }
         drop(guard.take());
@@ -104,12 +109,12 @@ async fn ask(guard: &mut Guard, admitted: &mut Admitted) -> Result<(Option<Subst
     if layout.segments.is_empty() {
         return Ok((None, None));
     }
-    let Outcome { verdict, edited, sets, .. } = guard.session.inspect(Phase::Request, &mut layout.segments).await;
+    let Outcome { verdict, cuts, sets, .. } = guard.session.inspect(Phase::Request, &mut layout.segments).await;
     if let Some(fault) = fault_of(&verdict) {
         return Err(fault);
     }
-    if edited {
-        let written = layout.write_back(&mut admitted.request, &guard.ears);
+    if !cuts.is_empty() {
+        let written = layout.write_back(&mut admitted.request, &cuts, &guard.enforced);
         written.map_err(|wrong| not_json(&guard.session, wrong.0))?;
     }
     let model = sets::apply(&mut admitted.request, sets);
@@ -123,17 +128,23 @@ async fn ask(guard: &mut Guard, admitted: &mut Admitted) -> Result<(Option<Subst
 fn lay(guard: &Guard, admitted: &Admitted) -> Result<Layout, Fault> {
     let layout = segments::lay(&admitted.request, &guard.ears);
     layout.unheard.iter().for_each(|word| guard.missed(word));
-    if let Some(ears) = admitted.route.plugins.enforced_ears.filter(|_| admitted.route.strict) {
-        let enforced = segments::lay(&admitted.request, &ears);
-        let parts = [Channel::Media, Channel::Other].map(of_request);
-        if let Some(word) = enforced.unheard.iter().find(|word| parts.contains(word)) {
-            let message =
-                format!("The model `{}` is strict: no policy can inspect this part of the request: {word}.", admitted.route.name);
-            let kind = FaultKind::Blocked { plugin: "strict".to_owned(), code: "not_inspectable".to_owned() };
-            return Err(Fault::caller(kind, message));
-        }
-    }
+    refuse_where_strict(admitted)?;
     Ok(layout)
+}
+
+/// Refuses a request with a part that no enforced plugin of its route can inspect, where the route is strict.
+fn refuse_where_strict(admitted: &Admitted) -> Result<(), Fault> {
+    let route = &admitted.route;
+    if !route.strict {
+        return Ok(());
+    }
+    let ears = route.plugins.enforced_ears.unwrap_or_default();
+    let enforced = segments::lay(&admitted.request, &ears);
+    let parts = [Channel::Media, Channel::Other].map(of_request);
+    let Some(word) = enforced.unheard.iter().find(|word| parts.contains(word)) else { return Ok(()) };
+    let message = format!("The model `{}` is strict: no policy can inspect this part of the request: {word}.", route.name);
+    let kind = FaultKind::Blocked { plugin: "strict".to_owned(), code: "not_inspectable".to_owned() };
+    Err(Fault::caller(kind, message))
 }
 
 /// Takes instances of the route's plugins, where it has any.
@@ -146,7 +157,7 @@ async fn open(admitted: &Admitted) -> Result<Option<Guard>, Fault> {
         let retry = Retry::Here(Some(Duration::from_secs(1)));
         Fault::gateway(FaultKind::Overloaded, message).retry(retry).detail(busy)
     })?;
-    Ok(Some(Guard::new(session, route.plugins.ears, Arc::clone(admitted.seat.meter())).strict(route)))
+    Ok(Some(Guard::new(session, route, Arc::clone(admitted.seat.meter()))))
 }
 
 fn context(caller: &Caller, request: &ChatRequest, route: &Route) -> Context {

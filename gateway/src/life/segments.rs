@@ -1,33 +1,22 @@
-//! A request as the segments that plugins see, and the way back.
+//! A request as the segments that plugins see.
 //!
-//! Apart because it alone says which text of a request belongs to which channel. It must not know what plugins do. Every text
-//! of a request has a place here: what has no channel of its own goes as `other`, and what nobody listens to is named.
+//! Apart because it alone says which text of a request belongs to which channel; the way back is in [`spot`]. It must not know
+//! what plugins do. Every text of a request has a place here: what has no channel of its own goes as `other`, and what nobody
+//! listens to is named.
 
-use gatewright_types::{Channel, ChatRequest, Content, Message, Part, Phase, RawJson, Role, Segment, Tool};
+mod spot;
 
-use serde_json::value::RawValue;
+use std::collections::HashMap;
 
+use gatewright_types::{
+    Channel, ChatRequest, Content, Extras, Message, Part, Phase, Role, Segment, Tool, ToolCall, ToolDefinition,
+};
+
+pub(super) use self::spot::Layout;
+#[cfg(test)]
+pub(super) use self::spot::NotJson;
+use self::spot::{OfCall, OfMessage, OfTool, Spot};
 use super::ears::{Ears, of_request};
-
-/// Where a segment came from. Numbers are indexes: message, then part or call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Spot {
-    Text(usize),
-    Part(usize, usize),
-    Media(usize, usize),
-    Reasoning(usize),
-    Refusal(usize),
-    Name(usize),
-    Extra(usize, Box<str>),
-    PartExtra(usize, usize, Box<str>),
-    Arguments(usize, usize),
-    ToolText(usize),
-    ToolSchema(usize),
-    ToolWhole(usize),
-    Format,
-    Choice,
-    Field(Box<str>),
-}
 
 /// Fields of a request that say how to answer and never reach the model: they may be inspected, but need not be.
 const HARMLESS: [&str; 13] = [
@@ -46,23 +35,15 @@ const HARMLESS: [&str; 13] = [
     "reasoning",
 ];
 
-/// A request laid out as segments.
-#[derive(Debug, Default)]
-pub(super) struct Layout {
-    /// What the plugins are shown; ids are indexes.
-    pub(super) segments: Vec<Segment>,
-    spots: Vec<Spot>,
-    /// Channels that have text which no plugin hears, in the record's words.
-    pub(super) unheard: Vec<&'static str>,
-}
-
 /// A request's texts on their way into a layout.
 struct Laying<'a> {
     ears: &'a Ears,
+    /// Names of the tools that were called, by the call's id.
+    called: HashMap<&'a str, &'a str>,
     layout: Layout,
 }
 
-impl Laying<'_> {
+impl<'a> Laying<'a> {
     fn add(&mut self, channel: Channel, spot: Spot, (text, label): (&str, Option<&str>)) {
         if text.is_empty() {
             return;
@@ -83,46 +64,89 @@ impl Laying<'_> {
         }
     }
 
-    fn message(&mut self, at: usize, message: &Message, label: Option<&str>) {
+    /// Unknown fields that hold text; `spot` says where the one at a position is.
+    fn extras(&mut self, channel: Channel, extras: &Extras, spot: impl Fn(usize) -> Spot) {
+        for (at, (name, value)) in extras.iter().enumerate().filter(|(_, (_, value))| has_text(value.get())) {
+            self.add(channel, spot(at), (value.get(), Some(name)));
+        }
+    }
+
+    fn message(&mut self, at: usize, message: &Message) {
+        let of = |part| Spot::Message(at, part);
         let channel = channel_of(&message.role);
+        let id = message.tool_call_id.as_deref().unwrap_or_default();
+        let tool =
+            self.called.get(id).copied().or(message.name.as_deref()).filter(|_| message.role == Role::Tool && !id.is_empty());
         match &message.content {
             Content::Absent | Content::Null => {}
-            Content::Text(text) => self.add(channel, Spot::Text(at), (text, label)),
-            Content::Parts(parts) => {
-                for (index, part) in parts.iter().enumerate() {
-                    match part {
-                        Part::Text { text, extras } => {
-                            self.add(channel, Spot::Part(at, index), (text, label));
-                            for (name, value) in extras.iter().filter(|(_, value)| has_text(value.get())) {
-                                self.add(Channel::Other, Spot::PartExtra(at, index, name.into()), (value.get(), Some(name)));
-                            }
-                        }
-                        Part::Other { kind, raw } => self.add(Channel::Media, Spot::Media(at, index), (raw.get(), Some(kind))),
-                    }
+            Content::Text(text) => self.add(channel, of(OfMessage::Text), (text, tool)),
+            Content::Parts(parts) => self.parts(at, parts, (channel, tool)),
+        }
+        if let Role::Other(word) = &message.role
+            && channel == Channel::Other
+        {
+            self.add(Channel::Other, of(OfMessage::Role), (word, Some("role")));
+        }
+        self.add(Channel::Reasoning, of(OfMessage::Reasoning), (message.reasoning.as_deref().unwrap_or_default(), None));
+        self.add(Channel::Refusal, of(OfMessage::Refusal), (message.refusal.as_deref().unwrap_or_default(), None));
+        self.add(Channel::Other, of(OfMessage::Name), (message.name.as_deref().unwrap_or_default(), Some("name")));
+        self.add(Channel::Other, of(OfMessage::Answers), (id, Some("tool_call_id")));
+        for (index, call) in message.tool_calls.iter().enumerate() {
+            self.call(call, |part| Spot::Call(at, index, part));
+        }
+        self.extras(Channel::Other, &message.extras, |position| of(OfMessage::Extra(position)));
+    }
+
+    /// Parts of a content. Texts that follow each other are one segment, for the model is shown them as one text.
+    fn parts(&mut self, at: usize, parts: &[Part], (channel, label): (Channel, Option<&str>)) {
+        let mut from = 0;
+        while let Some(part) = parts.get(from) {
+            let texts =
+                parts[from..].iter().map_while(|part| if let Part::Text { text, .. } = part { Some(&**text) } else { None });
+            let ends = texts.clone().scan(0, |end, text| {
+                *end += text.len();
+                Some(*end)
+            });
+            let ends: Box<[usize]> = ends.collect();
+            if let Part::Other { kind, raw } = part {
+                self.add(Channel::Media, Spot::Media(at, from), (raw.get(), Some(kind)));
+            }
+            let length = ends.len();
+            if length > 0 {
+                let text = texts.collect::<String>();
+                self.add(channel, Spot::Parts(at, from, ends), (&text, label));
+            }
+            for (index, part) in parts.iter().enumerate().skip(from).take(length) {
+                if let Part::Text { extras, .. } = part {
+                    self.extras(Channel::Other, extras, |position| Spot::PartExtra(at, index, position));
                 }
             }
+            from += length.max(1);
         }
-        self.add(Channel::Reasoning, Spot::Reasoning(at), (message.reasoning.as_deref().unwrap_or_default(), None));
-        self.add(Channel::Refusal, Spot::Refusal(at), (message.refusal.as_deref().unwrap_or_default(), None));
-        self.add(Channel::Other, Spot::Name(at), (message.name.as_deref().unwrap_or_default(), Some("name")));
-        for (index, call) in message.tool_calls.iter().enumerate() {
-            self.add(Channel::ToolArgs, Spot::Arguments(at, index), (&call.arguments, Some(&call.name)));
-        }
-        for (name, value) in message.extras.iter().filter(|(_, value)| has_text(value.get())) {
-            self.add(Channel::Other, Spot::Extra(at, name.into()), (value.get(), Some(name)));
-        }
+    }
+
+    fn call(&mut self, call: &ToolCall, spot: impl Fn(OfCall) -> Spot) {
+        self.add(Channel::ToolArgs, spot(OfCall::Arguments), (&call.arguments, Some(&call.name)));
+        self.add(Channel::Other, spot(OfCall::Name), (&call.name, Some("name")));
+        self.add(Channel::Other, spot(OfCall::Id), (&call.id, Some("id")));
+        self.extras(Channel::Other, &call.extras, |position| spot(OfCall::Extra(position)));
     }
 
     fn tool(&mut self, at: usize, tool: &Tool) {
         match tool {
-            Tool::Other(raw) => self.add(Channel::ToolDefinition, Spot::ToolWhole(at), (raw.get(), None)),
-            Tool::Function(tool) => {
-                let label = Some(tool.name.as_str());
-                self.add(Channel::ToolDefinition, Spot::ToolText(at), (tool.description.as_deref().unwrap_or_default(), label));
-                let schema = tool.parameters.as_ref().map_or("", |schema| schema.get());
-                self.add(Channel::ToolDefinition, Spot::ToolSchema(at), (schema, label));
-            }
+            Tool::Other(raw) => self.add(Channel::ToolDefinition, Spot::Tool(at, OfTool::Whole), (raw.get(), None)),
+            Tool::Function(tool) => self.definition(tool, |part| Spot::Tool(at, part)),
         }
+    }
+
+    fn definition(&mut self, tool: &ToolDefinition, spot: impl Fn(OfTool) -> Spot) {
+        let label = Some(tool.name.as_str());
+        let schema = tool.parameters.as_ref().map_or("", |schema| schema.get());
+        self.add(Channel::ToolDefinition, spot(OfTool::Name), (&tool.name, label));
+        self.add(Channel::ToolDefinition, spot(OfTool::Description), (tool.description.as_deref().unwrap_or_default(), label));
+        self.add(Channel::ToolDefinition, spot(OfTool::Schema), (schema, label));
+        self.extras(Channel::ToolDefinition, &tool.function_extras, |position| spot(OfTool::Extra(position)));
+        self.extras(Channel::ToolDefinition, &tool.extras, |position| spot(OfTool::Around(position)));
     }
 
     /// Fields of the request itself.
@@ -135,10 +159,13 @@ impl Laying<'_> {
         if heard {
             let choice = request.tool_choice.as_ref().map_or("", |choice| choice.get());
             self.add(Channel::Other, Spot::Choice, (choice, Some("tool_choice")));
+            for (at, text) in request.sampling.stop.iter().enumerate() {
+                self.add(Channel::Other, Spot::Stop(at), (text, Some("stop")));
+            }
         }
-        for (name, value) in request.extras.iter().filter(|(_, value)| has_text(value.get())) {
+        for (at, (name, value)) in request.extras.iter().enumerate().filter(|(_, (_, value))| has_text(value.get())) {
             if heard || !HARMLESS.contains(&name) {
-                self.add(Channel::Other, Spot::Field(name.into()), (value.get(), Some(name)));
+                self.add(Channel::Other, Spot::Field(at), (value.get(), Some(name)));
             }
         }
     }
@@ -146,10 +173,13 @@ impl Laying<'_> {
 
 /// Lays a request out for a chain with these ears.
 pub(super) fn lay(request: &ChatRequest, ears: &Ears) -> Layout {
-    let mut laying = Laying { ears, layout: Layout::default() };
+    let mut called = HashMap::new();
+    for call in request.messages.iter().flat_map(|message| &message.tool_calls) {
+        called.entry(call.id.as_str()).or_insert(call.name.as_str());
+    }
+    let mut laying = Laying { ears, called, layout: Layout::default() };
     for (at, message) in request.messages.iter().enumerate() {
-        let label = if message.role == Role::Tool { tool_of(request, message) } else { None };
-        laying.message(at, message, label);
+        laying.message(at, message);
     }
     for (at, tool) in request.tools.iter().enumerate() {
         laying.tool(at, tool);
@@ -158,9 +188,9 @@ pub(super) fn lay(request: &ChatRequest, ears: &Ears) -> Layout {
     laying.layout
 }
 
-/// Whether a JSON value holds text: numbers, booleans and null do not.
+/// Whether a JSON value holds text: numbers, booleans, null and what is empty do not.
 pub(super) fn has_text(json: &str) -> bool {
-    json.starts_with(['"', '{', '['])
+    json.len() > 2 && json.starts_with(['"', '{', '['])
 }
 
 fn channel_of(role: &Role) -> Channel {
@@ -172,93 +202,6 @@ fn channel_of(role: &Role) -> Channel {
         Role::Other(word) if word == "function" => Channel::ToolOutput,
         Role::Other(_) => Channel::Other,
     }
-}
-
-/// Name of the tool that a tool message answers.
-fn tool_of<'a>(request: &'a ChatRequest, message: &'a Message) -> Option<&'a str> {
-    let id = message.tool_call_id.as_deref()?;
-    let mut calls = request.messages.iter().flat_map(|message| &message.tool_calls);
-    calls.find(|call| call.id == id).map(|call| call.name.as_str()).or(message.name.as_deref())
-}
-
-/// An edit made something that is no JSON where JSON must be: which field.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotJson(pub(super) Channel);
-
-impl Layout {
-    /// Writes the segments' texts, where they differ, back into the request that was laid out. What repeats an edited text in
-    /// the same message and was not inspected is dropped.
-    pub(super) fn write_back(self, request: &mut ChatRequest, ears: &Ears) -> Result<(), NotJson> {
-        let before = lay(request, ears);
-        let extras_heard = ears.hears(Phase::Request, Channel::Other);
-        for segment in self.segments {
-            let index = segment.id as usize;
-            let same = before.segments.get(index).is_none_or(|old| old.text == segment.text);
-            let Some(spot) = before.spots.get(index).filter(|_| !same) else { continue };
-            write(request, spot, segment.text).ok_or(NotJson(segment.channel))?;
-            if let Some(message) = spot.message().and_then(|at| request.messages.get_mut(at)).filter(|_| !extras_heard) {
-                drop_repeats(message);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Drops the unknown fields of a message that hold text.
-fn drop_repeats(message: &mut Message) {
-    let names: Vec<Box<str>> = message.extras.iter().filter(|(_, v)| has_text(v.get())).map(|(n, _)| n.into()).collect();
-    for name in names {
-        message.extras.take(&name);
-    }
-}
-
-impl Spot {
-    fn message(&self) -> Option<usize> {
-        match self {
-            Self::Text(at) | Self::Part(at, _) | Self::Reasoning(at) | Self::Refusal(at) | Self::Arguments(at, _) => Some(*at),
-            _ => None,
-        }
-    }
-}
-
-fn json(text: String) -> Option<RawJson> {
-    RawValue::from_string(text).ok()
-}
-
-fn put(extras: &mut gatewright_types::Extras, name: &str, text: String) -> Option<()> {
-    let value = json(text)?;
-    extras.take(name);
-    extras.push(name, value);
-    Some(())
-}
-
-/// Puts a text where it came from; `None` when it must be JSON and is not.
-fn write(request: &mut ChatRequest, spot: &Spot, text: String) -> Option<()> {
-    match spot {
-        Spot::Format => request.response_format = Some(json(text)?),
-        Spot::Choice => request.tool_choice = Some(json(text)?),
-        Spot::Field(name) => put(&mut request.extras, name, text)?,
-        Spot::ToolText(at) | Spot::ToolSchema(at) | Spot::ToolWhole(at) => match (request.tools.get_mut(*at)?, spot) {
-            (Tool::Function(tool), Spot::ToolText(_)) => tool.description = Some(text),
-            (Tool::Function(tool), _) => tool.parameters = Some(json(text)?),
-            (Tool::Other(raw), _) => *raw = json(text)?,
-        },
-        Spot::Text(at) => request.messages.get_mut(*at)?.content = Content::Text(text),
-        Spot::Reasoning(at) => request.messages.get_mut(*at)?.reasoning = Some(text),
-        Spot::Refusal(at) => request.messages.get_mut(*at)?.refusal = Some(text),
-        Spot::Name(at) => request.messages.get_mut(*at)?.name = Some(text),
-        Spot::Extra(at, name) => put(&mut request.messages.get_mut(*at)?.extras, name, text)?,
-        Spot::Arguments(at, call) => request.messages.get_mut(*at)?.tool_calls.get_mut(*call)?.arguments = text,
-        Spot::Part(at, part) | Spot::Media(at, part) | Spot::PartExtra(at, part, _) => {
-            let Content::Parts(parts) = &mut request.messages.get_mut(*at)?.content else { return None };
-            match (parts.get_mut(*part)?, spot) {
-                (Part::Text { extras, .. }, Spot::PartExtra(_, _, name)) => put(extras, name, text)?,
-                (Part::Text { text: old, .. }, _) => *old = text,
-                (Part::Other { raw, .. }, _) => *raw = json(text)?,
-            }
-        }
-    }
-    Some(())
 }
 
 #[cfg(test)]

@@ -32,8 +32,10 @@ pub struct Choice {
     pub reasoning: Option<String>,
     /// The model's refusal.
     pub refusal: Option<String>,
-    /// Calls, by index.
+    /// Calls, ordered by the index that the upstream gave them. Upstreams leave numbers out: then no call stands in for one.
     pub tool_calls: Vec<ToolCall>,
+    /// The index of each call.
+    pub call_indexes: Vec<u32>,
     /// Log probabilities: one JSON value a chunk that had them.
     pub logprobs: Vec<RawJson>,
     /// Why it ended; `None` while it has not.
@@ -47,17 +49,14 @@ pub struct Choice {
 /// Adds one chunk to a whole answer. Choices and calls are created as their indexes appear, at most 128 choices and 1024 calls
 /// each (a bound on what a hostile upstream can make us allocate; deltas beyond it are dropped).
 pub fn gather_into(whole: &mut Completion, chunk: Chunk) {
-    for (name, value) in chunk.extras.iter() {
-        whole.extras.take(name);
-        whole.extras.push(name, value.to_owned());
-    }
+    whole.extras.replace(chunk.extras);
     for delta in chunk.deltas {
         add(whole, delta);
     }
 }
 
 const MAX_CHOICES: u32 = 128;
-const MAX_CALLS: u32 = 1024;
+const MAX_CALLS: usize = 1024;
 
 fn choice(whole: &mut Completion, index: u32) -> Option<&mut Choice> {
     if index >= MAX_CHOICES {
@@ -93,17 +92,8 @@ fn add(whole: &mut Completion, delta: Delta) {
             c.message_extras.append(delta);
             c.extras.append(around);
         }),
-        Delta::ToolCall { choice: c, index, id, name, arguments, extras } if index < MAX_CALLS => with(whole, c, |c| {
-            let index = index as usize;
-            while c.tool_calls.len() <= index {
-                c.tool_calls.push(ToolCall {
-                    id: String::new(),
-                    name: String::new(),
-                    arguments: String::new(),
-                    extras: Extras::new(),
-                });
-            }
-            let Some(call) = c.tool_calls.get_mut(index) else { return };
+        Delta::ToolCall { choice: c, index, id, name, arguments, extras } => with(whole, c, |c| {
+            let Some(call) = call(c, index) else { return };
             if let Some(id) = id.filter(|_| call.id.is_empty()) {
                 call.id = id;
             }
@@ -113,12 +103,52 @@ fn add(whole: &mut Completion, delta: Delta) {
             call.arguments.push_str(&arguments);
             call.extras.append(extras);
         }),
-        Delta::ToolCall { .. } => {}
     }
+}
+
+/// The call of that index.
+fn call(choice: &mut Choice, index: u32) -> Option<&mut ToolCall> {
+    let at = match choice.call_indexes.binary_search(&index) {
+        Ok(at) => at,
+        Err(_) if choice.tool_calls.len() >= MAX_CALLS => return None,
+        Err(at) => {
+            let call = ToolCall { id: String::new(), name: String::new(), arguments: String::new(), extras: Extras::new() };
+            choice.call_indexes.insert(at, index);
+            choice.tool_calls.insert(at, call);
+            at
+        }
+    };
+    choice.tool_calls.get_mut(at)
 }
 
 fn with(whole: &mut Completion, index: u32, change: impl FnOnce(&mut Choice)) {
     if let Some(choice) = choice(whole, index) {
         change(choice);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(index: u32, arguments: &str) -> Delta {
+        let (id, name) = (Some(format!("t{index}")), Some("f".to_owned()));
+        Delta::ToolCall { choice: 0, index, id, name, arguments: arguments.to_owned(), extras: Extras::new() }
+    }
+
+    #[test]
+    fn calls_stand_in_the_order_of_their_indexes_and_none_stands_in_for_a_number_left_out() {
+        let mut whole = Completion::default();
+        gather_into(&mut whole, Chunk::of(vec![piece(7, "{"), piece(1, "[]"), piece(7, "}")]));
+        let choice = &whole.choices[0];
+        let calls: Vec<(&str, &str)> = choice.tool_calls.iter().map(|call| (call.id.as_str(), call.arguments.as_str())).collect();
+        assert_eq!((calls, &*choice.call_indexes), (vec![("t1", "[]"), ("t7", "{}")], &[1, 7][..]));
+    }
+
+    #[test]
+    fn calls_are_bounded() {
+        let mut whole = Completion::default();
+        gather_into(&mut whole, Chunk::of((0..2000).map(|index| piece(index * 1000, "")).collect()));
+        assert_eq!(whole.choices[0].tool_calls.len(), MAX_CALLS);
     }
 }

@@ -41,6 +41,25 @@ impl Extras {
         Some(self.0.remove(at).1)
     }
 
+    /// Puts a value in the place of the field at this position.
+    pub fn set(&mut self, at: usize, value: RawJson) -> Option<()> {
+        self.0.get_mut(at)?.1 = value;
+        Some(())
+    }
+
+    /// Keeps only the fields that `keep` wants, by name and JSON text.
+    pub fn retain(&mut self, keep: impl Fn(&str, &str) -> bool) {
+        self.0.retain(|(name, value)| keep(name, value.get()));
+    }
+
+    /// Moves all fields of `newer` to the end of this pocket; of a name that both have, the newer ones stay.
+    pub fn replace(&mut self, newer: Self) {
+        if !self.is_empty() {
+            self.0.retain(|(name, _)| newer.get(name).is_none());
+        }
+        self.append(newer);
+    }
+
     /// Name and JSON text of each field, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.0.iter().map(|(n, v)| (&**n, &**v))

@@ -4,9 +4,13 @@
 
 use gatewright_plugins::Verdict;
 use gatewright_types::{Chunk, Delta, Fault, Phase, gather_into};
+use smallvec::smallvec;
 
 use super::talk::{Attention, Stage, Talk};
 use super::whole::{Sent, Whole};
+use crate::life::ears;
+use crate::life::guard::Chunks;
+use crate::life::meter::text_bytes;
 
 impl Talk {
     /// Takes a chunk from the upstream.
@@ -33,37 +37,57 @@ impl Talk {
         if let Some(calls) = &mut self.calls {
             calls.through(&mut chunk, limit)?;
         }
-        let (chunk, verdict) = match &mut self.guard {
+        let (chunks, verdict) = match &mut self.guard {
             Some(guard) => guard.hear(chunk).await,
-            None => (chunk, Verdict::Pass),
+            None => (smallvec![chunk], Verdict::Pass),
         };
-        self.deliver(chunk)?;
+        self.deliver(chunks)?;
         self.stop(verdict)
     }
 
+    fn deliver(&mut self, chunks: Chunks) -> Result<(), Fault> {
+        chunks.into_iter().try_for_each(|chunk| self.deliver_one(chunk))
+    }
+
     /// Hands on what the guard let through.
-    pub(super) fn deliver(&mut self, mut chunk: Chunk) -> Result<(), Fault> {
+    fn deliver_one(&mut self, mut chunk: Chunk) -> Result<(), Fault> {
         if let Some(said) = self.said() {
             gather_into(said, Chunk { raw: None, ..chunk.clone() });
         }
         if let Some(tools) = &mut self.tools {
             tools.keep(&mut chunk);
         }
-        let limit = self.caller.host.facts.limits.held_bytes;
-        match &mut self.attention {
-            Attention::None => {}
-            Attention::Along(whole) => whole.listen(&chunk, limit)?,
-            Attention::Hold(whole) => return whole.hold(chunk, limit),
-        }
-        self.send(chunk);
-        Ok(())
+        self.hand_on(chunk)
     }
 
     /// Hands on something that the guards need not see, and the tool loop does not keep.
     pub(super) fn show(&mut self, delta: Delta) -> Result<(), Fault> {
-        let chunk = Chunk::of(vec![delta]);
-        if let Attention::Hold(whole) = &mut self.attention {
-            return whole.hold(chunk, self.caller.host.facts.limits.held_bytes);
+        self.hand_on(Chunk::of(vec![delta]))
+    }
+
+    /// Sends a chunk, or holds it for those who must see the answer whole.
+    fn hand_on(&mut self, chunk: Chunk) -> Result<(), Fault> {
+        let limit = self.caller.host.facts.limits.held_bytes;
+        match &mut self.attention {
+            Attention::None => {}
+            Attention::Hold(whole) => return whole.hold(chunk, limit),
+            Attention::Along(whole) => {
+                // Where more is said, what looked like the end was none.
+                let early = if says(&chunk) { whole.let_go() } else { Vec::new() };
+                if whole.holds() || ends(&self.open, &chunk) {
+                    whole.hold(chunk, limit)?;
+                    early.into_iter().for_each(|chunk| self.send(chunk));
+                    return Ok(());
+                }
+                whole.listen(&chunk, limit)?;
+                early.into_iter().for_each(|chunk| self.send(chunk));
+            }
+            Attention::Overhear(whole) => {
+                if whole.listen(&chunk, limit).is_err() {
+                    self.attention = Attention::None;
+                    self.guard.iter().for_each(|guard| guard.missed(ears::WHOLE));
+                }
+            }
         }
         self.send(chunk);
         Ok(())
@@ -117,18 +141,16 @@ impl Talk {
     async fn close(&mut self) -> Result<(), Fault> {
         let left = self.calls.as_mut().map(|calls| calls.complete(None)).unwrap_or_default();
         let Some(guard) = &mut self.guard else {
-            return if left.is_empty() { Ok(()) } else { self.deliver(Chunk::of(left)) };
+            return if left.is_empty() { Ok(()) } else { self.deliver_one(Chunk::of(left)) };
         };
         if !left.is_empty() {
-            let (chunk, verdict) = guard.hear(Chunk::of(left)).await;
-            self.deliver(chunk)?;
+            let (chunks, verdict) = guard.hear(Chunk::of(left)).await;
+            self.deliver(chunks)?;
             self.stop(verdict)?;
         }
         let Some(guard) = self.guard.as_mut().filter(|_| !matches!(self.stage, Stage::Done)) else { return Ok(()) };
-        let (chunk, verdict) = guard.close().await;
-        if !chunk.deltas.is_empty() {
-            self.deliver(chunk)?;
-        }
+        let (chunks, verdict) = guard.close().await;
+        self.deliver(chunks)?;
         self.stop(verdict)
     }
 
@@ -138,11 +160,13 @@ impl Talk {
             Attention::None => return Ok(()),
             Attention::Hold(whole) => (whole, Sent::Nothing),
             Attention::Along(whole) => (whole, Sent::All),
+            // What they would have done to it before it was sent.
+            Attention::Overhear(whole) => (whole, Sent::Nothing),
         };
         let Some(guard) = &mut self.guard else { return Ok(()) };
         let mut texts = whole.texts(&guard.ears, sent);
         if texts.segments.is_empty() {
-            self.give_up(whole, sent);
+            self.give_up(whole);
             return Ok(());
         }
         let outcome = guard.session.inspect(Phase::Response, &mut texts.segments).await;
@@ -151,16 +175,31 @@ impl Talk {
         }
         match sent {
             Sent::Nothing if outcome.edited => self.send(whole.edited(texts)),
-            _ => self.give_up(whole, sent),
+            _ => self.give_up(whole),
         }
         Ok(())
     }
 
-    fn give_up(&mut self, whole: Whole, sent: Sent) {
-        if sent == Sent::Nothing {
-            whole.give_up().into_iter().for_each(|chunk| self.send(chunk));
-        }
+    fn give_up(&mut self, mut whole: Whole) {
+        whole.let_go().into_iter().for_each(|chunk| self.send(chunk));
     }
+}
+
+/// Whether a chunk has text.
+fn says(chunk: &Chunk) -> bool {
+    chunk.deltas.iter().any(|delta| text_bytes(delta) > 0)
+}
+
+/// Whether with a chunk no choice is under way any more.
+fn ends(open: &[u32], chunk: &Chunk) -> bool {
+    let finished = |choice: u32| chunk.deltas.iter().any(|delta| matches!(delta, Delta::Finish { choice: c, .. } if *c == choice));
+    let speaks = |delta: &Delta| match delta {
+        Delta::Text { choice, .. } | Delta::Reasoning { choice, .. } | Delta::Refusal { choice, .. } => Some(*choice),
+        Delta::ToolCall { choice, .. } => Some(*choice),
+        _ => None,
+    };
+    let finishes = chunk.deltas.iter().any(|delta| matches!(delta, Delta::Finish { .. }));
+    finishes && open.iter().copied().chain(chunk.deltas.iter().filter_map(speaks)).all(finished)
 }
 
 /// Takes the usage out of a chunk.

@@ -15,7 +15,7 @@ use super::calls::Calls;
 use super::whole::Whole;
 use crate::host::Route;
 use crate::life::authenticate::Caller;
-use crate::life::guard::{Guard, fault_of};
+use crate::life::guard::{CallsCome, Guard, fault_of};
 use crate::life::meter::{Ending, Meter, has_content};
 use crate::life::screen::Substitute;
 use crate::upstreams::Deltas;
@@ -47,8 +47,10 @@ pub(super) enum Attention {
     None,
     /// The whole answer before anything of it is sent.
     Hold(Whole),
-    /// The whole answer after it was sent.
+    /// The whole answer after it was sent, all but how it ends: that may still become a refusal.
     Along(Whole),
+    /// The whole answer, for shadows alone: the client does not wait for them, and past the limit they do without.
+    Overhear(Whole),
 }
 
 /// A conversation under way.
@@ -88,11 +90,13 @@ impl Talk {
         }
         let tools = super::tools::Loop::offer(&route, &mut request);
         let attention = attention(guard.as_ref(), manner);
+        // Shadows hear calls in pieces where nobody else wants them whole: the client does not wait for them.
+        let enforced = guard.as_ref().map(|guard| guard.enforced).unwrap_or_default();
+        let holds_calls = tools.is_some() || enforced.hears(Phase::Chunk, gatewright_types::Channel::ToolArgs);
         if let Some(guard) = &mut guard {
+            guard.calls_come(if holds_calls { CallsCome::Whole } else { CallsCome::InPieces });
             guard.publish();
         }
-        let ears = guard.as_ref().map(|guard| guard.ears).unwrap_or_default();
-        let holds_calls = tools.is_some() || ears.hears(Phase::Chunk, gatewright_types::Channel::ToolArgs);
         let limit = tools.as_ref().map_or(route.max_time, |tools| tools.fact.max_time.min(route.max_time));
         let mut talk = Self {
             plain: guard.is_none() && tools.is_none(),
@@ -226,9 +230,9 @@ impl Talk {
 fn attention(guard: Option<&Guard>, manner: Manner) -> Attention {
     let Some(guard) = guard.filter(|guard| guard.ears.any(Phase::Response)) else { return Attention::None };
     match manner {
-        Manner::Whole => Attention::Hold(Whole::default()),
-        Manner::Stream { .. } if guard.ears.wants_whole => Attention::Hold(Whole::default()),
-        Manner::Stream { .. } => Attention::Along(Whole::default()),
+        _ if !guard.enforced.any(Phase::Response) => Attention::Overhear(Whole::default()),
+        Manner::Stream { .. } if !guard.enforced.wants_whole => Attention::Along(Whole::default()),
+        Manner::Stream { .. } | Manner::Whole => Attention::Hold(Whole::default()),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Plugins at work on answers, through the real router, host and Luau sandbox.
 
-use serde_json::Value;
+mod beside;
+mod shadows;
+mod tools;
 
-use crate::config::facts::ToolLoopFact;
-use crate::life::kit::{Item, Kit, body_of, event, events, finish, says, stream_of};
+use crate::life::kit::{Item, Kit, body_of, event, events, says, stream_of};
 
 const ASK: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
@@ -190,123 +191,6 @@ async fn a_plugin_that_fails_closed_refuses_before_and_breaks_off_after() {
     let heard = kit.chat(STREAM).await;
     assert_eq!(heard.status, 200);
     assert!(!heard.is_done() && heard.text.contains("plugin_failed"));
-}
-
-/// A tool that adds two numbers.
-const ADD: &str = r#"
-return { tools = { {
-  name = "add", description = "adds", read_only = true,
-  parameters = { type = "object", properties = { a = { type = "number" }, b = { type = "number" } }, required = { "a", "b" } },
-  call = function(ctx, arguments) return tostring(arguments.a + arguments.b) end } } }"#;
-
-fn with_tools() -> Kit {
-    let mut kit = Kit::new();
-    kit.plugin("calc", "", ADD);
-    kit.route().tools = Some(ToolLoopFact { max_rounds: 3, max_time: std::time::Duration::from_secs(5) });
-    kit
-}
-
-fn call(index: u32, name: &str, arguments: &str) -> String {
-    let call = serde_json::json!([{ "index": index, "id": format!("t{index}"), "type": "function",
-        "function": { "name": name, "arguments": arguments } }]);
-    event(&format!(r#"{{"tool_calls":{call}}}"#))
-}
-
-fn calls(list: &[String]) -> Vec<Item> {
-    let mut list: Vec<&str> = list.iter().map(String::as_str).collect();
-    let finish = finish("tool_calls");
-    list.push(&finish);
-    list.push(crate::life::kit::USAGE);
-    events(&list)
-}
-
-#[tokio::test]
-async fn the_gateway_runs_its_own_tools_and_asks_again() {
-    for ask in [ASK, STREAM] {
-        let mut kit = with_tools();
-        let split = event(r#"{"tool_calls":[{"index":0,"function":{"arguments":":2,\"b\":3}"}}]}"#);
-        kit.script(calls(&[event(r#"{"content":"Let me see. "}"#), call(0, "calc__add", "{\"a\""), split]));
-        kit.script(stream_of(&[r#"{"content":"It is 5."}"#]));
-        let heard = kit.chat(ask).await;
-        assert_eq!(heard.status, 200, "{}", heard.text);
-        assert!(!heard.text.contains("tool_calls"), "the client does not see our calls: {}", heard.text);
-        let text = match ask {
-            STREAM => heard.said("content"),
-            _ => heard.json()["choices"][0]["message"]["content"].as_str().unwrap().to_owned(),
-        };
-        assert_eq!(text, "Let me see. It is 5.");
-        {
-            let asked = kit.upstream.asked.lock().unwrap();
-            assert_eq!((asked.len(), asked[0].tools.len(), asked[1].messages.len()), (2, 1, 3));
-            assert_eq!(asked[1].messages[1].tool_calls[0].arguments, "{\"a\":2,\"b\":3}");
-            assert_eq!(asked[1].messages[2].content.joined(), "5");
-        }
-        let row = &kit.rows()[0];
-        assert_eq!((row.rounds, row.prompt_tokens, row.completion_tokens), (2, 10, 6));
-        assert!(row.verdicts.contains(r#""tools":[{"name":"calc__add","did":"ok"}]"#), "{}", row.verdicts);
-    }
-}
-
-#[tokio::test]
-async fn the_clients_own_calls_go_to_the_client_and_ours_beside_them_are_left_out() {
-    let mut kit = with_tools();
-    kit.script(calls(&[call(0, "calc__add", "{\"a\":1,\"b\":1}"), call(1, "theirs", "{}")]));
-    let ask = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}],
-        "tools":[{"type":"function","function":{"name":"theirs","parameters":{"type":"object"}}}]}"#;
-    let heard = kit.chat(ask).await;
-    let calls: Vec<Value> = heard
-        .events()
-        .iter()
-        .filter_map(|e| e["choices"][0]["delta"]["tool_calls"][0].as_object().cloned().map(Value::Object))
-        .collect();
-    assert_eq!(calls.len(), 1);
-    assert_eq!((calls[0]["index"].as_u64(), calls[0]["function"]["name"].as_str()), (Some(0), Some("theirs")));
-    assert_eq!(heard.finish().as_deref(), Some("tool_calls"));
-    assert_eq!(kit.upstream.asked.lock().unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn a_tool_loop_is_bounded_and_its_failures_are_shown_to_the_model() {
-    let mut kit = with_tools();
-    kit.script(calls(&[call(0, "calc__add", "{\"a\":1}")]));
-    kit.script(calls(&[call(0, "calc__nothing", "{}")]));
-    kit.script(calls(&[call(0, "calc__add", "{\"a\":1,\"b\":1}")]));
-    let heard = kit.chat(ASK).await;
-    assert_eq!((heard.status, heard.json()["error"]["code"].as_str().unwrap()), (500, "tool_loop_limit"));
-    let asked = kit.upstream.asked.lock().unwrap();
-    assert!(asked[1].messages[2].content.joined().starts_with("bad arguments"));
-    assert!(asked[2].messages[4].content.joined().contains("no tool named"));
-}
-
-#[tokio::test]
-async fn arguments_and_results_of_tools_go_through_the_other_plugins() {
-    let mut kit = with_tools();
-    kit.plugin(
-        "redact",
-        "subscribe:\n  - {phases: [tool-result], channels: [tool-output]}",
-        r#"
-return { inspect = function(ctx, event) return { edit(event.segments[1], 1, #event.segments[1].text, "hidden") } end }"#,
-    );
-    kit.script(calls(&[call(0, "calc__add", "{\"a\":1,\"b\":1}")]));
-    kit.script(says("done"));
-    assert_eq!(kit.chat(ASK).await.status, 200);
-    assert_eq!(kit.upstream.asked.lock().unwrap()[1].messages[2].content.joined(), "hidden");
-}
-
-#[tokio::test]
-async fn arguments_of_the_clients_tools_are_held_until_they_are_complete() {
-    let mut kit = Kit::new();
-    kit.plugin("redact", "subscribe:\n  - {phases: [chunk], channels: [tool-args]}", REDACT);
-    let more = |text: &str| event(&format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":"{text}"}}}}]}}"#));
-    kit.script(calls(&[call(0, "theirs", "{\"k\":\"sk-1"), more("23"), more("456\\\"}")]));
-    let heard = kit.chat(STREAM).await;
-    let text: String = heard
-        .events()
-        .iter()
-        .filter_map(|e| e["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].as_str().map(str::to_owned))
-        .collect();
-    assert_eq!(text, "{\"k\":\"[redacted]\"}");
-    assert_eq!(heard.finish().as_deref(), Some("tool_calls"));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use gatewright_types::{
 use super::talk::{Stage, Talk};
 use crate::config::facts::ToolLoopFact;
 use crate::host::Route;
+use crate::life::ears;
 
 /// The tool loop of one request.
 pub(super) struct Loop {
@@ -147,10 +148,10 @@ impl Talk {
         let known = self.tools.as_ref().is_some_and(|tools| tools.ours.contains(&call.name));
         let text = if known {
             let running = guard.session.call_tool(&call.name, &call.arguments);
-            let result = tokio::time::timeout_at(deadline.into(), running).await.map_err(|_| out_of_time())?;
-            let how = if result.is_ok() { "ok" } else { "failed" };
+            let result = tokio::time::timeout_at(deadline.into(), running).await;
+            let how = if matches!(result, Ok(Ok(_))) { "ok" } else { "failed" };
             self.meter.read(|figures| figures.tools.push((call.name.clone(), how)));
-            result.unwrap_or_else(|failure| failure.to_string())
+            result.map_err(|_| out_of_time())?.unwrap_or_else(|failure| failure.to_string())
         } else {
             format!("there is no tool named `{}`", call.name)
         };
@@ -159,7 +160,11 @@ impl Talk {
 
     /// One text through the plugins of a tool phase. `None` when a plugin ended the answer.
     async fn pass(&mut self, phase: Phase, channel: Channel, (text, name): (String, &str)) -> Result<Option<String>, Fault> {
-        let Some(guard) = self.guard.as_mut().filter(|guard| guard.ears.hears(phase, channel)) else { return Ok(Some(text)) };
+        let Some(guard) = &mut self.guard else { return Ok(Some(text)) };
+        if !guard.ears.hears(phase, channel) {
+            guard.missed(ears::of_tool(phase));
+            return Ok(Some(text));
+        }
         let mut segments = vec![Segment { id: 0, channel, text, sent: 0, label: Some(name.to_owned()) }];
         let outcome = guard.session.inspect(phase, &mut segments).await;
         if outcome.verdict != Verdict::Pass {

@@ -2,10 +2,11 @@
 //!
 //! Apart because only here an answer is a whole before the door. It must not know tools or upstreams.
 
-use gatewright_types::{Channel, Choice, Chunk, Completion, Delta, Extras, Phase, RawJson, Segment, gather_into};
+use gatewright_types::{Channel, Choice, Chunk, Completion, Delta, Phase, RawJson, Segment, gather_into};
 
 use super::calls::too_much;
 use crate::life::ears::Ears;
+use crate::life::guard::strip;
 use crate::life::meter::text_bytes;
 use gatewright_types::Fault;
 
@@ -81,9 +82,14 @@ impl Whole {
         texts
     }
 
-    /// The chunks as they were held, for an answer that nobody changed.
-    pub(super) fn give_up(self) -> Vec<Chunk> {
-        self.chunks
+    /// Whether chunks are kept back.
+    pub(super) fn holds(&self) -> bool {
+        !self.chunks.is_empty()
+    }
+
+    /// The chunks that were kept back, as they came.
+    pub(super) fn let_go(&mut self) -> Vec<Chunk> {
+        std::mem::take(&mut self.chunks)
     }
 
     /// The answer with these texts, as one chunk. What repeats an edited text is dropped.
@@ -92,7 +98,9 @@ impl Whole {
             let Some(choice) = self.said.choices.get_mut(spot.choice) else { continue };
             if set(choice, spot.what, segment.text) {
                 choice.logprobs.clear();
-                choice.message_extras = Extras::new();
+                strip(&mut choice.message_extras);
+                strip(&mut choice.extras);
+                strip(&mut self.said.extras);
             }
         }
         chunk_of(self.said)
@@ -104,7 +112,7 @@ impl Whole {
 pub(super) enum Sent {
     /// Nothing: it was held.
     Nothing,
-    /// All of it: plugins may note and label, no more.
+    /// All of it but how it ends: plugins may note, and stop.
     All,
 }
 
@@ -114,7 +122,11 @@ fn set(choice: &mut Choice, what: What, text: String) -> bool {
         What::Text => choice.text.as_mut(),
         What::Reasoning => choice.reasoning.as_mut(),
         What::Refusal => choice.refusal.as_mut(),
-        What::Call(index) => choice.tool_calls.get_mut(index).map(|call| &mut call.arguments),
+        What::Call(at) => {
+            let Some(call) = choice.tool_calls.get_mut(at).filter(|call| call.arguments != text) else { return false };
+            strip(&mut call.extras);
+            Some(&mut call.arguments)
+        }
     };
     match place {
         Some(place) if *place != text => {
@@ -132,7 +144,7 @@ fn chunk_of(said: Completion) -> Chunk {
         deltas.extend(said.reasoning.map(|text| Delta::Reasoning { choice, text }));
         deltas.extend(said.text.map(|text| Delta::Text { choice, text }));
         deltas.extend(said.refusal.map(|text| Delta::Refusal { choice, text }));
-        deltas.extend((0u32..).zip(said.tool_calls).map(|(index, call)| Delta::ToolCall {
+        deltas.extend(said.call_indexes.into_iter().zip(said.tool_calls).map(|(index, call)| Delta::ToolCall {
             choice,
             index,
             id: Some(call.id),

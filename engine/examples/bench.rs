@@ -3,6 +3,7 @@
 //!
 //! Apart because a number needs a way to be measured again. It must not be needed by anything.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -16,16 +17,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = arguments.next().ok_or("usage: bench <folder> [tokens] [at once]")?;
     let tokens: u64 = arguments.next().map_or(Ok(200), |n| n.parse())?;
     let at_once: usize = arguments.next().map_or(Ok(8), |n| n.parse())?;
-    let options = EngineOptions { device: Default::default(), max_running: at_once, max_waiting: 0, now: 0 };
+    let options = EngineOptions { max_running: at_once, max_waiting: 0, ..EngineOptions::default() };
     let engine = Engine::open(&ModelFiles::Folder(folder.into()), &options)?;
     for requests in [1, at_once] {
         let started = Instant::now();
         let all = (0..requests).map(|seed| {
             let sampling = Sampling { max_tokens: Some(tokens), seed: i64::try_from(seed).ok(), ..Sampling::default() };
             let messages = vec![Message::text(Role::User, "What is 47 + 85?")];
-            let generation = engine.submit(&ChatRequest { messages, sampling, ..ChatRequest::default() });
+            let asked = engine.submit(Arc::new(ChatRequest { messages, sampling, ..ChatRequest::default() }), 0);
             async {
-                let deltas: Vec<_> = generation?.collect().await;
+                let (generation, reading) = asked?;
+                reading.run();
+                let deltas: Vec<_> = generation.collect().await;
                 let usage = deltas.into_iter().filter_map(|d| if let Ok(Delta::Usage(u)) = d { Some(u.completion) } else { None });
                 Ok::<u64, gatewright_engine::EngineError>(usage.sum())
             }

@@ -4,6 +4,7 @@
 //! Apart because it shows the library in one screen. It must not be needed by anything.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use gatewright_engine::{Engine, EngineOptions, ModelFiles};
@@ -16,11 +17,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: generate <folder> <question> [auto|cpu|cuda[:n]]".into());
     };
     let device = arguments.next().map_or(Ok(Default::default()), |device| device.parse())?;
-    let options = EngineOptions { device, max_running: 1, max_waiting: 0, now: 0 };
+    let options = EngineOptions { device, max_running: 1, max_waiting: 0, ..EngineOptions::default() };
     let engine = Engine::open(&ModelFiles::Folder(folder.into()), &options)?;
     println!("[{}]", engine.device());
     let messages = vec![Message::text(Role::User, question)];
-    let mut generation = engine.submit(&ChatRequest { messages, ..ChatRequest::default() })?;
+    let (mut generation, reading) = engine.submit(Arc::new(ChatRequest { messages, ..ChatRequest::default() }), 0)?;
+    // Takes as long as the prompt is: in a server this is work for a thread of its own.
+    reading.run();
     while let Some(delta) = generation.next().await {
         match delta? {
             Delta::Reasoning { text, .. } => print!("\x1b[2m{text}\x1b[0m"),

@@ -9,10 +9,11 @@ use demo_data::phrasing;
 use demo_data::problems::Problem;
 use demo_data::rng::Rng;
 use futures_util::StreamExt;
-use gatewright_engine::{DeviceChoice, Engine, EngineOptions, Generation, ModelFiles};
+use gatewright_engine::{DeviceChoice, Engine, EngineOptions, Generation, ModelFiles, Reading};
 use gatewright_types::{ChatRequest, Delta, Message, Role};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// What can go wrong, from whatever library.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -66,7 +67,7 @@ fn main() -> Result<ExitCode, Failure> {
     }
     let engine = Engine::open(
         &ModelFiles::Folder(options.model.clone()),
-        &EngineOptions { device: options.device, max_running: AT_ONCE, max_waiting: AT_ONCE, now: 0 },
+        &EngineOptions { device: options.device, max_running: AT_ONCE, max_waiting: AT_ONCE, ..EngineOptions::default() },
     )?;
     println!("{} on {}", options.model.display(), engine.device());
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -97,8 +98,10 @@ fn other(path: &Path) -> Result<Vec<Case>, Failure> {
 async fn score(engine: &Engine, cases: &[Case], temperature: f64) -> Result<usize, Failure> {
     let mut wrong = 0;
     for cases in cases.chunks(AT_ONCE) {
-        let asked = cases.iter().map(|case| engine.submit(&request(case, temperature)));
-        let asked: Vec<Generation> = asked.collect::<Result<_, _>>()?;
+        let asked = cases.iter().map(|case| engine.submit(Arc::new(request(case, temperature)), 0));
+        let asked: Vec<(Generation, Reading)> = asked.collect::<Result<_, _>>()?;
+        let (asked, readings): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        readings.into_iter().for_each(Reading::run);
         for (case, answer) in cases.iter().zip(asked) {
             let (thought, said) = read(answer).await?;
             if said.trim() == case.wanted {

@@ -11,6 +11,10 @@ use crate::sample::Sampler;
 
 /// Choices of one request.
 pub(crate) const MAX_CHOICES: u32 = 16;
+/// Stop texts of one request: each is looked for in every piece of the answer.
+const MAX_STOPS: usize = 16;
+/// Bytes of all of them.
+const MAX_STOP_BYTES: usize = 4096;
 
 /// Fields that dialects keep in the request's pocket and that would change the answer.
 const UNSUPPORTED_EXTRAS: [&str; 7] =
@@ -55,6 +59,9 @@ pub(crate) fn plan(request: &ChatRequest, advised: &GenerationConfig) -> Result<
     }
     if sampling.max_tokens == Some(0) {
         return refuse("max_tokens", "must be at least 1");
+    }
+    if sampling.stop.len() > MAX_STOPS || sampling.stop.iter().map(String::len).sum::<usize>() > MAX_STOP_BYTES {
+        return refuse("stop", "at most 16 texts, of 4096 bytes in all");
     }
     let choices = sampling.n.unwrap_or(1);
     if choices == 0 || choices > MAX_CHOICES {
@@ -132,6 +139,8 @@ mod tests {
         assert_eq!(refused(|r| r.sampling.n = Some(17)), "n");
         assert_eq!(refused(|r| r.sampling.temperature = Some(-1.0)), "temperature");
         assert_eq!(refused(|r| r.sampling.top_p = Some(1.5)), "top_p");
+        assert_eq!(refused(|r| r.sampling.stop = vec!["a".to_owned(); 17]), "stop");
+        assert_eq!(refused(|r| r.sampling.stop = vec!["a".repeat(2048), "b".repeat(2049)]), "stop");
     }
 
     #[test]
@@ -142,6 +151,7 @@ mod tests {
             sampling: Sampling { logprobs: Some(false), presence_penalty: Some(0.0), ..Sampling::default() },
             ..ChatRequest::default()
         };
+        request.sampling.stop = vec!["a".repeat(256); 16];
         request.extras.push("logit_bias", raw("{}"));
         request.extras.push("user", raw("\"someone\""));
         assert!(plan(&request, &GenerationConfig::default()).is_ok());

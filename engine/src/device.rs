@@ -13,9 +13,10 @@ use gatewright_types::DeviceChoice;
 
 use crate::config::ModelConfig;
 use crate::error::EngineError;
+use crate::memory::KvMemory;
 use crate::models::qwen2::Qwen2;
 use crate::ops::EngineBackend;
-use crate::options::{EngineOptions, ModelFiles};
+use crate::options::ModelFiles;
 use crate::queue::Queue;
 use crate::step::Worker;
 use crate::tokens::Vocabulary;
@@ -27,20 +28,21 @@ pub(crate) struct Start {
     pub(crate) config: ModelConfig,
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) memory: KvMemory,
 }
 
 /// Chooses a device, loads the model on it in a thread of its own, and names it for people.
-pub(crate) fn start(start: Start, options: &EngineOptions) -> Result<String, EngineError> {
-    match cuda(options.device)? {
+pub(crate) fn start(start: Start, choice: DeviceChoice) -> Result<String, EngineError> {
+    match cuda(choice)? {
         #[cfg(feature = "cuda")]
         Some(n) => {
-            spawn::<burn::backend::Cuda>(start, burn::backend::cuda::CudaDevice::new(n), options.max_running)?;
+            spawn::<burn::backend::Cuda>(start, burn::backend::cuda::CudaDevice::new(n))?;
             Ok(format!("CUDA {n}"))
         }
         #[cfg(not(feature = "cuda"))]
         Some(_) => Err(EngineError::Device("this binary was built without CUDA".to_owned())),
         None => {
-            spawn::<Flex>(start, Default::default(), options.max_running)?;
+            spawn::<Flex>(start, Default::default())?;
             Ok("CPU (Flex)".to_owned())
         }
     }
@@ -82,7 +84,7 @@ impl Drop for Farewell {
 }
 
 /// Starts the thread and waits until the model is loaded.
-fn spawn<B: EngineBackend>(start: Start, device: B::Device, most_running: usize) -> Result<(), EngineError> {
+fn spawn<B: EngineBackend>(start: Start, device: B::Device) -> Result<(), EngineError> {
     let (report, loaded) = sync_channel(1);
     let work = move || {
         let farewell = Farewell(start.queue.clone());
@@ -91,7 +93,7 @@ fn spawn<B: EngineBackend>(start: Start, device: B::Device, most_running: usize)
             Ok(model) => {
                 let told = report.send(Ok(()));
                 if told.is_ok() {
-                    Worker::new(model, start.vocabulary, start.queue, most_running).run();
+                    Worker::new(model, start.vocabulary, start.queue, start.memory).run();
                 }
             }
             Err(fault) => drop(report.send(Err(fault))),

@@ -2,23 +2,24 @@
 //!
 //! Apart because it is the public door; behind it, [`crate::step`] computes in a thread of its own. It must not know tensors.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use gatewright_types::ChatRequest;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::answer::{MOST_DELTAS, Opening};
+use crate::answer::MOST_DELTAS;
 use crate::check::plan;
 use crate::config::{GenerationConfig, ModelConfig};
 use crate::device::{self, Start};
 use crate::error::EngineError;
 use crate::generation::Generation;
+use crate::memory::KvMemory;
 use crate::options::{EngineOptions, ModelFiles};
-use crate::queue::{Job, Queue};
-use crate::reasoning::Channel;
+use crate::queue::Queue;
+use crate::reading::Reading;
 use crate::template::ChatTemplate;
-use crate::tokens::{THINK_OPEN, Vocabulary};
+use crate::tokens::Vocabulary;
 
 /// Deltas that a request may be ahead of its reader, beside room for one step of each choice.
 const AHEAD: usize = 64;
@@ -27,14 +28,17 @@ const AHEAD: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Engine(Arc<Inner>);
 
-struct Inner {
+/// What all clones share.
+pub(crate) struct Inner {
     device: String,
-    context: usize,
+    pub(crate) context: usize,
     advised: GenerationConfig,
-    template: ChatTemplate,
-    vocabulary: Arc<Vocabulary>,
-    queue: Arc<Queue>,
-    now: u64,
+    pub(crate) template: ChatTemplate,
+    pub(crate) vocabulary: Arc<Vocabulary>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) memory: KvMemory,
+    /// Held while a long text is tokenised: many of them take one core and not all.
+    pub(crate) long: Mutex<()>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -58,7 +62,7 @@ impl Engine {
         let config = ModelConfig::read(files)?;
         let advised = GenerationConfig::read(files)?;
         let special: Value = files.json("tokenizer_config.json")?;
-        let template = ChatTemplate::read(files, &special, options.now)?;
+        let template = ChatTemplate::read(files, &special)?;
         let vocabulary = Arc::new(Vocabulary::read(files, &special, &advised)?);
         if vocabulary.size() > config.vocab_size {
             let (has, takes) = (vocabulary.size(), config.vocab_size);
@@ -66,9 +70,10 @@ impl Engine {
         }
         let queue = Arc::new(Queue::new(options.max_running.max(1) + options.max_waiting));
         let context = config.max_position_embeddings;
-        let start = Start { files: files.clone(), config, vocabulary: vocabulary.clone(), queue: queue.clone() };
-        let device = device::start(start, options)?;
-        Ok(Self(Arc::new(Inner { device, context, advised, template, vocabulary, queue, now: options.now })))
+        let memory = KvMemory::new(options, &config)?;
+        let start = Start { files: files.clone(), config, vocabulary: vocabulary.clone(), queue: queue.clone(), memory };
+        let device = device::start(start, options.device)?;
+        Ok(Self(Arc::new(Inner { device, context, advised, template, vocabulary, queue, memory, long: Mutex::default() })))
     }
 
     /// What it computes on, for people (`CPU (Flex)`, `CUDA 0`).
@@ -81,36 +86,22 @@ impl Engine {
         self.0.context
     }
 
-    /// Renders, tokenises and queues one request. Reads only what concerns the model: messages, tools, sampling.
+    /// Takes one request in: a stream of its deltas, and the work that comes before the first of them, to be run off the async
+    /// threads. Reads only what concerns the model: messages, tools, sampling. `now` is in Unix seconds, for templates that print a
+    /// date and for the seeds of requests that bring none.
     ///
-    /// Without `max_tokens` an answer may fill the context; without a temperature it is sampled as generation_config.json advises. The
-    /// same request with the same `seed` gets the same answer, whoever else is served.
+    /// Without `max_tokens` an answer may fill the context, or its share of the memory for keys and values; without a temperature it
+    /// is sampled as generation_config.json advises. The same request with the same `seed` gets the same answer, whoever else is
+    /// served.
     ///
     /// # Errors
-    /// [`EngineError::Unsupported`], [`EngineError::TooLong`], [`EngineError::Full`].
-    pub fn submit(&self, request: &ChatRequest) -> Result<Generation, EngineError> {
-        let inner = &*self.0;
-        let plan = plan(request, &inner.advised)?;
-        let text = inner.template.render(request)?;
-        let prompt: Arc<[u32]> = inner.vocabulary.encode(&text)?.into();
-        if prompt.is_empty() {
-            return Err(EngineError::unsupported("messages", "the conversation renders to nothing"));
-        }
-        let left = inner.context.saturating_sub(prompt.len());
-        if left == 0 {
-            return Err(EngineError::TooLong { prompt: prompt.len(), context: inner.context });
-        }
-        let thinking = inner.vocabulary.think().is_some() && text.trim_end().ends_with(THINK_OPEN);
-        let opening = Opening {
-            channel: if thinking { Channel::Reasoning } else { Channel::Text },
-            stops: request.sampling.stop.clone(),
-            limit: plan.max_tokens.map_or(left, |most| most.min(left)),
-        };
+    /// [`EngineError::Unsupported`], [`EngineError::Full`]. What is wrong with the prompt comes through the stream.
+    pub fn submit(&self, request: Arc<ChatRequest>, now: u64) -> Result<(Generation, Reading), EngineError> {
+        let inner = &self.0;
+        let plan = plan(&request, &inner.advised)?;
+        let seat = inner.queue.seat()?;
         let (outlet, receiver) = mpsc::channel(AHEAD + MOST_DELTAS * plan.choices as usize);
-        inner.queue.push(|number| {
-            let seed = plan.seed.unwrap_or(inner.now ^ number.rotate_left(32));
-            Job { prompt, plan, opening, seed, outlet }
-        })?;
-        Ok(Generation::new(receiver, inner.queue.clone()))
+        let generation = Generation::new(receiver, inner.queue.clone());
+        Ok((generation, Reading { engine: inner.clone(), request, now, plan, seat, outlet }))
     }
 }

@@ -22,9 +22,9 @@ pub enum EngineError {
     /// The prompt does not fit the context.
     #[error("the prompt has {prompt} tokens, the model's context {context}")]
     TooLong {
-        /// Tokens of the prompt.
+        /// Tokens of the prompt; at least so many, where counting them all would have been in vain.
         prompt: usize,
-        /// Tokens of the context.
+        /// Tokens of the context, or as many as there is memory for.
         context: usize,
     },
     /// Too many requests wait.

@@ -43,7 +43,7 @@ impl Stream for Generation {
         let item = ready!(self.receiver.poll_recv(context));
         self.ended = !matches!(&item, Some(Ok(delta)) if !matches!(delta, Delta::Usage(_)));
         self.queue.ring();
-        Poll::Ready(Some(item.unwrap_or_else(|| Err(EngineError::Step("the engine's thread has ended".to_owned())))))
+        Poll::Ready(Some(item.unwrap_or_else(|| Err(EngineError::Step("the engine gave the request up".to_owned())))))
     }
 }
 

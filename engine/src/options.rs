@@ -24,6 +24,18 @@ pub struct EngineOptions {
     pub max_running: usize,
     /// Requests that may wait; more are refused as [`crate::EngineError::Full`].
     pub max_waiting: usize,
-    /// Unix seconds, for templates that print a date, and for seeds of requests that bring none.
-    pub now: u64,
+    /// Bytes that keys and values of all running sequences may take. A request waits until what it can come to need is free; what
+    /// could never fit is refused.
+    pub kv_bytes: u64,
+}
+
+impl EngineOptions {
+    /// Bytes for keys and values where nobody says: 8 GiB.
+    pub const KV_BYTES: u64 = 8 << 30;
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { device: DeviceChoice::default(), max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES }
+    }
 }

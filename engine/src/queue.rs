@@ -64,21 +64,33 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request; `job` is given the request's number.
+    /// A place for a request, before anything is done for it.
     ///
     /// # Errors
     /// [`EngineError::Full`], or [`EngineError::Step`] if the thread is gone.
-    pub(crate) fn push(&self, job: impl FnOnce(u64) -> Job) -> Result<(), EngineError> {
-        let mut state = self.lock();
-        if state.dead {
-            return Err(EngineError::Step("the engine's thread has ended".to_owned()));
-        }
+    pub(crate) fn seat(&self) -> Result<Seat, EngineError> {
+        let state = self.living()?;
         if self.open.load(Ordering::Acquire) >= self.most_open {
             return Err(EngineError::Full);
         }
         self.open.fetch_add(1, Ordering::AcqRel);
+        drop(state);
+        Ok(Seat(self.open.clone()))
+    }
+
+    fn living(&self) -> Result<MutexGuard<'_, State>, EngineError> {
+        let state = self.lock();
+        if state.dead { Err(EngineError::Step("the engine's thread has ended".to_owned())) } else { Ok(state) }
+    }
+
+    /// Adds a request; `job` is given the request's number.
+    ///
+    /// # Errors
+    /// [`EngineError::Step`] if the thread is gone.
+    pub(crate) fn push(&self, seat: Seat, job: impl FnOnce(u64) -> Job) -> Result<(), EngineError> {
+        let mut state = self.living()?;
         state.asked += 1;
-        let entry = (job(state.asked), Seat(self.open.clone()));
+        let entry = (job(state.asked), seat);
         state.jobs.push_back(entry);
         drop(state);
         self.ring();

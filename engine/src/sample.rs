@@ -3,8 +3,6 @@
 //! Apart because it is pure and its order of operations is a promise: the same seed and logits give the same tokens, whoever else is
 //! served. It must not know models.
 
-use std::cmp::Ordering;
-
 /// How a sequence samples; checked when the request came in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Sampler {
@@ -60,13 +58,16 @@ impl Draws {
     }
 }
 
-/// The next token. `None` if no logit is a number: the step went wrong.
+/// The next token. `None` if the greatest logit is no finite number: the step went wrong.
 pub(crate) fn sample(logits: &[f32], sampler: Sampler, draws: &mut Draws) -> Option<u32> {
     let best = logits.iter().enumerate().filter(|(_, l)| !l.is_nan());
     let (best, top) = best.fold(None, |best: Option<(usize, f32)>, (i, l)| match best {
         Some((_, top)) if top >= *l => best,
         _ => Some((i, *l)),
     })?;
+    if !top.is_finite() {
+        return None;
+    }
     let Sampler::Draw { temperature, top_p, top_k } = sampler else { return u32::try_from(best).ok() };
     let weight = |l: f32| ((f64::from(l) - f64::from(top)) / temperature).exp();
     let mut all: Vec<(u32, f64)> = (0u32..).zip(logits.iter().map(|l| if l.is_nan() { 0.0 } else { weight(*l) })).collect();
@@ -84,7 +85,7 @@ pub(crate) fn sample(logits: &[f32], sampler: Sampler, draws: &mut Draws) -> Opt
 
 /// The likeliest candidates first, cut where their weights add up to `enough`, and at `most`.
 fn nucleus(all: &mut [(u32, f64)], enough: f64, most: usize) -> &[(u32, f64)] {
-    let by_weight = |a: &(u32, f64), b: &(u32, f64)| b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal).then(a.0.cmp(&b.0));
+    let by_weight = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     let mut head = 128.min(all.len());
     loop {
         // Sorting a head that is nearly always enough saves sorting a vocabulary of 150,000 for each token.
@@ -122,6 +123,17 @@ mod tests {
         assert_eq!(sample(&[1.0, f32::NAN, 3.0, 3.0], Sampler::Greedy, &mut d), Some(2));
         assert_eq!(sample(&[f32::NAN], Sampler::Greedy, &mut d), None);
         assert_eq!(sample(&[], Sampler::Greedy, &mut d), None);
+    }
+
+    #[test]
+    fn infinite_logits_are_a_fault_or_impossible_tokens() {
+        let (inf, mut d) = (f32::INFINITY, Draws::new(0, 0));
+        let many: Vec<f32> = (0..1000u16).map(|i| if i % 3 == 0 { inf } else { f32::from(i) }).collect();
+        for sampler in [Sampler::Greedy, draw(1.0, 0.9, 50), draw(1.0, 1.0, 0)] {
+            assert_eq!(sample(&many, sampler, &mut d), None);
+            assert_eq!(sample(&[-inf, f32::NAN, -inf], sampler, &mut d), None);
+            assert_eq!(sample(&[-inf, 1.0, f32::NAN, -inf], sampler, &mut d), Some(1));
+        }
     }
 
     #[test]

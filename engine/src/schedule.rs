@@ -14,7 +14,7 @@ pub(crate) struct Seen {
     pub(crate) unread: usize,
     /// Whether its reader has room for what a step may say.
     pub(crate) ready: bool,
-    /// The step that it last ran in.
+    /// The step that it last ran in, or came in.
     pub(crate) served: u64,
 }
 
@@ -80,6 +80,24 @@ mod tests {
                 prop_assert!(waiting.iter().all(|s| step as u64 - s <= all.len() as u64 + 1));
             }
             prop_assert!(all.iter().all(|s| s.unread == 0));
+        }
+
+        /// However many come, in whatever order they stand: who waits reads a piece within as many steps as there are places.
+        #[test]
+        fn nobody_starves_while_others_come(long in 300usize..4000, come in proptest::collection::vec(1usize..600, 40), places in 2usize..8) {
+            let mut all = vec![seen(long, 0)];
+            let mut come = come.into_iter();
+            for step in 0..40u64 {
+                // As the loop does it: the newest may stand anywhere.
+                all.retain(|s| s.unread > 0);
+                while all.len() < places && let Some(n) = come.next() {
+                    all.insert(0, seen(n, step));
+                }
+                let Some((i, n)) = turn(&all).prefill else { break };
+                all[i].unread -= n;
+                all[i].served = step + 1;
+                prop_assert!(all.iter().all(|s| s.unread == 0 || step + 1 - s.served <= places as u64), "{all:?}");
+            }
         }
     }
 }

@@ -15,14 +15,29 @@ use crate::queue::Job;
 use crate::sample::{Draws, Sampler, sample};
 use crate::tokens::Vocabulary;
 
+/// What a sequence is given when it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    /// The request's number.
+    pub(crate) request: u64,
+    /// Index among the choices.
+    pub(crate) choice: u32,
+    /// The step of its arrival: who came before it has waited longer.
+    pub(crate) served: u64,
+    /// Bytes that its keys and values can come to.
+    pub(crate) claim: u64,
+}
+
 /// One choice of one request.
 pub(crate) struct Sequence<B: EngineBackend> {
     /// The request's number.
     pub(crate) request: u64,
-    /// The step that it last ran in.
+    /// The step that it last ran in, or came in.
     pub(crate) served: u64,
     /// Index among the choices.
     pub(crate) choice: u32,
+    /// Bytes that its keys and values can come to.
+    pub(crate) claim: u64,
     pub(crate) cache: KvCache<B>,
     prompt: Arc<[u32]>,
     read: usize,
@@ -34,18 +49,19 @@ pub(crate) struct Sequence<B: EngineBackend> {
 
 impl<B: EngineBackend> Sequence<B> {
     /// A sequence that has read nothing.
-    pub(crate) fn new(job: &Job, request: u64, choice: u32, parts: (KvCache<B>, &Vocabulary)) -> Self {
+    pub(crate) fn new(job: &Job, ticket: Ticket, parts: (KvCache<B>, &Vocabulary)) -> Self {
         Self {
-            request,
-            served: 0,
-            choice,
+            request: ticket.request,
+            served: ticket.served,
+            choice: ticket.choice,
+            claim: ticket.claim,
             cache: parts.0,
             prompt: job.prompt.clone(),
             read: 0,
             last: [0],
             sampler: job.plan.sampler,
-            draws: Draws::new(job.seed, choice),
-            answer: Answer::new(choice, &job.opening, parts.1),
+            draws: Draws::new(job.seed, ticket.choice),
+            answer: Answer::new(ticket.choice, &job.opening, parts.1),
         }
     }
 
@@ -82,7 +98,7 @@ impl<B: EngineBackend> Sequence<B> {
     /// Takes the logits of its last row, draws the next token and writes what it says.
     ///
     /// # Errors
-    /// [`EngineError::Step`] if there is no number among the logits.
+    /// [`EngineError::Step`] if the greatest of the logits is no finite number.
     pub(crate) fn accept(
         &mut self,
         logits: &[f32],
@@ -90,7 +106,7 @@ impl<B: EngineBackend> Sequence<B> {
         out: &mut Vec<Delta>,
     ) -> Result<Progress, EngineError> {
         let id = sample(logits, self.sampler, &mut self.draws);
-        let id = id.ok_or_else(|| EngineError::Step("the model computed no number".to_owned()))?;
+        let id = id.ok_or_else(|| EngineError::Step("the model computed no finite number".to_owned()))?;
         self.last = [id];
         Ok(self.answer.push(id, vocabulary, out))
     }

@@ -11,11 +11,12 @@ use gatewright_types::{Delta, Usage};
 use crate::answer::{MOST_DELTAS, Progress};
 use crate::error::EngineError;
 use crate::layers::Rows;
+use crate::memory::KvMemory;
 use crate::models::qwen2::{Qwen2, Span, Wanted};
 use crate::ops::EngineBackend;
 use crate::queue::{Job, Outlet, Queue, Seat};
 use crate::schedule::{Seen, Turn, turn};
-use crate::sequence::Sequence;
+use crate::sequence::{Sequence, Ticket};
 use crate::tokens::Vocabulary;
 
 /// A request some of whose choices are not finished.
@@ -32,7 +33,7 @@ pub(crate) struct Worker<B: EngineBackend> {
     model: Qwen2<B>,
     vocabulary: Arc<Vocabulary>,
     queue: Arc<Queue>,
-    most_running: usize,
+    memory: KvMemory,
     requests: BTreeMap<u64, Open>,
     /// Choices of admitted requests that have no room yet.
     waiting: VecDeque<Sequence<B>>,
@@ -43,12 +44,12 @@ pub(crate) struct Worker<B: EngineBackend> {
 
 impl<B: EngineBackend> Worker<B> {
     /// A worker without work.
-    pub(crate) fn new(model: Qwen2<B>, vocabulary: Arc<Vocabulary>, queue: Arc<Queue>, most_running: usize) -> Self {
+    pub(crate) fn new(model: Qwen2<B>, vocabulary: Arc<Vocabulary>, queue: Arc<Queue>, memory: KvMemory) -> Self {
         Self {
             model,
             vocabulary,
             queue,
-            most_running: most_running.max(1),
+            memory,
             requests: BTreeMap::new(),
             waiting: VecDeque::new(),
             running: Vec::new(),
@@ -60,18 +61,33 @@ impl<B: EngineBackend> Worker<B> {
     /// Works until nobody asks any more and all that was asked is done.
     pub(crate) fn run(mut self) {
         loop {
-            self.forget_the_gone();
-            self.admit();
-            let turn = turn(&self.seen());
-            if !turn.is_empty() {
-                self.steps += 1;
-                self.step(&turn);
-            } else if self.requests.is_empty() && self.queue.is_done() {
-                break;
-            } else {
-                self.queue.wait();
+            match guarded("the engine", || Ok(self.advance())) {
+                Ok(true) => {}
+                Ok(false) if self.requests.is_empty() && self.queue.is_done() => break,
+                Ok(false) => self.queue.wait(),
+                Err(fault) => self.give_up(&fault),
             }
         }
+    }
+
+    /// Fails all that is open: what they had computed cannot be trusted. Who still waits in the queue is served.
+    fn give_up(&mut self, fault: &EngineError) {
+        self.running.clear();
+        self.waiting.clear();
+        std::mem::take(&mut self.requests).into_values().for_each(|mut open| open.fail(fault.clone()));
+    }
+
+    /// Lets in who may come, and does a step if somebody can run.
+    fn advance(&mut self) -> bool {
+        self.forget_the_gone();
+        self.admit();
+        let turn = turn(&self.seen());
+        if turn.is_empty() {
+            return false;
+        }
+        self.steps += 1;
+        self.step(&turn);
+        true
     }
 
     fn forget_the_gone(&mut self) {
@@ -82,9 +98,14 @@ impl<B: EngineBackend> Worker<B> {
         self.queue.sweep();
     }
 
+    /// In the order of arrival: who needs much memory is not passed by others who need less.
     fn admit(&mut self) {
-        while self.running.len() < self.most_running {
-            if let Some(sequence) = self.waiting.pop_front() {
+        let mut free = self.memory.bytes().saturating_sub(self.running.iter().map(|s| s.claim).sum());
+        while self.running.len() < self.memory.most_running() {
+            if self.waiting.front().is_some_and(|next| next.claim > free) {
+                break;
+            } else if let Some(sequence) = self.waiting.pop_front() {
+                free -= sequence.claim;
                 self.running.push(sequence);
             } else if let Some((job, seat)) = self.queue.take() {
                 self.open(job, seat);
@@ -96,8 +117,10 @@ impl<B: EngineBackend> Worker<B> {
 
     fn open(&mut self, job: Job, seat: Seat) {
         self.admitted += 1;
-        let request = self.admitted;
-        let new = |choice| Sequence::new(&job, request, choice, (self.model.cache(), &self.vocabulary));
+        let (request, served) = (self.admitted, self.steps);
+        let claim = self.memory.claim(job.prompt.len().saturating_add(job.opening.limit));
+        let ticket = |choice| Ticket { request, choice, served, claim };
+        let new = |choice| Sequence::new(&job, ticket(choice), (self.model.cache(), &self.vocabulary));
         self.waiting.extend((0..job.plan.choices).map(new));
         let usage = Usage { prompt: job.prompt.len() as u64, reasoning: self.vocabulary.think().map(|_| 0), ..Usage::default() };
         self.requests.insert(request, Open { outlet: job.outlet, _seat: seat, left: job.plan.choices, usage });
@@ -158,10 +181,7 @@ impl<B: EngineBackend> Worker<B> {
             }
         }
         let model = &self.model;
-        catch_unwind(AssertUnwindSafe(|| model.forward(&mut spans, what.0))).unwrap_or_else(|panic| {
-            let said = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            Err(EngineError::Step(format!("the device failed: {}", said.unwrap_or_default())))
-        })
+        guarded("the device", || model.forward(&mut spans, what.0))
     }
 
     /// Gives what the sequence read to its running siblings that have not begun. It and they, by index.
@@ -189,7 +209,8 @@ impl<B: EngineBackend> Worker<B> {
             let Some(sequence) = self.running.get_mut(*at) else { continue };
             let Some(open) = self.requests.get_mut(&sequence.request) else { continue };
             let mut out = Vec::new();
-            match row.and_then(|row| sequence.accept(row, &self.vocabulary, &mut out)) {
+            let vocabulary = &self.vocabulary;
+            match row.and_then(|row| guarded("the writing of text", || sequence.accept(row, vocabulary, &mut out))) {
                 Ok(Progress::Open) => {}
                 Ok(Progress::Done) => {
                     finished.push(*at);
@@ -209,6 +230,14 @@ impl<B: EngineBackend> Worker<B> {
     }
 }
 
+/// Runs what may panic; a panic is a fault of those it was run for, and the thread goes on.
+fn guarded<T>(who: &str, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        Err(EngineError::Step(format!("{who} failed: {}", said.unwrap_or_default())))
+    })
+}
+
 impl Open {
     /// Counts one choice as finished; with the last one, the usage of all is said.
     fn finish(&mut self, (generated, reasoning): (u64, u64), out: &mut Vec<Delta>) {
@@ -226,3 +255,6 @@ impl Open {
         self.left = 0;
     }
 }
+
+#[cfg(test)]
+mod tests;

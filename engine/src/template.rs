@@ -9,7 +9,7 @@ mod messages;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, Value};
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Environment, Error, ErrorKind, State};
 use serde_json::Value as Json;
 
 use crate::error::EngineError;
@@ -19,6 +19,8 @@ use gatewright_types::ChatRequest;
 pub(crate) use messages::Arguments;
 
 const NAME: &str = "chat";
+/// Where a rendering keeps the time for `strftime_now`.
+const NOW: &str = "gatewright_now";
 const SPECIAL: [&str; 4] = ["bos_token", "eos_token", "unk_token", "pad_token"];
 
 /// A model's chat template, compiled.
@@ -29,7 +31,7 @@ pub(crate) struct ChatTemplate {
 
 impl ChatTemplate {
     /// Takes `chat_template.jinja`, or `chat_template` of tokenizer_config.json (a text, or a list with one named `default`).
-    pub(crate) fn read(files: &ModelFiles, config: &Json, now: u64) -> Result<Self, EngineError> {
+    pub(crate) fn read(files: &ModelFiles, config: &Json) -> Result<Self, EngineError> {
         let from_file = files.find("chat_template.jinja")?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let source = from_file.or_else(|| in_config(config)).ok_or_else(|| {
             EngineError::load(format!(
@@ -38,42 +40,49 @@ impl ChatTemplate {
             ))
         })?;
         let special = SPECIAL.iter().filter_map(|name| Some((*name, special_text(config, name)?))).collect();
-        Self::compile(source, special, now).map_err(|e| EngineError::load(format!("chat template of {}: {e:#}", files.name(""))))
+        Self::compile(source, special).map_err(|e| EngineError::load(format!("chat template of {}: {e:#}", files.name(""))))
     }
 
-    fn compile(source: String, special: Vec<(&'static str, String)>, now: u64) -> Result<Self, Error> {
+    fn compile(source: String, special: Vec<(&'static str, String)>) -> Result<Self, Error> {
         let mut environment = Environment::new();
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
-        environment.add_function("strftime_now", move |format: String| clock::strftime(&format, now));
+        environment.add_function("strftime_now", |state: &State<'_, '_>, format: String| {
+            let now = state.lookup(NOW).and_then(|now| u64::try_from(now).ok());
+            clock::strftime(&format, now.unwrap_or_default())
+        });
         environment.add_filter("tojson", tojson);
         environment.add_template_owned(NAME, source)?;
         Ok(Self { environment, special })
     }
 
-    /// The prompt, with the opening of the assistant's turn at its end.
+    /// The prompt, with the opening of the assistant's turn at its end; `now` is in Unix seconds.
     ///
     /// # Errors
     /// [`EngineError::Unsupported`] with what the template said, or for content that has no text.
-    pub(crate) fn render(&self, request: &ChatRequest) -> Result<String, EngineError> {
+    pub(crate) fn render(&self, request: &ChatRequest, now: u64) -> Result<String, EngineError> {
         // Some templates want a call's arguments as an object, others as text; which one shows only when they fail.
-        let rendered = self.try_render(request, Arguments::Object)?;
-        let rendered =
-            if rendered.is_err() && messages::has_calls(request) { self.try_render(request, Arguments::Text)? } else { rendered };
+        let rendered = self.try_render(request, now, Arguments::Object)?;
+        let rendered = if rendered.is_err() && messages::has_calls(request) {
+            self.try_render(request, now, Arguments::Text)?
+        } else {
+            rendered
+        };
         rendered.map_err(|e| {
             let said = e.detail().map_or_else(|| e.to_string(), str::to_owned);
             EngineError::unsupported("messages", format!("the model's chat template cannot render this conversation: {said}"))
         })
     }
 
-    fn try_render(&self, request: &ChatRequest, arguments: Arguments) -> Result<Result<String, Error>, EngineError> {
+    fn try_render(&self, request: &ChatRequest, now: u64, arguments: Arguments) -> Result<Result<String, Error>, EngineError> {
         let mut context = serde_json::Map::new();
         context.insert("messages".into(), messages::messages(request, arguments)?);
         context.insert("tools".into(), messages::tools(request)?);
         context.insert("add_generation_prompt".into(), Json::Bool(true));
+        context.insert(NOW.into(), Json::from(now));
         for (name, text) in &self.special {
             context.insert((*name).to_owned(), Json::String(text.clone()));
         }

@@ -26,7 +26,12 @@ pub(crate) struct Vocabulary {
     tokenizer: Tokenizer,
     eos: Vec<u32>,
     think: Option<ThinkIds>,
+    /// Bytes of the longest token.
+    longest: usize,
 }
+
+/// How much shorter Unicode's normal form C can make a text.
+const COMPOSING: usize = 3;
 
 impl Vocabulary {
     /// Reads tokenizer.json; the ids that end an answer are `eos_token` of tokenizer_config.json and those of
@@ -48,7 +53,8 @@ impl Vocabulary {
             (Some(open), Some(close)) => Some(ThinkIds { open, close }),
             _ => None,
         };
-        Ok(Self { tokenizer, eos, think })
+        let longest = tokenizer.get_vocab(true).keys().map(String::len).max().unwrap_or(1).max(1);
+        Ok(Self { tokenizer, eos, think, longest })
     }
 
     /// The ids of a rendered prompt. Special tokens in the text become their ids; none are added: the template writes them.
@@ -57,6 +63,12 @@ impl Vocabulary {
         encoding
             .map(|e| e.get_ids().to_vec())
             .map_err(|e| EngineError::unsupported("messages", format!("cannot be tokenised: {e}")))
+    }
+
+    /// Tokens that a text comes to at least, without tokenising it: no token stands for more bytes than it is written with, and what
+    /// normalising composes shrinks to a third at most.
+    pub(crate) fn least_tokens(&self, text: &str) -> usize {
+        text.len() / (COMPOSING * self.longest)
     }
 
     /// One more than the greatest id.
@@ -163,6 +175,16 @@ mod tests {
         let mut stream = TextStream::default();
         let pieces: Vec<String> = ids.iter().map(|id| stream.push(&v, *id)).filter(|p| !p.is_empty()).collect();
         assert_eq!(pieces, ["a", "🙂", "b"]);
+    }
+
+    #[test]
+    fn the_least_number_of_tokens_is_never_above_the_true_one() {
+        let v = vocabulary();
+        let longest = v.tokenizer.get_vocab(true).into_keys().max_by_key(String::len).unwrap();
+        for text in ["", "a", "What is 47 + 85?", &longest.repeat(50), &"\u{1112}\u{1161}\u{11ab}".repeat(90)] {
+            assert!(v.least_tokens(text) <= v.encode(text).unwrap().len(), "{text}");
+        }
+        assert!(v.least_tokens(&longest.repeat(50)) >= 50 / COMPOSING);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,7 +16,7 @@ fn files(name: &str) -> ModelFiles {
 }
 
 fn engine(max_running: usize, max_waiting: usize) -> Engine {
-    let options = EngineOptions { device: DeviceChoice::Cpu, max_running, max_waiting, now: 0 };
+    let options = EngineOptions { device: DeviceChoice::Cpu, max_running, max_waiting, ..EngineOptions::default() };
     Engine::open(&files("untied"), &options).unwrap()
 }
 
@@ -30,6 +31,13 @@ fn tokens(n: u64) -> Sampling {
 /// Hot enough that nothing but the seed decides; the tiny models never end by themselves then, or hardly.
 fn seeded(seed: i64, n: u64) -> Sampling {
     Sampling { temperature: Some(2.0), top_p: Some(1.0), seed: Some(seed), ..tokens(n) }
+}
+
+/// Submits, and does at once what a server would do in a thread of its own.
+fn submit(engine: &Engine, request: &ChatRequest) -> Result<Generation, EngineError> {
+    let (generation, reading) = engine.submit(Arc::new(request.clone()), 0)?;
+    reading.run();
+    Ok(generation)
 }
 
 async fn gather(generation: Generation) -> Vec<Delta> {
@@ -53,7 +61,7 @@ fn read(deltas: &[Delta], wanted: u32) -> (String, String, Option<FinishReason>,
 
 #[tokio::test]
 async fn greedy_text_is_that_of_transformers() {
-    let deltas = gather(engine(2, 2).submit(&ask(PROMPT, tokens(64))).unwrap()).await;
+    let deltas = gather(submit(&engine(2, 2), &ask(PROMPT, tokens(64))).unwrap()).await;
     let (thought, text, end, usage) = read(&deltas, 0);
     // What transformers' 64 greedy ids decode to, split at the `</think>` that is among them.
     let tokenizer = tokenizers::Tokenizer::from_file(match files("untied") {
@@ -79,13 +87,13 @@ async fn greedy_text_is_that_of_transformers() {
 #[tokio::test]
 async fn a_seed_gives_one_answer_alone_and_in_company() {
     let engine = engine(4, 8);
-    let alone = gather(engine.submit(&ask(PROMPT, seeded(7, 40))).unwrap()).await;
+    let alone = gather(submit(&engine, &ask(PROMPT, seeded(7, 40))).unwrap()).await;
     let long = "word ".repeat(80);
     let company = [ask("a", seeded(1, 60)), ask(&long, seeded(2, 30)), ask("b", tokens(50))];
-    let others: Vec<_> = company.iter().map(|r| engine.submit(r).unwrap()).collect();
-    let again = gather(engine.submit(&ask(PROMPT, seeded(7, 40))).unwrap()).await;
+    let others: Vec<_> = company.iter().map(|r| submit(&engine, r).unwrap()).collect();
+    let again = gather(submit(&engine, &ask(PROMPT, seeded(7, 40))).unwrap()).await;
     assert_eq!(format!("{alone:?}"), format!("{again:?}"));
-    let other_seed = gather(engine.submit(&ask(PROMPT, seeded(8, 40))).unwrap()).await;
+    let other_seed = gather(submit(&engine, &ask(PROMPT, seeded(8, 40))).unwrap()).await;
     assert_ne!(read(&alone, 0).0, read(&other_seed, 0).0);
     for other in others {
         assert!(matches!(gather(other).await.last(), Some(Delta::Usage(_))));
@@ -95,22 +103,22 @@ async fn a_seed_gives_one_answer_alone_and_in_company() {
 #[tokio::test]
 async fn choices_are_drawn_apart_and_counted_together() {
     let request = ask(PROMPT, Sampling { n: Some(3), ..seeded(5, 20) });
-    let deltas = gather(engine(2, 2).submit(&request).unwrap()).await;
+    let deltas = gather(submit(&engine(2, 2), &request).unwrap()).await;
     let all: Vec<_> = (0..3).map(|c| read(&deltas, c)).collect();
     assert!(all.iter().all(|(_, _, end, _)| end.is_some()));
     assert!(all[0].0 != all[1].0 && all[1].0 != all[2].0);
     let usage = all[0].3.clone().unwrap();
     assert_eq!(usage.prompt, 59);
     assert!(usage.completion <= 60 && usage.completion > 20);
-    let alone = gather(engine(1, 0).submit(&ask(PROMPT, seeded(5, 20))).unwrap()).await;
+    let alone = gather(submit(&engine(1, 0), &ask(PROMPT, seeded(5, 20))).unwrap()).await;
     assert_eq!(read(&alone, 0).0, all[0].0, "the first choice is what a request for one gets");
 }
 
 #[tokio::test]
 async fn two_requests_run_in_turn() {
     let engine = engine(2, 2);
-    let mut first = engine.submit(&ask("a", seeded(1, 400))).unwrap();
-    let mut second = engine.submit(&ask("b", seeded(2, 5))).unwrap();
+    let mut first = submit(&engine, &ask("a", seeded(1, 400))).unwrap();
+    let mut second = submit(&engine, &ask("b", seeded(2, 5))).unwrap();
     // The short one is through while the long one, which nobody reads, has hundreds to go.
     while let Some(delta) = second.next().await {
         delta.unwrap();
@@ -126,8 +134,8 @@ async fn two_requests_run_in_turn() {
 #[tokio::test]
 async fn a_reader_that_left_frees_its_place() {
     let engine = engine(1, 4);
-    let stalled = engine.submit(&ask("a", seeded(1, 400))).unwrap();
-    let waiting = engine.submit(&ask("b", seeded(2, 5))).unwrap();
+    let stalled = submit(&engine, &ask("a", seeded(1, 400))).unwrap();
+    let waiting = submit(&engine, &ask("b", seeded(2, 5))).unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     // The one place is taken by a request that nobody reads; dropping it frees the place within a step.
     drop(stalled);
@@ -138,13 +146,13 @@ async fn a_reader_that_left_frees_its_place() {
 #[tokio::test]
 async fn the_queue_is_bounded_and_dropping_makes_room() {
     let engine = engine(1, 1);
-    let first = engine.submit(&ask("a", seeded(1, 400))).unwrap();
-    let second = engine.submit(&ask("b", seeded(2, 3))).unwrap();
-    assert!(matches!(engine.submit(&ask("c", tokens(3))), Err(EngineError::Full)));
+    let first = submit(&engine, &ask("a", seeded(1, 400))).unwrap();
+    let second = submit(&engine, &ask("b", seeded(2, 3))).unwrap();
+    assert!(matches!(submit(&engine, &ask("c", tokens(3))), Err(EngineError::Full)));
     drop(first);
     assert!(matches!(gather(second).await.last(), Some(Delta::Usage(_))));
     let third = loop {
-        match engine.submit(&ask("c", tokens(3))) {
+        match submit(&engine, &ask("c", tokens(3))) {
             Ok(generation) => break generation,
             Err(EngineError::Full) => tokio::task::yield_now().await,
             Err(other) => panic!("{other}"),
@@ -156,7 +164,7 @@ async fn the_queue_is_bounded_and_dropping_makes_room() {
 #[tokio::test]
 async fn what_was_submitted_is_done_after_the_engine_is_dropped() {
     let engine = engine(1, 2);
-    let (a, b) = (engine.submit(&ask("a", seeded(1, 200))).unwrap(), engine.submit(&ask("b", seeded(2, 5))).unwrap());
+    let (a, b) = (submit(&engine, &ask("a", seeded(1, 200))).unwrap(), submit(&engine, &ask("b", seeded(2, 5))).unwrap());
     drop(engine);
     assert!(matches!(gather(a).await.last(), Some(Delta::Usage(_))));
     assert!(matches!(gather(b).await.last(), Some(Delta::Usage(_))));
@@ -165,25 +173,56 @@ async fn what_was_submitted_is_done_after_the_engine_is_dropped() {
 #[tokio::test]
 async fn a_prompt_too_long_is_refused_and_a_long_one_fills_the_context() {
     let engine = engine(1, 1);
-    let refused = engine.submit(&ask(&"🙂".repeat(300), tokens(5)));
+    let refused = submit(&engine, &ask(&"🙂".repeat(300), tokens(5))).unwrap().next().await.unwrap();
     assert!(matches!(refused, Err(EngineError::TooLong { context: 512, prompt }) if prompt > 512));
-    let deltas = gather(engine.submit(&ask(&"🙂".repeat(100), seeded(1, 10_000))).unwrap()).await;
+    let deltas = gather(submit(&engine, &ask(&"🙂".repeat(100), seeded(1, 10_000))).unwrap()).await;
     let (_, _, end, usage) = read(&deltas, 0);
     let usage = usage.unwrap();
     assert!(end == Some(FinishReason::Stop) || usage.prompt + usage.completion == 512, "{usage:?}");
 }
 
 #[tokio::test]
+async fn a_text_that_cannot_fit_is_refused_before_it_is_tokenised() {
+    // One token a byte; that it is not counted shows in the number, which is only the least that it could be.
+    let refused = submit(&engine(1, 0), &ask(&"~".repeat(32 << 20), tokens(5))).unwrap().next().await.unwrap();
+    assert!(
+        matches!(refused, Err(EngineError::TooLong { context: 512, prompt }) if prompt > 512 && prompt < 8 << 20),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_queued() {
+    let engine = engine(1, 0);
+    let (generation, reading) = engine.submit(Arc::new(ask("a", tokens(5))), 0).unwrap();
+    assert!(matches!(engine.submit(Arc::new(ask("b", tokens(5))), 0), Err(EngineError::Full)), "its place is taken from the start");
+    drop(generation);
+    reading.run();
+    // Its place is free at once: it never was in the queue, from which the thread would have to sweep it.
+    assert!(matches!(gather(submit(&engine, &ask("b", tokens(5))).unwrap()).await.last(), Some(Delta::Usage(_))));
+}
+
+#[tokio::test]
+async fn an_answer_that_memory_could_never_hold_is_refused_by_name() {
+    // The tiny checkpoint takes 256 bytes a position: this is room for half of its context.
+    let options = EngineOptions { device: DeviceChoice::Cpu, kv_bytes: 256 * 256, ..EngineOptions::default() };
+    let engine = Engine::open(&files("untied"), &options).unwrap();
+    let refused = submit(&engine, &ask("a", tokens(400))).unwrap().next().await.unwrap();
+    assert!(matches!(refused, Err(EngineError::Unsupported { param, .. }) if param == "max_tokens"));
+    assert!(matches!(gather(submit(&engine, &ask("a", seeded(1, 20))).unwrap()).await.last(), Some(Delta::Usage(_))));
+}
+
+#[tokio::test]
 async fn unsupported_fields_are_refused_by_name() {
     let request = ask("a", Sampling { logprobs: Some(true), ..Sampling::default() });
-    let refused = engine(1, 1).submit(&request).unwrap_err();
+    let refused = submit(&engine(1, 1), &request).unwrap_err();
     assert!(matches!(refused, EngineError::Unsupported { param, .. } if param == "logprobs"));
 }
 
 #[test]
 fn a_bad_checkpoint_is_refused_by_name() {
     let open = |files: &ModelFiles| {
-        let options = EngineOptions { device: DeviceChoice::Cpu, max_running: 1, max_waiting: 1, now: 0 };
+        let options = EngineOptions { device: DeviceChoice::Cpu, max_running: 1, max_waiting: 1, ..EngineOptions::default() };
         Engine::open(files, &options).unwrap_err().to_string()
     };
     let copy = |leave_out: &str| {
@@ -236,12 +275,12 @@ async fn a_packed_model_and_a_sharded_folder_answer_alike() {
             (name, &*std::fs::read(entry.path()).unwrap().leak())
         })
         .collect();
-    let options = EngineOptions { device: DeviceChoice::Auto, max_running: 1, max_waiting: 1, now: 0 };
+    let options = EngineOptions { device: DeviceChoice::Cpu, max_running: 1, max_waiting: 1, ..EngineOptions::default() };
     let mut said = Vec::new();
     for files in [files("tied"), ModelFiles::Packed(packed.leak())] {
         let engine = Engine::open(&files, &options).unwrap();
         assert_eq!(engine.device(), "CPU (Flex)");
-        said.push(format!("{:?}", gather(engine.submit(&ask("hello", seeded(3, 30))).unwrap()).await));
+        said.push(format!("{:?}", gather(submit(&engine, &ask("hello", seeded(3, 30))).unwrap()).await));
     }
     assert_eq!(said[0], said[1]);
 }

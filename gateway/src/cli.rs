@@ -59,10 +59,19 @@ and this made the schema beside it:
   gatewright usage --key alice --json")]
     Usage(Usage),
     /// Play a scripted upstream: text, reasoning, tool calls, chunks, delays and faults
-    #[command(after_help = "Examples:
+    #[command(
+        after_help = "A script is `models: [...]` and `rules:`, a list of `{when, then}`; the first that fits is played, else an echo.
+  when: model, contains, header, nth, has_tool_result, offers, stream
+  then: reasoning, text (or chunks), refusal, tool_calls [{name, arguments}], chunk_chars, delay_ms {first, between},
+        usage {prompt, completion, reasoning, cached}, finish_reason, extra, fault
+  fault: status with body and retry_after; or refuse, cut_after_chunks, stall_after_chunks, garbage_after_chunks
+All of it, with an example: gateway/src/mock/README.md in the sources
+
+Examples:
   gatewright mock
   gatewright mock --listen 127.0.0.1:8080 script.yaml
-  curl http://127.0.0.1:4010/v1/chat/completions -d '{\"model\": \"any\", \"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}'")]
+  curl http://127.0.0.1:4010/v1/chat/completions -d '{\"model\": \"any\", \"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}'"
+    )]
     Mock {
         /// Where it serves
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4010", value_parser = parse_address)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a process may take to print its addresses, or to end. Generous: a loaded machine must not fail a test.
@@ -95,8 +96,14 @@ impl Gateway {
     /// # Errors
     /// When there is no such process.
     pub fn signal(&self, name: &str) -> Result<(), Broken> {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
-        if sent.success() { Ok(()) } else { Err(format!("kill -{name} failed").into()) }
+        let signal = match name {
+            "TERM" => Signal::TERM,
+            "HUP" => Signal::HUP,
+            "KILL" => Signal::KILL,
+            _ => return Err(format!("no test needs the signal {name} yet").into()),
+        };
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).ok_or("no process")?;
+        Ok(kill_process(pid, signal)?)
     }
 
     /// Waits for its end.

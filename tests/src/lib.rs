@@ -5,9 +5,11 @@
 mod child;
 mod http;
 mod mock;
+mod optional;
 mod sse;
 
 pub use child::{Broken, Gateway, Setup, binary, wait_until};
 pub use http::{Live, Request, Response};
 pub use mock::Mock;
+pub use optional::{named, skipped};
 pub use sse::{Answer, Frame, frames, read_stream};

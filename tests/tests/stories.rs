@@ -5,6 +5,7 @@ mod stories {
     mod bad_input;
     mod cache;
     mod clients;
+    mod cuda;
     mod engine;
     mod keys;
     mod operation;

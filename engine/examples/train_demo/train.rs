@@ -94,13 +94,8 @@ impl<B: AutodiffBackend> Run<B> {
     pub(crate) fn go(mut self) -> Result<(), Failure> {
         let mut log = Log::new(self.plan.steps, self.step);
         while self.step < self.plan.steps {
-            let order = Order { seed: self.plan.seed, step: self.step, rows: self.plan.rows, parts: self.plan.threads * PARTS };
-            let parts = batch::step(&self.tokenizer, &order)?;
-            let tokens = parts.iter().map(|part| part.rows * part.length).sum();
-            let (loss, grads) = self.gradients(&parts)?;
-            let rate = self.plan.rate * schedule(self.step, self.plan.steps);
-            self.network = self.optimizer.step(rate, self.network, grads);
-            self.step += 1;
+            let (loss, tokens);
+            (self, loss, tokens) = self.advance()?;
             log.step(self.step, loss, tokens);
             if self.step.is_multiple_of(self.plan.every) || self.step == self.plan.steps {
                 self.save()?;
@@ -108,6 +103,18 @@ impl<B: AutodiffBackend> Run<B> {
             }
         }
         Ok(())
+    }
+
+    /// One step; its loss, and how many tokens it took.
+    fn advance(mut self) -> Result<(Self, f64, usize), Failure> {
+        let order = Order { seed: self.plan.seed, step: self.step, rows: self.plan.rows, parts: self.plan.threads * PARTS };
+        let parts = batch::step(&self.tokenizer, &order)?;
+        let tokens = parts.iter().map(|part| part.rows * part.length).sum();
+        let (loss, grads) = self.gradients(&parts)?;
+        let rate = self.plan.rate * schedule(self.step, self.plan.steps);
+        self.network = self.optimizer.step(rate, self.network, grads);
+        self.step += 1;
+        Ok((self, loss, tokens))
     }
 
     /// The loss and the gradients of a step; threads take parts, and sums are made in the order of the parts.
@@ -259,5 +266,38 @@ impl Log {
             Some(bar) => bar.println(line),
             None => eprintln!("{line}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use burn::backend::{Autodiff, Flex};
+
+    use super::*;
+
+    /// The weights of a tiny run that was stopped after each of these numbers of steps.
+    fn trained(sessions: &[usize]) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let tokenizer = Tokenizer::from_file(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/tokenizer.json")).unwrap();
+        let shape = Shape { vocabulary: tokenizer.get_vocab_size(true), hidden: 16, intermediate: 24, layers: 2, heads: 2 };
+        let out = folder.path().to_owned();
+        let plan = Plan { out: out.clone(), steps: 10, rows: 4, rate: 1e-2, threads: 2, every: 1, seed: 47 };
+        for steps in sessions {
+            let mut run = Run::<Autodiff<Flex>>::open(plan.clone(), tokenizer.clone(), shape).unwrap();
+            for _ in 0..*steps {
+                (run, ..) = run.advance().unwrap();
+            }
+            run.save().unwrap();
+        }
+        std::fs::read(out.join("export/model.safetensors")).unwrap()
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_goes_on_as_if_it_had_not_been() {
+        let whole = trained(&[3]);
+        assert!(whole == trained(&[1, 2]), "the weights differ: something of the run is not in its checkpoint");
+        assert!(whole != trained(&[2]), "a step changes something");
     }
 }

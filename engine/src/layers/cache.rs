@@ -54,8 +54,13 @@ impl<B: EngineBackend> KvCache<B> {
     }
 }
 
+/// Positions that are allocated for so many.
+pub(crate) fn capacity(positions: usize) -> usize {
+    positions.next_power_of_two().max(FIRST)
+}
+
 fn room<B: EngineBackend>(heads: Heads, positions: usize, device: &B::Device) -> Tensor<B, 3> {
-    Tensor::zeros([heads.kv_heads, positions.next_power_of_two().max(FIRST), heads.head_dim], device)
+    Tensor::zeros([heads.kv_heads, capacity(positions), heads.head_dim], device)
 }
 
 fn filled<B: EngineBackend>(cache: Tensor<B, 3>, len: usize) -> Tensor<B, 3> {

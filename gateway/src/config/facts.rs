@@ -119,6 +119,9 @@ impl Default for Timeouts {
     }
 }
 
+/// Bytes for keys and values of a model where nobody says.
+pub(crate) const KV_BYTES: u64 = 8 << 30;
+
 /// A model of the embedded engine.
 #[derive(Clone, Debug)]
 pub struct ModelFact {
@@ -130,6 +133,8 @@ pub struct ModelFact {
     pub max_running: usize,
     /// Requests that may wait.
     pub max_waiting: usize,
+    /// Bytes for keys and values of all running sequences.
+    pub kv_bytes: u64,
 }
 
 /// A route: a name clients ask for, a chain, legs in order.

@@ -146,6 +146,10 @@ pub(crate) struct Model {
     /// Requests that may wait; more are refused. Default: 64.
     #[schemars(with = "usize", range(max = 100_000))]
     pub(crate) max_waiting: Option<usize>,
+    /// Memory for keys and values of all running requests. One waits until what it can come to need is free (prompt and `max_tokens`);
+    /// without `max_tokens` an answer is as long as its share holds, which is this by `max_running`. Default: `8GiB`.
+    #[schemars(with = "Size")]
+    pub(crate) kv_memory: Option<Size>,
 }
 
 /// A name that clients use as `model`, and what answers it.

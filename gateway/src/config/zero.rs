@@ -11,7 +11,7 @@ use gatewright_plugins::{Mode, Operator};
 use gatewright_types::DeviceChoice;
 
 use super::facts::{
-    CacheFact, Facts, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, RouteFact, Secret, Timeouts,
+    CacheFact, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, RouteFact, Secret, Timeouts,
 };
 use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;
@@ -28,11 +28,7 @@ const DEMO_TTL: Duration = Duration::from_secs(3600);
 impl Facts {
     /// The facts when there is no configuration file.
     pub fn zero_config(environment: &Environment) -> Self {
-        let plugins: BTreeMap<_, _> = packed::policies()
-            .iter()
-            .filter_map(|(name, _)| ready_made(name))
-            .map(|plugin| (plugin.name.clone(), plugin))
-            .collect();
+        let plugins = plugins(packed::policies().iter().map(|(name, _)| *name));
         Self {
             listen: loopback(4000),
             admin_listen: loopback(4001),
@@ -59,6 +55,11 @@ pub(crate) fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
+/// Those of the policies of these names that can inspect as they are.
+fn plugins(names: impl Iterator<Item = &'static str>) -> BTreeMap<String, PluginFact> {
+    names.filter_map(ready_made).map(|plugin| (plugin.name.clone(), plugin)).collect()
+}
+
 /// A ready-made policy that inspects, with all that it needs to do so; `None` for the others.
 fn ready_made(name: &str) -> Option<PluginFact> {
     let manifest = Manifest::of(name);
@@ -77,7 +78,13 @@ fn ready_made(name: &str) -> Option<PluginFact> {
 }
 
 fn demo_models() -> BTreeMap<String, ModelFact> {
-    let demo = packed::demo().map(|_| ModelFact { name: DEMO.to_owned(), folder: None, max_running: 8, max_waiting: 64 });
+    let demo = packed::demo().map(|_| ModelFact {
+        name: DEMO.to_owned(),
+        folder: None,
+        max_running: 8,
+        max_waiting: 64,
+        kv_bytes: KV_BYTES,
+    });
     demo.into_iter().map(|model| (model.name.clone(), model)).collect()
 }
 
@@ -135,6 +142,17 @@ mod tests {
         assert_eq!(facts.providers.keys().collect::<Vec<_>>(), ["deepseek"]);
         assert_eq!(facts.providers["deepseek"].base_url, "http://127.0.0.1:9/v1");
         assert!(!format!("{facts:?}").contains("sk-1"));
+    }
+
+    #[test]
+    fn without_any_of_the_policies_the_others_are_served() {
+        let all = || packed::policies().iter().map(|(name, _)| *name);
+        let whole = plugins(all());
+        for gone in all() {
+            let rest = plugins(all().filter(|name| *name != gone));
+            assert!(rest.keys().eq(whole.keys().filter(|name| *name != gone)), "{gone}");
+        }
+        assert!(ready_made("a policy that was removed").is_none());
     }
 
     #[test]

@@ -146,7 +146,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
                 return Ok(said(StatusCode::BAD_REQUEST, &problem("the body could not be read")));
             };
-            chat(&state, &head, &body.to_bytes())
+            chat(&state, &head, &body.to_bytes()).await
         }
         (&Method::GET, path) if path.ends_with("/models") => {
             let models =
@@ -168,7 +168,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     }
 }
 
-fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result<Response<Body>, io::Error> {
+async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result<Response<Body>, io::Error> {
     let Some(mut question) = Question::read(body) else {
         return Ok(said(StatusCode::BAD_REQUEST, &problem("the body is not JSON")));
     };
@@ -179,6 +179,9 @@ fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result<Respo
     let played = rule.and_then(|rule| state.script.rules.get(rule));
     question.offered = played.and_then(|rule| rule.when.offered(&question)).unwrap_or_default();
     let then = played.map_or(&echo, |rule| &rule.then);
+    if matches!(then.fault, Some(Fault::Refuse | Fault::Status { .. })) {
+        tokio::time::sleep(then.first_delay).await;
+    }
     match &then.fault {
         Some(Fault::Refuse) => return Err(io::Error::other("refused by the script")),
         Some(Fault::Status { status, body, retry_after }) => return Ok(failed(*status, body.as_deref(), retry_after.as_deref())),

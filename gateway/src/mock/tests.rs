@@ -149,6 +149,37 @@ rules:
 }
 
 #[tokio::test]
+async fn a_fault_waits_as_long_as_an_answer_would() {
+    let mock = mock(
+        "rules:\n  - when: {contains: busy}\n    then: {delay_ms: {first: 120}, fault: {status: 503}}\n  - then: {delay_ms: {first: 120}, fault: {refuse: true}}",
+    )
+    .await;
+    for (text, status) in [("busy", "HTTP/1.1 503"), ("x", "")] {
+        let asked = std::time::Instant::now();
+        assert!(ask(&mock, &question(text)).await.0.starts_with(status));
+        assert!(asked.elapsed() >= Duration::from_millis(120), "{text}: {:?}", asked.elapsed());
+    }
+}
+
+#[test]
+fn the_readme_names_every_field_and_its_script_is_sound() {
+    let readme = include_str!("README.md");
+    let script = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(Script::parse(script).unwrap().rules.len(), 6);
+    for wrong in
+        ["x: 1", "rules: [{x: 1}]", "rules: [{when: {x: 1}}]", "rules: [{then: {x: 1}}]", "rules: [{then: {fault: {x: 1}}}]"]
+    {
+        let said = Script::parse(wrong).unwrap_err().what;
+        let (_, fields) = said.split_once("here may be: ").unwrap();
+        let missing: Vec<_> = fields
+            .split(", ")
+            .filter(|field| !readme.contains(&format!("{field}:")) && !readme.contains(&format!("`{field}`")))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stall_and_a_hang_up_are_counted() {
     let mock = mock("rules: [{then: {text: [a, b], fault: {stall_after_chunks: 2}}}]").await;
     let asked = tokio::time::timeout(Duration::from_millis(300), ask(&mock, &streamed("x"))).await;

@@ -53,9 +53,9 @@ fn one(
         device: facts.device,
         max_running: model.max_running,
         max_waiting: model.max_waiting,
-        now: shared.clock.now_s(),
+        kv_bytes: model.kv_bytes,
     };
     let engine = Engine::open(&files, &options).map_err(|error| error.to_string())?;
     tracing::info!(model = model.name, device = engine.device(), "model opened");
-    Ok(Arc::new(EngineUpstream::new(model.name.clone(), engine)))
+    Ok(Arc::new(EngineUpstream::new(model.name.clone(), engine, shared.clock.clone())))
 }

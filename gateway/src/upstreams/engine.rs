@@ -14,6 +14,7 @@ use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry};
 use tokio::time::Sleep;
 
 use super::{Deadline, Deltas, Upstream};
+use crate::clock::Clock;
 
 /// How long a full engine is said to need.
 const FULL_AGAIN: Duration = Duration::from_secs(1);
@@ -23,12 +24,13 @@ const FULL_AGAIN: Duration = Duration::from_secs(1);
 pub struct EngineUpstream {
     name: String,
     engine: Engine,
+    clock: Arc<dyn Clock>,
 }
 
 impl EngineUpstream {
-    /// A model under the name that faults and records shall give it.
-    pub fn new(name: impl Into<String>, engine: Engine) -> Self {
-        Self { name: name.into(), engine }
+    /// A model under the name that faults and records shall give it; the clock tells its prompts the date.
+    pub fn new(name: impl Into<String>, engine: Engine, clock: Arc<dyn Clock>) -> Self {
+        Self { name: name.into(), engine, clock }
     }
 }
 
@@ -70,8 +72,12 @@ impl Stream for Answer {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if let State::Asked(request) = &this.state {
-            match this.upstream.engine.submit(request) {
-                Ok(generation) => this.state = State::Accepted(generation, request.model.clone()),
+            match this.upstream.engine.submit(request.clone(), this.upstream.clock.now_s()) {
+                Ok((generation, reading)) => {
+                    // As long as the prompt is: not on a thread that serves others. It ends by itself when the generation is dropped.
+                    tokio::task::spawn_blocking(|| reading.run());
+                    this.state = State::Accepted(generation, request.model.clone());
+                }
                 Err(error) => {
                     let fault = fault(&this.upstream.name, error);
                     return this.fail(fault);
@@ -118,7 +124,7 @@ fn fault(name: &str, error: EngineError) -> Fault {
         EngineError::Unsupported { param, message } => Fault::caller(FaultKind::InvalidRequest, message).at(param),
         EngineError::TooLong { prompt, context } => {
             let message = format!(
-                "This model's maximum context length is {context} tokens. However, your messages resulted in {prompt} tokens. \
+                "This model's maximum context length is {context} tokens. However, your messages resulted in at least {prompt} tokens. \
                  Please reduce the length of the messages."
             );
             // Another leg may have a longer context.

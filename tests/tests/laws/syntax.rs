@@ -4,7 +4,10 @@ use std::path::Path;
 
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, FnArg, ImplItemFn, ItemFn, ItemImpl, ItemMod, ItemStatic, Signature, Type};
+use syn::{
+    Attribute, FnArg, GenericArgument, ImplItemFn, ItemFn, ItemImpl, ItemMod, ItemStatic, PathArguments, Signature, TraitItemFn,
+    Type,
+};
 
 use super::sources::{is_test, rust};
 
@@ -37,13 +40,13 @@ impl Reader {
         if typed.len() > MOST_PARAMETERS {
             self.say(format!("fn {name} has {} parameters", typed.len()));
         }
-        if typed.iter().any(|t| matches!(t, Type::Path(p) if p.path.is_ident("bool"))) {
+        if typed.iter().any(|t| is_bool(t)) {
             self.say(format!("fn {name} takes a bool: give it two names, or an enum"));
         }
     }
 }
 
-fn is_test_only(attributes: &[Attribute]) -> bool {
+pub(super) fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|a| {
         let text = quoted(a);
         text.contains("cfg (test)") || text.contains("cfg(test)") || a.path().is_ident("test")
@@ -83,6 +86,11 @@ impl<'ast> Visit<'ast> for Reader {
         visit::visit_impl_item_fn(self, item);
     }
 
+    fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
+        self.function(&item.sig, item.default.as_ref().map_or(1, |block| body_lines(&item.sig, block)));
+        visit::visit_trait_item_fn(self, item);
+    }
+
     fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
         let of_trait = usize::from(item.trait_.is_some());
         self.in_trait_impl += of_trait;
@@ -104,9 +112,24 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
-        if item.path.is_ident("thread_local") || item.path.is_ident("lazy_static") {
+        if item.path.segments.last().is_some_and(|last| last.ident == "thread_local" || last.ident == "lazy_static") {
             self.say("global state by macro".to_owned());
         }
+    }
+}
+
+/// `bool`, `&bool`, `Option<bool>`, whatever stands around it.
+fn is_bool(of: &Type) -> bool {
+    match of {
+        Type::Reference(reference) => is_bool(&reference.elem),
+        Type::Paren(inner) => is_bool(&inner.elem),
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| match &last.arguments {
+            PathArguments::AngleBracketed(inside) if last.ident == "Option" => {
+                inside.args.iter().any(|argument| matches!(argument, GenericArgument::Type(inner) if is_bool(inner)))
+            }
+            _ => last.ident == "bool",
+        }),
+        _ => false,
     }
 }
 
@@ -114,12 +137,34 @@ fn body_lines(signature: &Signature, block: &syn::Block) -> usize {
     block.brace_token.span.close().end().line - signature.fn_token.span.start().line + 1
 }
 
+/// Whether a type, or one that it is made of, can change behind a shared reference.
 fn mutable_inside(of: &Type) -> bool {
-    let Type::Path(path) = of else { return false };
-    let Some(last) = path.path.segments.last() else { return false };
-    let name = last.ident.to_string();
-    name.starts_with("Atomic")
-        || ["Mutex", "RwLock", "OnceLock", "LazyLock", "OnceCell", "Cell", "RefCell"].contains(&name.as_str())
+    #[derive(Default)]
+    struct Names(bool);
+    impl<'ast> Visit<'ast> for Names {
+        fn visit_path_segment(&mut self, segment: &'ast syn::PathSegment) {
+            const CHANGE: [&str; 12] = [
+                "Mutex",
+                "RwLock",
+                "OnceLock",
+                "LazyLock",
+                "OnceCell",
+                "LazyCell",
+                "Cell",
+                "RefCell",
+                "UnsafeCell",
+                "Lazy",
+                "ArcSwap",
+                "DashMap",
+            ];
+            let name = segment.ident.to_string();
+            self.0 |= name.starts_with("Atomic") || CHANGE.contains(&name.as_str());
+            visit::visit_path_segment(self, segment);
+        }
+    }
+    let mut names = Names::default();
+    names.visit_type(of);
+    names.0
 }
 
 fn read(path: &Path, text: &str) -> Vec<String> {
@@ -149,6 +194,12 @@ fn unsafe_stands_only_beside_a_reason() {
 #[test]
 fn the_reader_sees_what_it_forbids() {
     let bad = "//! x\nstatic A: std::sync::Mutex<u8> = m();\nfn f(a: bool) {}\nfn g(a: u8, b: u8, c: u8, d: u8, e: u8) {}\n";
+    let trait_of =
+        "//! x\ntrait T {\n    fn a(&self, a: &bool);\n    fn b(&self, a: Option<bool>) {}\n    fn c(&self, a: Option<u8>);\n}\n";
+    assert_eq!(read(Path::new("x.rs"), trait_of).len(), 2);
+    let hidden =
+        "//! x\nstatic A: &[Option<std::sync::Mutex<u8>>] = &[];\nstd::thread_local!(static B: u8 = 1);\nstatic C: &str = \"\";\n";
+    assert_eq!(read(Path::new("x.rs"), hidden).len(), 2);
     let long = format!("//! x\nfn h() {{\n{}}}\n", "let _ = 1;\n".repeat(61));
     assert_eq!(read(Path::new("x.rs"), bad).len(), 3);
     assert_eq!(read(Path::new("x.rs"), &long).len(), 1);

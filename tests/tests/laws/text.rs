@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use syn::spanned::Spanned;
+
 use super::sources::{files, is_test, root, rust};
+use super::syntax::is_test_only;
 
 const LONGEST: usize = 400;
-const SHAPELESS: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "misc", "manager", "base"];
+const SHAPELESS: [&str; 10] = ["util", "utils", "helper", "helpers", "common", "misc", "manager", "managers", "base", "service"];
 
 #[test]
 fn a_file_has_at_most_400_lines() {
@@ -22,9 +25,18 @@ fn every_file_opens_with_what_it_is() {
 
 #[test]
 fn names_say_something() {
-    let shapeless = |p: &Path| p.file_stem().and_then(|s| s.to_str()).is_some_and(|s| SHAPELESS.contains(&s) || s == "service");
-    let found: Vec<_> = files().into_iter().filter(|p| shapeless(p) && p.extension().is_some_and(|e| e == "rs")).collect();
+    let found: Vec<_> = files().into_iter().filter(|p| is_shapeless(p) && p.extension().is_some_and(|e| e == "rs")).collect();
     assert!(found.is_empty(), "a name like these says nothing: {found:?}");
+    for bad in ["a/util.rs", "a/util/mod.rs", "a/string_util.rs", "a/common/x.rs", "a/base_types.rs", "helpers.rs"] {
+        assert!(is_shapeless(Path::new(bad)), "{bad}");
+    }
+    assert!(!is_shapeless(Path::new("a/services.rs")) && !is_shapeless(Path::new("a/utility_bill.rs")));
+}
+
+/// Whether the file, one of its folders or a word of its name is called by a name that says nothing.
+fn is_shapeless(path: &Path) -> bool {
+    let mut parts = path.iter().filter_map(|part| part.to_str()).map(|part| part.strip_suffix(".rs").unwrap_or(part));
+    parts.any(|part| part.split(['_', '-']).any(|word| SHAPELESS.contains(&word)))
 }
 
 #[test]
@@ -59,7 +71,20 @@ fn binary_files_live_in_three_places() {
     }
 }
 
-/// The text up to the file's own test module.
-fn production(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap_or_default()
+/// The text without the file's own test modules: what stands behind one counts.
+fn production(text: &str) -> String {
+    let file = syn::parse_file(text).unwrap_or_else(|e| panic!("{e} in:\n{text}"));
+    let tests = file.items.iter().filter_map(|item| match item {
+        syn::Item::Mod(module) if module.content.is_some() && is_test_only(&module.attrs) => Some(item.span()),
+        _ => None,
+    });
+    let tests: Vec<_> = tests.map(|span| span.start().line..=span.end().line).collect();
+    let lines = text.lines().enumerate().filter(|(at, _)| !tests.iter().any(|lines| lines.contains(&(at + 1))));
+    lines.map(|(_, line)| format!("{line}\n")).collect()
+}
+
+#[test]
+fn what_stands_behind_a_test_module_counts() {
+    let text = "//! x\n#[cfg(test)]\nmod far;\nfn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n";
+    assert_eq!(production(text), "//! x\n#[cfg(test)]\nmod far;\nfn a() {}\nfn c() {}\n");
 }

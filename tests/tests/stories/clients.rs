@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use gatewright_tests::{Gateway, Mock};
+use gatewright_tests::{Gateway, Mock, named, skipped};
 
 const SCRIPT: &str = r#"
 rules:
@@ -19,9 +19,8 @@ rules:
 
 #[test]
 fn openais_python_library_works_unmodified() {
-    let named = std::env::var("GATEWRIGHT_TESTS_WITH").unwrap_or_default();
-    if !named.split(',').any(|n| n == "python") {
-        eprintln!("SKIPPED: GATEWRIGHT_TESTS_WITH does not name python; OpenAI's Python library was not tried");
+    if !named("python") {
+        skipped("GATEWRIGHT_TESTS_WITH does not name python; OpenAI's Python library was not tried");
         return;
     }
     let python = std::env::var("GATEWRIGHT_PYTHON").unwrap_or_else(|_| "python3".into());

@@ -1,10 +1,15 @@
 //! The embedded engine behind the gateway, with no configuration at all: what a newcomer meets.
 #![cfg(feature = "engine")]
 
+use std::time::Instant;
+
 use gatewright_tests::{Gateway, Request, Setup, read_stream};
 use serde_json::json;
 
 const DEMO: &str = "gatewright-demo";
+/// Deltas of the long answer that are read, and how many tokens it has at the least.
+const FIRST: u32 = 20;
+const LEAST: u32 = 3000;
 
 #[test]
 fn without_a_configuration_the_demo_model_answers_with_its_steps() {
@@ -47,18 +52,42 @@ fn what_the_engine_cannot_do_is_refused_by_name() {
 }
 
 #[test]
+fn what_the_memory_for_keys_and_values_never_holds_is_refused_by_name() {
+    // 256 of the context's 512 positions.
+    let gateway = Gateway::with("models:\n  gatewright-demo: {kv_memory: 1MiB, max_running: 1}\n").unwrap();
+    let ask = |most: u32| {
+        let messages = json!([{"role": "user", "content": "1+1"}]);
+        Request::chat(&json!({"model": DEMO, "max_tokens": most, "messages": messages})).send(&gateway.url).unwrap()
+    };
+    let refused = ask(400);
+    assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some("max_tokens")), "{}", refused.body);
+    assert_eq!(ask(100).status, 200);
+}
+
+#[test]
 fn a_client_that_hangs_up_frees_its_sequence() {
     let config = "models:\n  gatewright-demo: {max_running: 1, max_waiting: 0}\n";
     let gateway = Gateway::with(config).unwrap();
-    for _ in 0..5 {
-        let mut live = Request::stream(DEMO, "What is 312 + 459?").open(&gateway.url).unwrap();
-        if live.head.status == 200 {
-            live.until("delta").unwrap();
-        }
-        drop(live);
+    // Sixteen choices, one after the other, so hot that hardly one of them ends before the context is full: thousands of tokens.
+    let body = json!({
+        "model": DEMO, "stream": true, "n": 16, "temperature": 100, "top_p": 1, "seed": 1,
+        "messages": [{"role": "user", "content": "What is 312 + 459?"}],
+    });
+    let asked = Instant::now();
+    let mut live = Request::chat(&body).open(&gateway.url).unwrap();
+    for _ in 0..FIRST {
+        live.until("delta").unwrap();
     }
+    let first = asked.elapsed();
+    let full = Request::ask(DEMO, "What is 1 + 1?").send(&gateway.url).unwrap();
+    assert_eq!(full.status, 503, "there was room beside it: {}", full.body);
+    drop(live);
+    let left = Instant::now();
     gatewright_tests::wait_until("the one place is free again", || {
         Request::ask(DEMO, "What is 1 + 1?").send(&gateway.url).unwrap().status == 200
     })
     .unwrap();
+    // Measured by the same machine: in less time than a third of the tokens would have taken that it went on without.
+    let allowed = first * (LEAST / FIRST / 3);
+    assert!(left.elapsed() < allowed, "{:?} after the hang-up, {allowed:?} would have been in time", left.elapsed());
 }

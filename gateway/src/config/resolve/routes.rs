@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::complaint::nearest;
-use super::super::facts::{LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, ToolLoopFact};
+use super::super::facts::{KV_BYTES, LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, ToolLoopFact};
 use super::super::raw::{Model, Root, Route, Tools};
 use super::super::yaml::escape;
 use super::super::zero::DEMO;
@@ -45,6 +45,7 @@ impl Resolver<'_> {
             folder,
             max_running: raw.max_running.unwrap_or(8),
             max_waiting: raw.max_waiting.unwrap_or(64),
+            kv_bytes: self.size(&format!("{at}/kv_memory"), raw.kv_memory.as_ref(), KV_BYTES),
         }
     }
 

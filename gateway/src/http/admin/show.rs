@@ -22,6 +22,7 @@ pub(super) fn config(facts: &Facts) -> Value {
             "folder": model(&fact.folder),
             "max_running": fact.max_running,
             "max_waiting": fact.max_waiting,
+            "kv_memory": fact.kv_bytes,
         }))),
         "routes": map(facts.routes.values(), |route| (&route.name, show_route(route))),
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),

@@ -1,0 +1,83 @@
+//! What comes before the first step of a request: its prompt is rendered and tokenised, and it takes its place in the queue.
+//!
+//! Apart because it takes as long as a stranger's prompt is, and its caller chooses the thread. It must not know steps. What cannot fit
+//! the context is refused before it is tokenised; it stops where the reader left.
+
+use std::sync::{Arc, PoisonError};
+
+use gatewright_types::ChatRequest;
+
+use crate::answer::Opening;
+use crate::check::Plan;
+use crate::engine::Inner;
+use crate::error::EngineError;
+use crate::queue::{Job, Outlet, Seat};
+use crate::reasoning::Channel;
+use crate::tokens::THINK_OPEN;
+
+/// Bytes of a text from which on only one is tokenised at a time.
+const LONG: usize = 256 * 1024;
+
+/// The work that a submitted request needs before it can be computed. Dropping it gives the request up.
+#[must_use = "nothing is computed before this has run"]
+pub struct Reading {
+    pub(crate) engine: Arc<Inner>,
+    pub(crate) request: Arc<ChatRequest>,
+    pub(crate) now: u64,
+    pub(crate) plan: Plan,
+    pub(crate) seat: Seat,
+    pub(crate) outlet: Outlet,
+}
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reading").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+impl Reading {
+    /// Renders, tokenises and queues. Blocking: run it off the async threads. What is wrong comes through the stream.
+    pub fn run(self) {
+        let outlet = self.outlet.clone();
+        if let Err(fault) = self.queue_up() {
+            // Nothing was sent before, so there is room; and if the reader left, nobody misses it.
+            let _ = outlet.try_send(Err(fault));
+        }
+    }
+
+    fn queue_up(self) -> Result<(), EngineError> {
+        let engine = &self.engine;
+        let text = engine.template.render(&self.request, self.now)?;
+        let least = engine.vocabulary.least_tokens(&text);
+        if least > engine.context {
+            return Err(EngineError::TooLong { prompt: least, context: engine.context });
+        }
+        let Some(prompt) = self.encode(&text)? else { return Ok(()) };
+        if prompt.is_empty() {
+            return Err(EngineError::unsupported("messages", "the conversation renders to nothing"));
+        }
+        let limit = engine.memory.answer(prompt.len(), self.plan.max_tokens, engine.context)?;
+        let thinking = engine.vocabulary.think().is_some() && text.trim_end().ends_with(THINK_OPEN);
+        let opening = Opening {
+            channel: if thinking { Channel::Reasoning } else { Channel::Text },
+            stops: self.request.sampling.stop.clone(),
+            limit,
+        };
+        let (plan, now, outlet) = (self.plan, self.now, self.outlet);
+        engine.queue.push(self.seat, |number| {
+            let seed = plan.seed.unwrap_or(now ^ number.rotate_left(32));
+            Job { prompt, plan, opening, seed, outlet }
+        })
+    }
+
+    /// The prompt's tokens; `None` if nobody waits for them any more.
+    fn encode(&self, text: &str) -> Result<Option<Arc<[u32]>>, EngineError> {
+        let turn = (text.len() > LONG).then(|| self.engine.long.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.outlet.is_closed() {
+            return Ok(None);
+        }
+        let tokens = self.engine.vocabulary.encode(text)?;
+        drop(turn);
+        Ok(Some(tokens.into()))
+    }
+}

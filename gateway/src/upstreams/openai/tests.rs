@@ -8,6 +8,7 @@ use super::rig::{
     KEY, Rig, Step, answer, event, fact, hear, json, last_piece, piece, request, response, stream_head, streaming, text, upstream,
 };
 use super::{Clients, OpenAiUpstream};
+use crate::config::facts::Timeouts;
 use crate::dialects::openai_chat::fault::envelope;
 
 /// What both kinds of request come to.
@@ -97,6 +98,19 @@ async fn an_upstream_that_is_not_there_is_unreachable_and_worth_another_try() {
         );
         assert!(!fault.message.contains("127.0.0.1"), "{}", fault.message);
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_the_connection_and_never_completes_tls_is_unreachable() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut fact = fact(&format!("https://{}/v1", silent.local_addr().unwrap()));
+    // Only the time for connecting can end this within the test's patience.
+    let long = Duration::from_secs(600);
+    fact.timeouts = Timeouts { connect: Duration::from_millis(100), first_byte: long, idle: long, total: long };
+    let upstream = OpenAiUpstream::new(&fact, &Clients::default()).unwrap();
+    let heard = tokio::time::timeout(Duration::from_secs(20), hear(&upstream, request())).await;
+    let fault = heard.expect("connecting has no end").1.unwrap();
+    assert_eq!((fault.kind, fault.retry), (FaultKind::UpstreamUnreachable, Retry::Here(None)));
 }
 
 #[tokio::test]

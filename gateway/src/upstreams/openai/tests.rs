@@ -206,7 +206,7 @@ async fn a_failing_upstreams_page_is_not_shown_to_the_client() {
     let page = response("500 Internal Server Error", &[("content-type", "text/html")], "<html>stack trace</html>");
     for fault in both(vec![page]).await {
         assert_eq!((fault.kind.clone(), fault.retry, fault.status()), (FaultKind::UpstreamStatus(500), Retry::Here(None), 502));
-        assert!(!fault.message.contains("stack") && fault.detail.as_deref().is_some_and(|detail| detail.contains("stack")));
+        assert!(!fault.message.contains("stack") && fault.quote.as_deref().is_some_and(|quote| quote.contains("stack")));
     }
 }
 
@@ -227,6 +227,17 @@ async fn no_key_leaves_through_an_error() {
     let fault =
         hear(&Rig::new(vec![vec![stream_head(), piece(&event), last_piece()]]).await.upstream(), streaming()).await.1.unwrap();
     assert!(!format!("{fault:?}").contains(KEY));
+}
+
+#[tokio::test]
+async fn what_an_upstream_sent_is_quoted_without_secrets_and_in_short() {
+    // The key stands across the place where the quote ends.
+    let told = format!("{}{KEY}{}", "x".repeat(290), "y".repeat(1000));
+    for fault in both(vec![response("500 Oops", &[], &told)]).await {
+        let quote = fault.quote.unwrap();
+        assert!(quote.len() <= 300 && quote.ends_with("***yyyyyyy"), "{quote}");
+        assert!(fault.detail.is_none());
+    }
 }
 
 #[tokio::test]

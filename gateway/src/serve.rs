@@ -114,8 +114,7 @@ fn open(mut facts: Facts, clients: Clients) -> Result<(Host, Option<MadeKey>), V
         engines: Engines::default(),
         clients,
     });
-    engines::open(&facts, &shared)?;
-    let host = Host::build(facts, &shared).map_err(|error| error.0)?;
+    let host = engines::host(facts, &shared)?;
     Ok((host, made))
 }
 

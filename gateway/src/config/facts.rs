@@ -120,7 +120,7 @@ impl Default for Timeouts {
 }
 
 /// A model of the embedded engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFact {
     /// Name that clients use.
     pub name: String,

@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Serve(Box<Serve>),
     /// Check a configuration file: all mistakes at once, each with its place and a hint
     #[command(after_help = "Exit status: 0 when the file is fit to be served, 2 when it is not.
-Plugins are checked as far as their folders and names; `serve` loads them.")]
+Plugins are loaded as `serve` does: manifests, settings, grants and code. Models are not opened.")]
     Validate {
         /// The file
         #[arg(default_value = crate::config::FILE)]
@@ -54,7 +54,9 @@ and this made the schema beside it:
         command: KeyCommand,
     },
     /// Print what was used, by day, key and model
-    #[command(after_help = "Examples:
+    #[command(after_help = "Answers from the response cache are counted as requests and cache hits; they use no tokens.
+
+Examples:
   gatewright usage --days 7
   gatewright usage --key alice --json")]
     Usage(Usage),

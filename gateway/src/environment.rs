@@ -85,9 +85,47 @@ impl Environment {
         }
     }
 
+    /// The proxies for upstreams: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the same in small letters. None where
+    /// `REQUEST_METHOD` is set: there a client's `Proxy` header would come as `HTTP_PROXY`.
+    pub fn proxies(&self) -> Proxies {
+        if self.variables.contains_key("REQUEST_METHOD") {
+            return Proxies::default();
+        }
+        let either = |large: &str, small: &str| {
+            let set = self.variables.get(large).or_else(|| self.variables.get(small));
+            set.cloned().unwrap_or_default()
+        };
+        Proxies {
+            all: either("ALL_PROXY", "all_proxy"),
+            http: either("HTTP_PROXY", "http_proxy"),
+            https: either("HTTPS_PROXY", "https_proxy"),
+            no: either("NO_PROXY", "no_proxy"),
+        }
+    }
+
     /// Worker threads unless `--threads` says otherwise: `$GATEWRIGHT_THREADS`, else the cores this process may use.
     pub fn threads(&self) -> usize {
         self.get("GATEWRIGHT_THREADS").and_then(|text| text.parse().ok()).filter(|n| *n > 0).unwrap_or(self.cores.max(1))
+    }
+}
+
+/// The proxies that the usual variables name, as they are written; empty where they name none.
+#[derive(Clone, Default)]
+pub struct Proxies {
+    /// For every address.
+    pub all: String,
+    /// For `http://` addresses, before `all`.
+    pub http: String,
+    /// For `https://` addresses, before `all`.
+    pub https: String,
+    /// Hosts that are reached straight.
+    pub no: String,
+}
+
+impl fmt::Debug for Proxies {
+    /// Not their text: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proxies")
     }
 }
 
@@ -112,6 +150,16 @@ mod tests {
         assert_eq!(folder(&[("HOME", "/h"), ("XDG_DATA_HOME", "relative")]), Path::new("/h/.local/share/gatewright"));
         assert_eq!(folder(&[("HOME", "/h"), ("GATEWRIGHT_DATA", "d")]), Path::new("/w/d"));
         assert_eq!(folder(&[]), Path::new("/w/gatewright-data"));
+    }
+
+    #[test]
+    fn proxies_are_those_of_the_usual_variables() {
+        let variables = [("HTTPS_PROXY", "http://u:pass@p"), ("https_proxy", "http://other"), ("no_proxy", "inside")];
+        let proxies = Environment::of(&variables, "/w").proxies();
+        assert_eq!((proxies.https.as_str(), proxies.no.as_str(), proxies.all.as_str()), ("http://u:pass@p", "inside", ""));
+        assert!(!format!("{proxies:?}").contains("pass"));
+        let cgi = Environment::of(&[("HTTPS_PROXY", "http://p"), ("REQUEST_METHOD", "GET")], "/w");
+        assert!(cgi.proxies().https.is_empty());
     }
 
     #[test]

@@ -7,15 +7,16 @@ mod build;
 mod route;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
 pub use build::BuildError;
+pub(crate) use build::load as load_plugin;
 pub use route::{Route, RouteTools};
 
 use crate::clock::{Clock, Ids};
-use crate::config::facts::{Facts, KeyFact};
+use crate::config::facts::{Facts, KeyFact, ModelFact};
 use crate::config::keys::KeyRing;
 use crate::limits::{KeyState, Limiter};
 use crate::observe::Metrics;
@@ -50,9 +51,20 @@ pub struct Shared {
     pub clients: Clients,
 }
 
+/// A model of the embedded engine that is open.
+#[derive(Clone)]
+pub struct OpenModel {
+    /// What it was opened for.
+    pub fact: ModelFact,
+    /// Digest of its files, as they were then.
+    pub files: [u8; 32],
+    /// Who answers.
+    pub upstream: Arc<dyn Upstream>,
+}
+
 /// Models of the embedded engine that are open, by the name that clients use.
 #[derive(Default)]
-pub struct Engines(Mutex<BTreeMap<String, Arc<dyn Upstream>>>);
+pub struct Engines(Mutex<BTreeMap<String, OpenModel>>);
 
 impl std::fmt::Debug for Engines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,13 +74,32 @@ impl std::fmt::Debug for Engines {
 
 impl Engines {
     /// Adds a model, or replaces the one of that name for requests that come after the next reload.
-    pub fn add(&self, name: impl Into<String>, engine: Arc<dyn Upstream>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), engine);
+    pub fn add(&self, model: OpenModel) {
+        self.lock().insert(model.fact.name.clone(), model);
     }
 
     /// The model of that name.
-    pub fn get(&self, name: &str) -> Option<Arc<dyn Upstream>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    pub fn get(&self, name: &str) -> Option<OpenModel> {
+        self.lock().get(name).cloned()
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> BTreeMap<String, OpenModel> {
+        self.lock().clone()
+    }
+
+    /// Gives up those whose names are not wanted. Requests in flight keep theirs to their end.
+    pub(crate) fn keep(&self, wanted: impl Fn(&str) -> bool) {
+        self.lock().retain(|name, _| wanted(name));
+    }
+
+    /// Takes these in place of what there is.
+    pub(crate) fn put_back(&self, models: BTreeMap<String, OpenModel>) {
+        *self.lock() = models;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, OpenModel>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -69,7 +69,8 @@ pub(crate) async fn serve(configuration: Configuration, tidier: Arc<Tidier>) -> 
     let listeners = Listeners::bind(&facts).await.map_err(one)?;
     data::prepare(&facts.data).map_err(one)?;
     let token = data::admin_token(&facts.data).map_err(one)?;
-    let opened = tokio::task::spawn_blocking(move || open(facts)).await;
+    let clients = Clients::new(&configuration.environment.proxies());
+    let opened = tokio::task::spawn_blocking(move || open(facts, clients)).await;
     let (host, made) = opened.map_err(|error| one(error.to_string()))??;
     let ink = configuration.environment.ink();
     let shared = Arc::clone(&host.shared);
@@ -94,7 +95,7 @@ impl Listeners {
 }
 
 /// Blocking: opens stores, models and plugins.
-fn open(mut facts: Facts) -> Result<(Host, Option<MadeKey>), Vec<String>> {
+fn open(mut facts: Facts, clients: Clients) -> Result<(Host, Option<MadeKey>), Vec<String>> {
     let one = |problem: String| vec![problem];
     let made = reload::secure(&mut facts).map_err(one)?;
     let clock = Arc::new(SystemClock);
@@ -111,10 +112,9 @@ fn open(mut facts: Facts) -> Result<(Host, Option<MadeKey>), Vec<String>> {
         ids,
         limiter: Limiter::default(),
         engines: Engines::default(),
-        clients: Clients::default(),
+        clients,
     });
-    engines::open(&facts, &shared)?;
-    let host = Host::build(facts, &shared).map_err(|error| error.0)?;
+    let host = engines::host(facts, &shared)?;
     Ok((host, made))
 }
 

@@ -14,6 +14,7 @@ use super::{Cli, Command, KeyCommand, Serve, Usage};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, FILE, keys};
 use crate::environment::Environment;
+use crate::host::load_plugin;
 use crate::memory::Tidier;
 use crate::records::{self, UsageFilter};
 use crate::serve::{self, Configuration, Overrides, Source};
@@ -76,8 +77,9 @@ fn source(named: Option<PathBuf>, environment: &Environment) -> Source {
 }
 
 fn validate(file: &Path, environment: &Environment) -> Outcome {
-    match config::load_file(file, environment) {
-        Ok(_) => print(&format!("{}: fit to be served\n", file.display())),
+    let plugins = gatewright_plugins::Host::new(1);
+    match config::check_file(file, environment, |fact| load_plugin(&plugins, fact).map(drop)) {
+        Ok(()) => print(&format!("{}: fit to be served\n", file.display())),
         Err(complaints) => {
             let count = match complaints.len() {
                 1 => "1 mistake".to_owned(),

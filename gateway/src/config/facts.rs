@@ -123,7 +123,7 @@ impl Default for Timeouts {
 pub(crate) const KV_BYTES: u64 = 8 << 30;
 
 /// A model of the embedded engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFact {
     /// Name that clients use.
     pub name: String,

@@ -49,7 +49,8 @@ pub(crate) struct Root {
     pub(crate) device: Option<String>,
     /// Upstream APIs by name. Their models are asked for as `name/model`.
     pub(crate) providers: BTreeMap<String, Provider>,
-    /// Models of the embedded engine by the name that clients use.
+    /// Models of the embedded engine by the name that clients use. On a reload a model whose entry or files changed is opened anew,
+    /// beside the old one until its requests are done: there must be room for both.
     pub(crate) models: BTreeMap<String, Model>,
     /// Routes by the name that clients use as `model`.
     pub(crate) routes: BTreeMap<String, Route>,
@@ -328,7 +329,8 @@ pub(crate) struct Limits {
 pub(crate) struct Logging {
     /// `plain` or `json`. Default: `plain`. Needs a restart.
     pub(crate) format: Format,
-    /// Whether prompts and answers may be logged and recorded. Default: false.
+    /// Whether prompts and answers may be logged and recorded, and what upstreams say in errors, which may repeat them. Default:
+    /// false.
     pub(crate) prompts: bool,
 }
 

@@ -33,17 +33,11 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) folder: &'a Path,
 }
 
-/// Makes facts of a file.
-///
-/// # Errors
-/// All mistakes, in no order.
-pub(crate) fn resolve(root: &Root, around: Surroundings<'_>) -> Result<Facts, Vec<Complaint>> {
+/// Makes facts of a file, and tells all mistakes, in no order: with any, the facts are only good for looking for more.
+pub(crate) fn resolve(root: &Root, around: Surroundings<'_>) -> (Facts, Vec<Complaint>) {
     let mut resolver = Resolver { around, complaints: Vec::new() };
     let facts = resolver.facts(root);
-    match resolver.complaints.is_empty() {
-        true => Ok(facts),
-        false => Err(resolver.complaints),
-    }
+    (facts, resolver.complaints)
 }
 
 /// Walks the file and gathers complaints; where something is wrong, a stand-in goes on so that the rest is looked at too.

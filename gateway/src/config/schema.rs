@@ -64,7 +64,7 @@ fn faults(error: &jsonschema::ValidationError<'_>) -> Vec<String> {
 }
 
 /// Takes a part out of its object; an item of a list takes the list with it.
-fn cut(value: &mut Value, pointer: &str) {
+pub(super) fn cut(value: &mut Value, pointer: &str) {
     let Some((above, last)) = pointer.rsplit_once('/') else {
         *value = Value::Object(Map::new());
         return;

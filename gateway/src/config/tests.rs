@@ -92,11 +92,9 @@ keys:
 limits:
   body: 1MiB
   body: 2MiB
+  drain_time: soon
 ";
-    // A duplicate key is found while the text is read, before anything is known of its meaning.
-    assert_eq!(told(text), ["19:3: limits: `body` is written twice, first on line 18"]);
-    let text = text.replace("  body: 2MiB\n", "  drain_time: soon\n");
-    let told = told(&text);
+    let told = told(text);
     let expected = [
         "1:9: listen: `127.0.0.1` is not an address with a port; write it like `127.0.0.1:4000` or `[::]:4000`",
         "2:1: unknown key `route`; did you mean `routes`?",
@@ -113,7 +111,8 @@ limits:
         "14:19: cache.max_size: `8 megs` is not an amount of bytes; write it like `512B`, `64KiB`, `8MiB`, `1GiB` or `10MB`",
         "16:17: keys.bob.sha256: this is not a SHA-256 of 64 hexadecimal digits; this is the key itself; write its SHA-256: ",
         "16:35: keys.bob.models[0]: `fsat` is no route, model or `provider/model`; did you mean `fast`?",
-        "19:15: limits.drain_time: `soon` is not a length of time; write it like `500ms`, `30s`, `5m`, `1h30m` or `7d`",
+        "19:3: limits: `body` is written twice, first on line 18",
+        "20:15: limits.drain_time: `soon` is not a length of time; write it like `500ms`, `30s`, `5m`, `1h30m` or `7d`",
     ];
     for (told, expected) in told.iter().zip(expected) {
         assert!(told.starts_with(expected), "\n     told: {told}\n expected: {expected}");
@@ -165,6 +164,49 @@ fn values_of_the_wrong_kind_are_told_without_repeating_secrets() {
     }
     let told = told("providers: {p: {base_url: 1, api_key: [sk-hidden], headers: sk-hidden-and-long-as-keys-are}}").join("\n");
     assert!(!told.is_empty() && !told.contains("sk-hidden"), "{told}");
+}
+
+#[test]
+fn numbers_that_the_schema_takes_and_we_cannot_are_told_with_their_places() {
+    let text = format!(
+        "providers:\n  p: {{base_url: 'http://h/v1', attempts: 2.0}}\n  q: {{base_url: 'ftp://h'}}\nkeys:\n  k:\n    sha256: {DIGEST}\n    \
+         requests_per_minute: 1e20\n    in_flight: 5000000000\n"
+    );
+    let expected = [
+        "2:42: providers.p.attempts: 2.0 is not a whole number that can stand here",
+        "3:17: providers.q.base_url: this is not an http or https URL",
+        "7:26: keys.k.requests_per_minute: 1e+20 is not a whole number that can stand here",
+        "8:16: keys.k.in_flight: 5000000000 is not a whole number that can stand here",
+    ];
+    let told = told(&text);
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "\n     told: {told}\n expected: {expected}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_plugin_when_it_is_loaded_is_told_at_its_place_with_all_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, manifest) in [("good", "log"), ("bad", "log"), ("off", "log")] {
+        let plugin = folder.path().join(name);
+        std::fs::create_dir(&plugin).unwrap();
+        let manifest = format!("name: {name}\nversion: 1.0.0\nentry: plugin.luau\ngrants: [{manifest}]\n");
+        std::fs::write(plugin.join("plugin.yaml"), manifest).unwrap();
+        std::fs::write(plugin.join("plugin.luau"), "return {}").unwrap();
+    }
+    let text = "plugins:\n  good: {folder: good, grants: [log]}\n  bad: {folder: bad, grants: [no-such-power]}\n  \
+                off: {folder: off, mode: off, grants: [no-such-power]}\n  odd: {folder: none}\nlisten: 1\n";
+    let file = folder.path().join("gatewright.yaml");
+    std::fs::write(&file, text).unwrap();
+    let plugins = gatewright_plugins::Host::new(1);
+    let load = |fact: &super::facts::PluginFact| crate::host::load_plugin(&plugins, fact).map(drop);
+    let complaints = super::check_file(&file, &environment(), load).unwrap_err();
+    let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(told[0].starts_with("3:3: plugins.bad: ") && told[0].contains("no-such-power"), "{told:#?}");
+    assert!(told[1].starts_with("5:8: plugins.odd") || told[1].starts_with("5:"), "{told:#?}");
+    assert!(told[2].starts_with("6:9: listen"), "{told:#?}");
 }
 
 #[test]

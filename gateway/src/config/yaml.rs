@@ -73,25 +73,32 @@ pub(crate) fn readable(pointer: &str) -> String {
     text
 }
 
-/// Reads one document.
+/// Reads one document that must be without mistakes.
 ///
 /// # Errors
-/// All complaints that can be told apart: text that is no YAML ends the reading, duplicate keys do not.
+/// All complaints that can be told apart.
 pub fn read(text: &str) -> Result<Document, Vec<Complaint>> {
+    let (document, complaints) = read_all(text);
+    document.filter(|_| complaints.is_empty()).ok_or(complaints)
+}
+
+/// Reads one document as far as it can be read, and all complaints that can be told apart: text that is no YAML ends the reading,
+/// and there is no document; of a key that is written twice the first counts, and a value that is not of its kind is null.
+pub fn read_all(text: &str) -> (Option<Document>, Vec<Complaint>) {
     if text.len() > MAX_BYTES {
-        return Err(vec![Complaint::of_file(format!("the text has {} bytes; at most {MAX_BYTES} are read", text.len()))]);
+        let message = format!("the text has {} bytes; at most {MAX_BYTES} are read", text.len());
+        return (None, vec![Complaint::of_file(message)]);
     }
     let mut reader = Reader::new(text);
-    let value = match reader.stream() {
-        Ok(value) => value.unwrap_or_else(|| Value::Object(Map::new())),
+    match reader.stream() {
+        Ok(value) => {
+            let value = value.unwrap_or_else(|| Value::Object(Map::new()));
+            (Some(Document { value, marks: reader.marks }), reader.complaints)
+        }
         Err(fatal) => {
             reader.complaints.push(fatal);
-            Value::Null
+            (None, reader.complaints)
         }
-    };
-    match reader.complaints.is_empty() {
-        true => Ok(Document { value, marks: reader.marks }),
-        false => Err(reader.complaints),
     }
 }
 

@@ -156,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn openais_key_alone_adds_openai_at_its_own_address() {
+        let facts = Facts::zero_config(&Environment::of(&[("OPENAI_API_KEY", "sk-1")], "/w"));
+        assert_eq!(facts.providers.keys().collect::<Vec<_>>(), ["openai"]);
+        let openai = &facts.providers["openai"];
+        assert_eq!((openai.base_url.as_str(), openai.any_model), ("https://api.openai.com/v1", true));
+        assert_eq!(openai.api_key.as_ref().map(Secret::reveal), Some("sk-1"));
+    }
+
+    #[test]
     fn only_secrets_is_enforced() {
         let facts = Facts::zero_config(&Environment::of(&[], "/w"));
         for plugin in facts.plugins.values() {

@@ -11,7 +11,7 @@ use gatewright_types::{Extras, ToolDefinition};
 use serde_json::value::RawValue;
 
 use super::route::{Plugins, Route, RouteTools};
-use super::{Host, Shared};
+use super::{Host, OpenModel, Shared};
 use crate::config::facts::{Facts, LegFact, LegTarget, PluginFact, ProviderFact, RouteFact, ToolLoopFact};
 use crate::config::keys::KeyRing;
 use crate::life::ears::Ears;
@@ -37,6 +37,8 @@ pub(super) struct OpenProvider {
 #[derive(Clone)]
 struct Provider {
     fact: ProviderFact,
+    /// Who it is, as far as answers may differ by it: see [`place_of`].
+    place: Place,
     upstream: Arc<dyn Upstream>,
 }
 
@@ -59,7 +61,7 @@ impl OpenProvider {
             leg_metrics: vec![(name.clone(), Arc::clone(&self.upstream_metrics))],
             name,
             legs: vec![leg],
-            digest: digest(&[(fact.base_url.as_str(), model)]),
+            digest: digest(&[(self.provider.place, model)]),
             plugins: self.plugins.clone(),
             cache: None,
             tools: None,
@@ -81,10 +83,26 @@ fn provider_leg(provider: &Provider, model: &str) -> Leg {
     }
 }
 
+/// Digest of where a leg leads.
+type Place = [u8; 32];
+
 /// Who would answer: for each leg where it is and which model is asked there.
-fn digest(legs: &[(&str, &str)]) -> [u8; 32] {
+fn digest(legs: &[(Place, &str)]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
-    for part in legs.iter().flat_map(|(place, model)| [place, model]) {
+    for (place, model) in legs {
+        hasher.update(place).update(&(model.len() as u64).to_le_bytes()).update(model.as_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// A provider as its answers may differ: its name, its address, and as whom it is asked. The secrets go in one-way, and the cache
+/// keys the whole again with a secret of its own.
+fn place_of(fact: &ProviderFact) -> Place {
+    let mut hasher = blake3::Hasher::new_derive_key("gatewright provider of a cached answer");
+    let key = fact.api_key.as_ref().map(|key| ("authorization", key.reveal()));
+    let headers = fact.headers.iter().map(|(name, value)| (name.as_str(), value.reveal()));
+    let parts = [(fact.name.as_str(), fact.base_url.as_str())].into_iter().chain(key).chain(headers);
+    for part in parts.flat_map(|(name, value)| [name, value]) {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }
     *hasher.finalize().as_bytes()
@@ -120,15 +138,10 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
 
 impl Builder<'_> {
     fn load_plugins(&mut self) {
-        for (name, fact) in self.facts.plugins.iter().filter(|(_, fact)| fact.mode() != Mode::Off) {
-            let Some(source) = source(fact) else {
-                self.problems.push(format!("plugin `{name}`: there is no ready-made policy of that name; give a `folder`"));
-                continue;
-            };
-            let mut operator = fact.operator.clone();
-            operator.name.get_or_insert_with(|| name.clone());
-            match self.shared.plugins.load(&source, &operator) {
-                Ok(plugin) => drop(self.loaded.insert(name.clone(), plugin)),
+        for (name, fact) in &self.facts.plugins {
+            match load(&self.shared.plugins, fact) {
+                Ok(Some(plugin)) => drop(self.loaded.insert(name.clone(), plugin)),
+                Ok(None) => {}
                 Err(error) => self.problems.push(format!("plugin `{name}`: {error}")),
             }
         }
@@ -139,7 +152,7 @@ impl Builder<'_> {
             match OpenAiUpstream::new(fact, &self.shared.clients) {
                 Ok(upstream) => {
                     let upstream = Arc::new(upstream.bounded(self.facts.limits.answer_bytes));
-                    let provider = Provider { fact: fact.clone(), upstream };
+                    let provider = Provider { fact: fact.clone(), place: place_of(fact), upstream };
                     self.providers.insert(name.clone(), provider);
                 }
                 Err(error) => self.problems.push(format!("provider `{name}`: {error}")),
@@ -173,7 +186,7 @@ impl Builder<'_> {
                 None => self.problems.push(format!("model `{of}`: there is no provider `{name}`")),
             },
             LegTarget::Engine => match self.shared.engines.get(&fact.model) {
-                Some(upstream) => {
+                Some(OpenModel { upstream, .. }) => {
                     let name = format!("engine/{}", fact.model);
                     return Some(Leg { name, upstream, model: fact.model.clone(), attempts: 1, timeouts: None });
                 }
@@ -187,8 +200,7 @@ impl Builder<'_> {
         let default = &self.facts.default_plugins;
         let plugins = self.plugins(fact.plugins.as_ref().unwrap_or(default));
         let legs: Vec<Leg> = fact.legs.iter().filter_map(|leg| self.leg(&fact.name, leg)).collect();
-        let places: Vec<(String, &str)> = fact.legs.iter().map(|leg| (self.place(leg), leg.model.as_str())).collect();
-        let places: Vec<(&str, &str)> = places.iter().map(|(place, model)| (place.as_str(), *model)).collect();
+        let places: Vec<(Place, &str)> = fact.legs.iter().map(|leg| (self.place(leg), leg.model.as_str())).collect();
         let tools = fact.tools.and_then(|bounds| self.tools(&plugins, bounds));
         let max_time = legs.iter().map(|leg| leg.timeouts.map_or(ENGINE_TIME, |timeouts| timeouts.total)).sum();
         Arc::new(Route {
@@ -207,14 +219,13 @@ impl Builder<'_> {
     }
 
     /// Where a leg leads, as far as answers may differ by it.
-    fn place(&self, leg: &LegFact) -> String {
-        match &leg.to {
-            LegTarget::Provider(name) => self.facts.providers.get(name).map_or_else(String::new, |fact| fact.base_url.clone()),
-            LegTarget::Engine => {
-                let folder = self.facts.models.get(&leg.model).and_then(|model| model.folder.as_ref());
-                folder.map_or_else(|| "engine:".to_owned(), |folder| format!("engine:{}", folder.display()))
-            }
-        }
+    fn place(&self, leg: &LegFact) -> Place {
+        let place = match &leg.to {
+            LegTarget::Provider(name) => self.providers.get(name).map(|provider| provider.place),
+            LegTarget::Engine => self.shared.engines.get(&leg.model).map(|model| model.files),
+        };
+        // What leads nowhere has been told, and is not served.
+        place.unwrap_or_default()
     }
 
     fn tools(&mut self, plugins: &Plugins, fact: ToolLoopFact) -> Option<RouteTools> {
@@ -268,6 +279,20 @@ fn plain(name: &str, leg: LegFact) -> RouteFact {
     RouteFact { name: name.to_owned(), legs: vec![leg], plugins: None, cache: None, tools: None, strict: false }
 }
 
+/// Loads a plugin as its fact says; `None` for one that is off.
+///
+/// # Errors
+/// Why it cannot be used, for the operator.
+pub(crate) fn load(plugins: &gatewright_plugins::Host, fact: &PluginFact) -> Result<Option<Arc<Plugin>>, String> {
+    if fact.mode() == Mode::Off {
+        return Ok(None);
+    }
+    let source = source(fact).ok_or("there is no ready-made policy of that name; give a `folder`")?;
+    let mut operator = fact.operator.clone();
+    operator.name.get_or_insert_with(|| fact.name.clone());
+    plugins.load(&source, &operator).map(Some).map_err(|error| error.to_string())
+}
+
 fn source(fact: &PluginFact) -> Option<Source> {
     match (&fact.folder, &fact.policy) {
         (Some(folder), _) => Some(Source::Folder(folder.clone())),
@@ -283,4 +308,33 @@ fn definition(tool: &DeclaredTool) -> Option<ToolDefinition> {
         function_extras: Extras::new(),
         extras: Extras::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::facts::Secret;
+    use crate::upstreams::openai::rig::fact;
+
+    #[test]
+    fn a_provider_of_another_name_key_or_header_is_another_place() {
+        let plain = fact("http://h/v1");
+        let change = |change: fn(&mut ProviderFact)| {
+            let mut fact = plain.clone();
+            change(&mut fact);
+            place_of(&fact)
+        };
+        let places = [
+            place_of(&plain),
+            change(|fact| fact.name = "other".into()),
+            change(|fact| fact.base_url = "http://other/v1".into()),
+            change(|fact| fact.api_key = None),
+            change(|fact| fact.api_key = Some(Secret::new("another key"))),
+            change(|fact| fact.headers.clear()),
+            change(|fact| fact.headers[0].1 = Secret::new("another value")),
+        ];
+        let different: std::collections::BTreeSet<_> = places.iter().collect();
+        assert_eq!(different.len(), places.len());
+        assert_eq!(places[0], change(|fact| fact.attempts = 9), "what changes no answer does not count");
+    }
 }

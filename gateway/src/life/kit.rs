@@ -19,10 +19,10 @@ use http_body_util::BodyExt;
 use tower_service::Service;
 
 use crate::clock::{FixedClock, Ids};
-use crate::config::facts::{Facts, LegFact, LegTarget, PluginFact, RouteFact};
+use crate::config::facts::{Facts, LegFact, LegTarget, ModelFact, PluginFact, RouteFact};
 use crate::dialects::openai_chat::delta::Reader;
 use crate::environment::Environment;
-use crate::host::{Engines, Host, HostCell, Shared};
+use crate::host::{Engines, Host, HostCell, OpenModel, Shared};
 use crate::http::client_router;
 use crate::limits::Limiter;
 use crate::observe::Metrics;
@@ -181,7 +181,8 @@ impl Kit {
             return router.clone();
         }
         let engines = Engines::default();
-        engines.add("m", Arc::clone(&self.upstream) as Arc<dyn Upstream>);
+        let fact = ModelFact { name: "m".to_owned(), folder: None, max_running: 1, max_waiting: 1, kv_bytes: 1 << 20 };
+        engines.add(OpenModel { fact, files: [0; 32], upstream: Arc::clone(&self.upstream) as Arc<dyn Upstream> });
         let clock = Arc::new(FixedClock::at(1_700_000_000_000));
         let data: &Path = self.folder.path();
         let shared = Arc::new(Shared {

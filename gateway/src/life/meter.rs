@@ -25,12 +25,12 @@ pub(crate) enum Ending {
 /// The figures; read them under [`Meter::read`].
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// Tokens of the rounds that are over.
+    /// Tokens of the rounds that are over, as their answers report them: for the client.
     pub(crate) usage: Usage,
-    /// Whether a part of them is a guess.
+    /// Of those, what was used: an answer out of the cache used nothing, and neither did one that another request pays for.
+    pub(crate) used: Usage,
+    /// Whether a part of what was used is a guess.
     pub(crate) estimated: bool,
-    /// Whether the answers came out of the cache: then nothing was used.
-    pub(crate) cached: bool,
     /// From the head to the first delta with content.
     pub(crate) first_delta: Option<Duration>,
     /// Model calls.
@@ -51,8 +51,19 @@ pub(crate) struct Figures {
     pub(crate) tools: Vec<(String, &'static str)>,
     /// What no plugin inspected, and where: `request:media`.
     pub(crate) uninspected: Vec<&'static str>,
-    /// The round that runs: usage as reported, bytes heard.
-    pub(super) round: Option<(Option<Usage>, u64)>,
+    /// The round that runs.
+    pub(super) round: Option<Round>,
+}
+
+/// A model call under way.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// As reported.
+    usage: Option<Usage>,
+    /// Of text, heard.
+    bytes: u64,
+    /// Whether the answer comes out of the cache.
+    cached: bool,
 }
 
 /// Figures that the parts of one request share.
@@ -76,14 +87,24 @@ impl Meter {
     pub(super) fn round_begins(&self) {
         self.read(|figures| {
             figures.rounds += 1;
-            figures.round = Some((None, 0));
+            figures.round = Some(Round::default());
+        });
+    }
+
+    /// What the look into the cache found for this round.
+    pub(super) fn found(&self, what: CacheResult) {
+        self.read(|figures| {
+            if let Some(round) = &mut figures.round {
+                round.cached = matches!(what, CacheResult::Hit | CacheResult::Shared);
+            }
+            figures.cache.get_or_insert(what);
         });
     }
 
     /// A piece of a model's answer, as the model gave it.
     pub(super) fn hear(&self, chunk: &Chunk) {
         self.read(|figures| {
-            let Some((usage, bytes)) = &mut figures.round else { return };
+            let Some(Round { usage, bytes, .. }) = &mut figures.round else { return };
             for delta in &chunk.deltas {
                 match delta {
                     Delta::Usage(reported) => *usage = Some(reported.clone()),
@@ -98,7 +119,7 @@ impl Meter {
 
     /// The model call failed: what was not heard is not counted.
     pub(super) fn round_fails(&self, request: &ChatRequest) {
-        let silent = |round: &mut (Option<Usage>, u64)| matches!(round, (None, 0));
+        let silent = |round: &mut Round| matches!(round, Round { usage: None, bytes: 0, .. });
         self.read(|figures| drop(figures.round.take_if(silent)));
         self.round_ends(request);
     }
@@ -106,24 +127,33 @@ impl Meter {
     /// The model call is over, or was cut: what it reported counts, else an estimate that is marked as one.
     pub(super) fn round_ends(&self, request: &ChatRequest) {
         self.read(|figures| {
-            let Some((usage, bytes)) = figures.round.take() else { return };
-            let used = usage.unwrap_or_else(|| {
-                figures.estimated = true;
-                Usage { prompt: prompt_estimate(request), completion: tokens_of(bytes), ..Usage::default() }
+            let Some(Round { usage, bytes, cached }) = figures.round.take() else { return };
+            let estimated = usage.is_none();
+            let usage = usage.unwrap_or_else(|| {
+                let (prompt, completion) = (prompt_estimate(request), tokens_of(bytes));
+                Usage { prompt, completion, ..Usage::default() }
             });
-            let total = &mut figures.usage;
-            total.prompt += used.prompt;
-            total.completion += used.completion;
-            total.reasoning = sum(total.reasoning, used.reasoning);
-            total.cached = sum(total.cached, used.cached);
-            total.extras = used.extras;
+            if !cached {
+                figures.estimated |= estimated;
+                add(&mut figures.used, &usage);
+            }
+            add(&mut figures.usage, &usage);
+            figures.usage.extras = usage.extras;
         });
     }
 }
 
+/// Upstreams may report anything: a sum ends where the numbers do.
+fn add(total: &mut Usage, usage: &Usage) {
+    total.prompt = total.prompt.saturating_add(usage.prompt);
+    total.completion = total.completion.saturating_add(usage.completion);
+    total.reasoning = sum(total.reasoning, usage.reasoning);
+    total.cached = sum(total.cached, usage.cached);
+}
+
 fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     match (a, b) {
-        (Some(a), Some(b)) => Some(a + b),
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
         (a, b) => a.or(b),
     }
 }
@@ -198,6 +228,34 @@ mod tests {
             assert_eq!((figures.usage.prompt, figures.usage.completion, figures.usage.reasoning), (6, 4, Some(2)));
             assert!(!figures.estimated && figures.rounds == 2 && figures.first_delta.is_some());
         });
+    }
+
+    #[test]
+    fn a_round_out_of_the_cache_uses_nothing_and_the_client_is_told_its_usage_all_the_same() {
+        let meter = Meter::new(Instant::now());
+        for what in [CacheResult::Shared, CacheResult::Miss, CacheResult::Hit] {
+            meter.round_begins();
+            meter.found(what);
+            meter.hear(&Chunk::of(vec![Delta::Usage(Usage { prompt: 3, completion: 2, ..Usage::default() })]));
+            meter.round_ends(&ChatRequest::default());
+        }
+        meter.read(|figures| {
+            assert_eq!((figures.usage.prompt, figures.usage.completion), (9, 6));
+            assert_eq!((figures.used.prompt, figures.used.completion), (3, 2));
+            assert_eq!((figures.cache, figures.estimated), (Some(CacheResult::Shared), false));
+        });
+    }
+
+    #[test]
+    fn absurd_figures_do_not_overflow() {
+        let meter = Meter::new(Instant::now());
+        for _ in 0..3 {
+            meter.round_begins();
+            let usage = Usage { prompt: u64::MAX, completion: u64::MAX, cached: Some(u64::MAX), ..Usage::default() };
+            meter.hear(&Chunk::of(vec![Delta::Usage(usage)]));
+            meter.round_ends(&ChatRequest::default());
+        }
+        meter.read(|figures| assert_eq!((figures.used.prompt, figures.used.cached), (u64::MAX, Some(u64::MAX))));
     }
 
     #[test]

@@ -36,15 +36,22 @@ pub struct Resolved {
 /// Finds the route of a request.
 ///
 /// # Errors
-/// [`FaultKind::Forbidden`] when the key may not use that name (whether it exists or not), [`FaultKind::UnknownModel`].
+/// [`FaultKind::InvalidRequest`] when the name is too long to be one, [`FaultKind::Forbidden`] when the key may not use that name (whether it exists or not), [`FaultKind::UnknownModel`].
 pub fn resolve(received: Received) -> Result<Resolved, Refused> {
     let Received { caller, request, .. } = received;
     let route = route_of(&caller, &request.model).map_err(|fault| caller.turn_away(&request.model, fault))?;
     Ok(Resolved { caller, request, route, _made_here: () })
 }
 
+/// The longest name of a model, bytes: names are repeated in records, logs and headers.
+const LONGEST_NAME: usize = 256;
+
 /// The route that a name means for this caller.
 pub(super) fn route_of(caller: &Caller, model: &str) -> Result<Arc<Route>, Fault> {
+    if model.len() > LONGEST_NAME {
+        let message = format!("The model's name has {} bytes; {LONGEST_NAME} are taken at most.", model.len());
+        return Err(Fault::caller(FaultKind::InvalidRequest, message).at("model"));
+    }
     if !caller.may_use(model) {
         let message = format!("This API key may not use the model `{}`.", cut(model));
         return Err(Fault::caller(FaultKind::Forbidden, message).at("model"));

@@ -2,6 +2,7 @@
 //!
 //! Apart because it alone settles: finish, fault and hang-up all end in its `Drop`. It must not know how an answer is made.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gatewright_types::{ChatRequest, Fault, FaultKind, Side};
@@ -10,6 +11,7 @@ use super::authenticate::Caller;
 use super::meter::{Ending, Figures, Meter};
 use super::refused::Refused;
 use super::verdicts;
+use crate::config::facts::Facts;
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
 use crate::observe::{InFlight, Outcome, TokenKind};
@@ -113,12 +115,13 @@ impl Seat {
     fn fails(&mut self, fault: &Fault, status: u16) {
         self.ended = Some((Outcome::of(fault), status));
         let id = &self.caller.head.request_id;
-        let detail = fault.detail.as_deref().unwrap_or_default();
+        let (message, detail) = words(fault, &self.caller.host.facts);
+        let detail = &*detail;
         if fault.side == Side::Caller || matches!(fault.kind, FaultKind::Blocked { .. }) {
             // A caller's mistake or a policy's word is no trouble of the operator's; the access log tells of it.
-            tracing::debug!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{}", fault.message);
+            tracing::debug!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{message}");
         } else {
-            tracing::warn!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{}", fault.message);
+            tracing::warn!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{message}");
         }
     }
 
@@ -133,7 +136,7 @@ impl Seat {
     }
 
     fn row(&self, outcome: Outcome, status: u16, figures: &Figures) -> Row {
-        let usage = &figures.usage;
+        let usage = &figures.used;
         Row {
             leg: figures.leg.clone(),
             stream: self.stream,
@@ -152,7 +155,7 @@ impl Seat {
     }
 
     fn count(&self, outcome: Outcome, figures: &Figures) {
-        let (metrics, usage) = (&self.route.metrics, &figures.usage);
+        let (metrics, usage) = (&self.route.metrics, &figures.used);
         metrics.settled(outcome, self.caller.started.elapsed());
         if let Some(first) = figures.first_delta {
             metrics.first_delta(first);
@@ -172,6 +175,22 @@ impl Seat {
                 }
             }
         }
+    }
+}
+
+/// What the log says of a fault, and its detail. An upstream's own words may repeat the prompt: they are told only where prompts
+/// may be logged.
+fn words<'a>(fault: &'a Fault, facts: &Facts) -> (Cow<'a, str>, Cow<'a, str>) {
+    let detail = fault.detail.as_deref().unwrap_or_default();
+    match (&fault.side, &fault.quote) {
+        (_, Some(quote)) if facts.log_prompts => {
+            let joint = if detail.is_empty() { "" } else { ": " };
+            (Cow::Borrowed(&fault.message), Cow::Owned(format!("{detail}{joint}{quote}")))
+        }
+        (Side::Upstream(name), _) if matches!(fault.kind, FaultKind::UpstreamStatus(_)) && !facts.log_prompts => {
+            (Cow::Owned(format!("The upstream `{name}` reported an error.")), Cow::Borrowed(detail))
+        }
+        _ => (Cow::Borrowed(&fault.message), Cow::Borrowed(detail)),
     }
 }
 
@@ -200,8 +219,30 @@ impl Drop for Seat {
                 slot.send(row);
             }
             if let Some(taken) = &mut self.taken {
-                taken.used(if figures.cached { 0 } else { figures.usage.prompt + figures.usage.completion });
+                taken.used(figures.used.prompt.saturating_add(figures.used.completion));
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+
+    #[test]
+    fn an_upstreams_own_words_are_logged_only_where_prompts_are() {
+        let mut facts = Facts::zero_config(&Environment::of(&[], "/w"));
+        let status = Fault::upstream("u", FaultKind::UpstreamStatus(400), "`my prompt` is too long").quote("{\"my prompt\"}");
+        let unread = Fault::upstream("u", FaultKind::UpstreamInvalid, "could not be read").detail("syntax").quote("my prompt");
+        for fault in [&status, &unread] {
+            let (message, detail) = words(fault, &facts);
+            assert!(!message.contains("my prompt") && !detail.contains("my prompt"), "{message} {detail}");
+        }
+        assert_eq!(words(&unread, &facts), ("could not be read".into(), "syntax".into()));
+        facts.log_prompts = true;
+        for fault in [&status, &unread] {
+            assert!(words(fault, &facts).1.contains("my prompt"));
+        }
     }
 }

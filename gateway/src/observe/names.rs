@@ -112,7 +112,7 @@ impl Name {
                 Counter,
                 "gatewright_tokens",
                 &["route", "kind"],
-                "Tokens, by kind; cached and reasoning are counted in prompt and completion too",
+                "Tokens used, by kind, none by the response cache; cached and reasoning are counted in prompt and completion too",
             ),
             Self::CacheLookups => (Counter, "gatewright_cache_lookups", &["route", "result"], "Looks into the response cache"),
             Self::CacheEntries => (Gauge, "gatewright_cache_entries", &[], "Answers in the response cache"),

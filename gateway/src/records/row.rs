@@ -31,7 +31,7 @@ pub struct Row {
     pub status: u16,
     /// `hit`, `miss`, `bypass`.
     pub cache: String,
-    /// Tokens of the prompt.
+    /// Tokens of the prompt. These four count what was used: what came from the response cache used nothing.
     pub prompt_tokens: u64,
     /// Of those, read from the upstream's prompt cache.
     pub cached_tokens: u64,

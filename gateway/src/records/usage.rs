@@ -38,7 +38,7 @@ pub struct UsageLine {
     pub blocked: u64,
     /// Of those, answered from the cache.
     pub cache_hits: u64,
-    /// Tokens of the prompts.
+    /// Tokens of the prompts. These four count what was used: answers from the response cache used nothing.
     pub prompt_tokens: u64,
     /// Of those, read from an upstream's prompt cache.
     pub cached_tokens: u64,
@@ -56,11 +56,13 @@ pub fn usage(path: &Path, filter: &UsageFilter) -> Result<Vec<UsageLine>, Record
     let fail = |error: rusqlite::Error| RecordsError::of(path, &error);
     let connection = schema::open_for_reading(path)?;
     let [ok, blocked, answered, hung_up] = Outcome::GOOD;
+    // `sum` fails where it leaves the integers, for good; `total` is exact up to 2^53 and does not.
     let mut query = connection
         .prepare(
             "SELECT strftime('%Y-%m-%d', at_ms / 1000, 'unixepoch') AS day, key, model, count(*),
                 sum(outcome NOT IN (:ok, :blocked, :answered, :hung_up)), sum(outcome = :blocked), sum(cache = 'hit'),
-                sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens), sum(reasoning_tokens)
+                CAST(total(prompt_tokens) AS INTEGER), CAST(total(cached_tokens) AS INTEGER),
+                CAST(total(completion_tokens) AS INTEGER), CAST(total(reasoning_tokens) AS INTEGER)
             FROM request
             WHERE at_ms >= :from AND (:key IS NULL OR key = :key) AND (:model IS NULL OR model = :model)
             GROUP BY day, key, model ORDER BY day, key, model",
@@ -199,6 +201,19 @@ mod tests {
         assert!(text.starts_with("day (UTC)   key  model  requests  errors"), "{text}");
         assert!(text.lines().last().unwrap().starts_with("total"), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json(&lines)).unwrap()[1]["key"], "bob");
+    }
+
+    #[test]
+    fn absurd_figures_do_not_spoil_the_sums() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        let records = Records::open(&path, 10).unwrap();
+        for _ in 0..3 {
+            send(&records, Row { prompt_tokens: u64::MAX, ..row(19_000, "ada", "ok", "miss") });
+        }
+        records.close().unwrap();
+        let line = &all(&path)[0];
+        assert_eq!((line.prompt_tokens, line.completion_tokens), (i64::MAX as u64, 15));
     }
 
     #[test]

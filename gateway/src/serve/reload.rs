@@ -191,8 +191,7 @@ impl Reloader {
         if let Some(MadeKey { new: Some(key), .. }) = secure(&mut facts).map_err(one)? {
             super::print_key(&key);
         }
-        engines::open(&facts, &self.shared)?;
-        Host::build(facts, &self.shared).map_err(|error| error.0)
+        engines::host(facts, &self.shared)
     }
 
     /// Reloads when the file or a plugin's folder changes, until the process drains.

@@ -13,10 +13,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::Stream;
-use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry};
+use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry, Side};
 
 use super::{Deadline, Deltas, Upstream};
 use crate::config::facts::Timeouts;
+use crate::observe::AttemptOutcome;
 
 /// One leg of a route, ready to be asked.
 #[derive(Clone)]
@@ -45,8 +46,15 @@ pub struct Dispatched {
     pub deltas: Deltas,
     /// Name of the leg that speaks.
     pub leg: String,
-    /// Calls that were made for it, on all legs.
-    pub attempts: u32,
+}
+
+/// Who is told of each try while it is made, so that those count too that come to nothing.
+pub trait Witness: Sync {
+    /// A leg is asked.
+    fn asks(&self);
+
+    /// The try at this leg ended so, after this long.
+    fn ended(&self, leg: &str, outcome: AttemptOutcome, took: Duration);
 }
 
 /// The longest Retry-After that is waited for; a longer one is handed on to the client or makes the next leg's turn.
@@ -59,32 +67,45 @@ const MAX_HELD: usize = 64;
 /// Asks leg after leg, each as often as it allows, until one speaks.
 ///
 /// # Errors
-/// The last leg's fault. [`Retry::Here`] in it says when to come back.
-pub async fn dispatch(legs: &[Leg], request: Arc<ChatRequest>, deadline: Deadline) -> Result<Dispatched, Fault> {
+/// The last leg's fault; [`Retry::Here`] in it says when to come back. Where a leg took exception to a part of the request, that
+/// comes first: it is what the client can do something about.
+pub async fn dispatch<W: Witness>(
+    legs: &[Leg],
+    request: Arc<ChatRequest>,
+    deadline: Deadline,
+    witness: &W,
+) -> Result<Dispatched, Fault> {
     let mut request = request;
-    let mut attempts = 0;
+    let mut blamed = None;
     let mut last = Fault::gateway(FaultKind::UnknownModel, "This route has no leg.");
     for leg in legs {
         if request.model != leg.model {
             Arc::make_mut(&mut request).model.clone_from(&leg.model);
         }
         for attempt in 1..=leg.attempts.max(1) {
-            attempts += 1;
+            witness.asks();
+            let began = Instant::now();
             match listen(leg.upstream.answer(Arc::clone(&request), deadline)).await {
-                Ok(deltas) => return Ok(Dispatched { deltas, leg: leg.name.clone(), attempts }),
+                Ok(deltas) => {
+                    witness.ended(&leg.name, AttemptOutcome::Spoke, began.elapsed());
+                    return Ok(Dispatched { deltas, leg: leg.name.clone() });
+                }
                 Err(fault) => last = fault,
             }
-            let over = Instant::now() >= deadline.0;
-            if over || last.retry == Retry::Never {
-                return Err(last);
-            }
-            match wait(last.retry, attempt, deadline).filter(|_| attempt < leg.attempts) {
-                Some(wait) => tokio::time::sleep(wait).await,
+            let pause = wait(last.retry, attempt, deadline).filter(|_| attempt < leg.attempts);
+            let outcome = if pause.is_some() { AttemptOutcome::Retried } else { AttemptOutcome::Failed };
+            witness.ended(&leg.name, outcome, began.elapsed());
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None if last.retry == Retry::Never || Instant::now() >= deadline.0 => return Err(last),
                 None => break,
             }
         }
+        if last.side == Side::Caller && last.kind == FaultKind::InvalidRequest {
+            blamed.get_or_insert_with(|| last.clone());
+        }
     }
-    Err(last)
+    Err(blamed.unwrap_or(last))
 }
 
 /// How long to wait before the same leg is asked again; `None`: not at all.

@@ -121,7 +121,10 @@ impl Stream for Answer {
 /// What an engine's error means to a client.
 fn fault(name: &str, error: EngineError) -> Fault {
     match error {
-        EngineError::Unsupported { param, message } => Fault::caller(FaultKind::InvalidRequest, message).at(param),
+        // Another leg may know it.
+        EngineError::Unsupported { param, message } => {
+            Fault::caller(FaultKind::InvalidRequest, message).at(param).retry(Retry::Elsewhere)
+        }
         EngineError::TooLong { prompt, context } => {
             let message = format!(
                 "This model's maximum context length is {context} tokens. However, your messages resulted in at least {prompt} tokens. \
@@ -149,7 +152,7 @@ mod tests {
         let long = fault("demo", EngineError::TooLong { prompt: 900, context: 512 });
         assert_eq!((long.status(), long.param.as_deref()), (400, Some("messages")));
         let odd = fault("demo", EngineError::Unsupported { param: "n".into(), message: "one choice only".into() });
-        assert_eq!((odd.status(), odd.param.as_deref(), odd.retry), (400, Some("n"), Retry::Never));
+        assert_eq!((odd.status(), odd.param.as_deref(), odd.retry), (400, Some("n"), Retry::Elsewhere));
         let full = fault("demo", EngineError::Full);
         assert_eq!((full.status(), full.retry), (503, Retry::Here(Some(FULL_AGAIN))));
         let broken = fault("demo", EngineError::Step("NaN at layer 3".into()));

@@ -100,8 +100,11 @@ pub struct Fault {
     pub message: String,
     /// The request's field that is to blame, as a path (`messages[2].content`).
     pub param: Option<String>,
-    /// For the operator's log alone.
+    /// For the operator's log alone. Never holds what an upstream sent: see [`Fault::quote`].
     pub detail: Option<String>,
+    /// The beginning of what an upstream sent. It may repeat a prompt or a part of an answer: for the log of an operator who lets
+    /// those be logged.
+    pub quote: Option<String>,
     /// The upstream's own error body and content type, for a client of the same dialect.
     pub body: Option<(&'static str, Bytes)>,
 }
@@ -123,7 +126,7 @@ impl Fault {
     }
 
     fn new(side: Side, retry: Retry, kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { side, retry, kind, message: message.into(), param: None, detail: None, body: None }
+        Self { side, retry, kind, message: message.into(), param: None, detail: None, quote: None, body: None }
     }
 
     /// The same fault, with the field that is to blame.
@@ -137,6 +140,13 @@ impl Fault {
     #[must_use]
     pub fn detail(mut self, detail: impl std::fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// The same fault, with the beginning of what the upstream sent.
+    #[must_use]
+    pub fn quote(mut self, quote: impl Into<String>) -> Self {
+        self.quote = Some(quote.into());
         self
     }
 

@@ -3,7 +3,7 @@
 //! Apart because it alone knows cache and dispatch. It must not know plugins.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gatewright_types::{ChatRequest, Fault};
@@ -13,7 +13,7 @@ use crate::host::Route;
 use crate::life::meter::Meter;
 use crate::observe::{AttemptOutcome, CacheResult};
 use crate::upstreams::cache::{CacheScope, Look};
-use crate::upstreams::dispatch::{Dispatched, dispatch};
+use crate::upstreams::dispatch::{Dispatched, Witness, dispatch};
 use crate::upstreams::{Deadline, Deltas};
 
 impl Talk {
@@ -29,7 +29,7 @@ impl Talk {
         };
         self.stage = Stage::Listen(match self.route.cache.filter(|_| !self.caller.head.no_store) {
             None => {
-                self.found(CacheResult::Bypass);
+                self.meter.found(CacheResult::Bypass);
                 call.make().await?
             }
             Some(ttl) => {
@@ -37,15 +37,15 @@ impl Talk {
                 let scope = CacheScope { tenant: Some(self.caller.tenant()), leg: &self.route.digest };
                 match cache.look(cache.key(&scope, &self.request)) {
                     Look::Hit(deltas) => {
-                        self.found(CacheResult::Hit);
+                        self.meter.found(CacheResult::Hit);
                         deltas
                     }
                     Look::Shared(deltas) => {
-                        self.found(CacheResult::Shared);
+                        self.meter.found(CacheResult::Shared);
                         deltas
                     }
                     Look::Miss(leader) => {
-                        self.found(CacheResult::Miss);
+                        self.meter.found(CacheResult::Miss);
                         // The call is made inside the stream, so that it goes on for others when this client hangs up.
                         let deltas = stream::once(async move { call.make().await }).try_flatten().boxed();
                         leader.record(deltas, ttl)
@@ -54,14 +54,6 @@ impl Talk {
             }
         });
         Ok(())
-    }
-
-    fn found(&self, what: CacheResult) {
-        self.meter.read(|figures| {
-            let free = matches!(what, CacheResult::Hit | CacheResult::Shared);
-            figures.cached = free && (figures.rounds <= 1 || figures.cached);
-            figures.cache.get_or_insert(what);
-        });
     }
 }
 
@@ -76,15 +68,30 @@ struct Call {
 impl Call {
     /// Walks the legs until one speaks.
     async fn make(self) -> Result<Deltas, Fault> {
-        let began = Instant::now();
-        let Dispatched { deltas, leg, attempts } = dispatch(&self.route.legs, self.request, self.deadline).await?;
-        self.meter.read(|figures| {
-            figures.attempts += attempts;
-            figures.leg = Some(leg.clone());
-        });
-        if let Some(metrics) = self.route.leg_metrics(&leg) {
-            metrics.attempt(AttemptOutcome::Spoke, began.elapsed());
-        }
+        let tries = Tries { route: &self.route, meter: &self.meter };
+        let Dispatched { deltas, leg } = dispatch(&self.route.legs, self.request, self.deadline, &tries).await?;
+        self.meter.read(|figures| figures.leg = Some(leg));
         Ok(deltas)
     }
 }
+
+/// Counts tries where they are made: in the figures of the request and in the leg's metrics.
+struct Tries<'a> {
+    route: &'a Route,
+    meter: &'a Meter,
+}
+
+impl Witness for Tries<'_> {
+    fn asks(&self) {
+        self.meter.read(|figures| figures.attempts += 1);
+    }
+
+    fn ended(&self, leg: &str, outcome: AttemptOutcome, took: Duration) {
+        if let Some(metrics) = self.route.leg_metrics(leg) {
+            metrics.attempt(outcome, took);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! One stored answer: how its chunks become bytes, and the streams that replay them.
+//! One stored answer: how its chunks become bytes and come back, and the stream that replays them.
 //!
 //! Apart because the format is versioned. It must not know where the bytes lie.
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use gatewright_types::{Chunk, Delta, Extras, Fault, FaultKind, FinishReason};
+use gatewright_types::{Chunk, Delta, Extras, Fault, FinishReason};
 
 /// Version of the format, the first byte of an entry.
 const VERSION: u8 = 1;
@@ -38,19 +38,21 @@ impl Fresh {
         }
         Some(bytes)
     }
-
-    /// The answer again, from memory.
-    pub(super) fn replay(&self) -> impl Stream<Item = Result<Chunk, Fault>> + Send + use<> {
-        Memory { chunks: self.chunks.clone(), at: 0 }
-    }
 }
 
-struct Memory {
+/// An answer again, from memory.
+pub(super) struct Replay {
     chunks: Arc<Vec<Chunk>>,
     at: usize,
 }
 
-impl Stream for Memory {
+impl Replay {
+    pub(super) fn new(chunks: Arc<Vec<Chunk>>) -> Self {
+        Self { chunks, at: 0 }
+    }
+}
+
+impl Stream for Replay {
     type Item = Result<Chunk, Fault>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -67,39 +69,17 @@ pub(super) fn expiry(bytes: &[u8]) -> Option<u64> {
     (version == VERSION).then(|| u64::from_be_bytes(stamp))
 }
 
-/// The answer again, read chunk by chunk from the bytes of its entry.
-pub(super) struct Replay<B> {
-    bytes: B,
-    at: usize,
-}
-
-impl<B: AsRef<[u8]>> Replay<B> {
-    pub(super) fn new(bytes: B) -> Self {
-        Self { bytes, at: HEAD }
+/// The chunks of an entry, all of them or nothing: half an answer is none.
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Chunk>> {
+    let mut rest = bytes.get(HEAD..).filter(|rest| !rest.is_empty())?;
+    let mut chunks = Vec::new();
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (chunk, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        chunks.push(serde_json::from_slice(chunk).ok()?);
+        rest = after;
     }
-
-    fn next(&mut self) -> Option<Option<Chunk>> {
-        let rest = self.bytes.as_ref().get(self.at..).filter(|rest| !rest.is_empty())?;
-        let chunk = rest.split_first_chunk::<4>().and_then(|(length, rest)| {
-            let length = u32::from_be_bytes(*length) as usize;
-            self.at += 4 + length;
-            serde_json::from_slice(rest.get(..length)?).ok()
-        });
-        Some(chunk)
-    }
-}
-
-impl<B: AsRef<[u8]> + Unpin> Stream for Replay<B> {
-    type Item = Result<Chunk, Fault>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(self.next().map(|chunk| {
-            chunk.ok_or_else(|| {
-                self.at = usize::MAX;
-                Fault::gateway(FaultKind::Internal, "a cached answer could not be read")
-            })
-        }))
-    }
+    Some(chunks)
 }
 
 /// Which choices began and which finished well.

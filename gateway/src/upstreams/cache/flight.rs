@@ -50,7 +50,7 @@ enum Call {
     /// The leader has not given it yet.
     Awaited,
     Running(Deltas),
-    Ended(Option<Fault>),
+    Ended(Option<Box<Fault>>),
 }
 
 /// What is to be done once the state is let go.
@@ -82,7 +82,7 @@ impl Flight {
 
     /// There will be no call: those who wait get this fault.
     pub(super) fn abandon(self: &Arc<Self>, fault: Fault) {
-        self.lock().call = Call::Ended(Some(fault));
+        self.lock().call = Call::Ended(Some(Box::new(fault)));
         self.after(After::Leave);
     }
 
@@ -218,7 +218,7 @@ impl Subscriber {
             return (Poll::Ready(Some(Ok(chunk.clone()))), After::Nothing);
         }
         let deltas = match &mut state.call {
-            Call::Ended(fault) => return (Poll::Ready(fault.clone().map(Err)), After::Nothing),
+            Call::Ended(fault) => return (Poll::Ready(fault.as_ref().map(|fault| Err((**fault).clone()))), After::Nothing),
             Call::Awaited => {
                 flight.wait(self.reader, cx.waker());
                 return (Poll::Pending, After::Nothing);
@@ -242,7 +242,7 @@ impl Subscriber {
                 (Poll::Ready(Some(Ok(chunk))), after)
             }
             Poll::Ready(Some(Err(fault))) => {
-                state.call = Call::Ended(Some(fault.clone()));
+                state.call = Call::Ended(Some(Box::new(fault.clone())));
                 (Poll::Ready(Some(Err(fault))), After::Leave)
             }
             Poll::Ready(None) => {
@@ -274,7 +274,7 @@ impl Drop for Subscriber {
             state.readers -= 1;
             let last = state.readers == 0 && matches!(state.call, Call::Running(_));
             let given_up = || Fault::gateway(FaultKind::Internal, "the call was given up");
-            let call = last.then(|| std::mem::replace(&mut state.call, Call::Ended(Some(given_up()))));
+            let call = last.then(|| std::mem::replace(&mut state.call, Call::Ended(Some(Box::new(given_up())))));
             (last, call)
         };
         // Cancels the upstream call, outside of the lock.

@@ -23,6 +23,7 @@ use gatewright_types::ChatRequest;
 pub use self::key::{CacheKey, CacheScope};
 pub use self::lead::Leader;
 
+use self::entry::Replay;
 use self::flight::{Flight, Subscriber};
 use self::store::{Got, Store};
 use self::writer::Writer;
@@ -141,18 +142,21 @@ impl Cache {
         self.0.opened().keys.key(&scope, request)
     }
 
-    /// Looks for an answer: stored, in flight, or none. Quick: at most one read of a page that the system mostly has in memory.
+    /// Looks for an answer: stored, in flight, or none. Quick: at most one read of a page that the system mostly has in
+    /// memory, and the entry is decoded, so that a damaged one is a miss.
     pub fn look(&self, key: CacheKey) -> Look {
         let now = self.0.clock.now_ms();
         let opened = self.0.opened();
         match opened.store.as_ref().map(|store| store.get(&key, now)) {
-            Some(Got::Answer(answer)) => return Look::Hit(Box::pin(answer)),
-            Some(Got::Expired) => opened.writer.iter().for_each(|writer| writer.forget(key)),
+            Some(Got::Answer(chunks)) => return Look::Hit(Box::pin(Replay::new(Arc::new(chunks)))),
+            Some(Got::Useless) => opened.writer.iter().for_each(|writer| writer.forget(key)),
             Some(Got::Nothing) | None => {}
         }
         let mut known = self.0.known.lock();
         match known.get(&key) {
-            Some(Known::Stored(fresh)) if fresh.expires_ms > now => return Look::Hit(Box::pin(fresh.replay())),
+            Some(Known::Stored(fresh)) if fresh.expires_ms > now => {
+                return Look::Hit(Box::pin(Replay::new(Arc::clone(&fresh.chunks))));
+            }
             Some(Known::Asked(flight)) => {
                 if let Some(follower) = Subscriber::follow(flight) {
                     return Look::Shared(Box::pin(follower));

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use gatewright_types::Chunk;
+
 use super::CacheKey;
-use super::entry::{self, Replay};
+use super::entry;
 use super::folder::MARK;
 
 /// Pages that sled keeps in memory, bytes; the system caches the file anyway.
@@ -37,8 +39,9 @@ pub(super) enum Broken {
 
 /// What was found under a key.
 pub(super) enum Got {
-    Answer(Replay<sled::IVec>),
-    Expired,
+    Answer(Vec<Chunk>),
+    /// What has expired or cannot be read: it may go.
+    Useless,
     Nothing,
 }
 
@@ -110,19 +113,16 @@ impl Store {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// The answer under a key, if it has not expired.
+    /// The answer under a key, if it has not expired and can be read.
     pub(super) fn get(&self, key: &CacheKey, now_ms: u64) -> Got {
         let Some(bytes) = self.guarded(|| self.answers.get(key.0)).flatten() else { return Got::Nothing };
-        match entry::expiry(&bytes) {
-            Some(expires_ms) if expires_ms > now_ms => {
-                let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-                if used.len() < MAX_USED {
-                    used.insert(*key);
-                }
-                Got::Answer(Replay::new(bytes))
-            }
-            _ => Got::Expired,
+        let fresh = entry::expiry(&bytes).is_some_and(|expires_ms| expires_ms > now_ms);
+        let Some(chunks) = entry::decode(&bytes).filter(|_| fresh) else { return Got::Useless };
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() < MAX_USED {
+            used.insert(*key);
         }
+        Got::Answer(chunks)
     }
 
     /// Adds up what is there. The writer does this first: it takes as long as there are entries.

@@ -55,7 +55,7 @@ impl Writer {
         false
     }
 
-    /// An expired entry may go. When the queue is full it goes another time.
+    /// An entry that has expired or cannot be read may go. When the queue is full it goes another time.
     pub(super) fn forget(&self, key: CacheKey) {
         if let Err(TrySendError::Disconnected(_)) = self.tasks.try_send(Task::Forget(key)) {
             tracing::debug!("the cache is closed");

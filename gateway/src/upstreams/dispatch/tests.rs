@@ -58,6 +58,36 @@ fn busy(after: Option<Duration>) -> Result<Chunk, Fault> {
     fails(FaultKind::UpstreamStatus(429), Retry::Here(after))
 }
 
+/// What was told of each try.
+#[derive(Default)]
+struct Told {
+    asked: Mutex<usize>,
+    ended: Mutex<Vec<(String, AttemptOutcome)>>,
+}
+
+impl Witness for Told {
+    fn asks(&self) {
+        *self.asked.lock().unwrap() += 1;
+    }
+
+    fn ended(&self, leg: &str, outcome: AttemptOutcome, _: Duration) {
+        self.ended.lock().unwrap().push((leg.to_owned(), outcome));
+    }
+}
+
+/// Dispatches, and gives what was told of the tries.
+async fn tried(legs: &[Leg]) -> (Result<Dispatched, Fault>, Vec<(String, AttemptOutcome)>) {
+    let told = Told::default();
+    let dispatched = dispatch(legs, asks(), soon(), &told).await;
+    let ended = told.ended.into_inner().unwrap();
+    assert_eq!(*told.asked.lock().unwrap(), ended.len());
+    (dispatched, ended)
+}
+
+fn ended(list: &[(&str, AttemptOutcome)]) -> Vec<(String, AttemptOutcome)> {
+    list.iter().map(|(leg, outcome)| ((*leg).to_owned(), *outcome)).collect()
+}
+
 async fn said(deltas: Deltas) -> Vec<Result<Chunk, Fault>> {
     deltas.collect().await
 }
@@ -65,8 +95,9 @@ async fn said(deltas: Deltas) -> Vec<Result<Chunk, Fault>> {
 #[tokio::test]
 async fn the_first_leg_that_speaks_is_heard_whole_under_its_own_model_name() {
     let (one, asked) = leg("a", 1, vec![vec![start(), says("x"), says("y")]]);
-    let dispatched = dispatch(&[one], asks(), soon()).await.unwrap();
-    assert_eq!((dispatched.leg.as_str(), dispatched.attempts), ("p/a", 1));
+    let (dispatched, tries) = tried(&[one]).await;
+    let dispatched = dispatched.unwrap();
+    assert_eq!((dispatched.leg.as_str(), tries), ("p/a", ended(&[("p/a", AttemptOutcome::Spoke)])));
     assert_eq!(*asked.asked.lock().unwrap(), ["a"]);
     assert_eq!(said(dispatched.deltas).await.len(), 3);
 }
@@ -75,8 +106,9 @@ async fn the_first_leg_that_speaks_is_heard_whole_under_its_own_model_name() {
 async fn a_failure_before_speech_is_tried_again_here_and_then_elsewhere() {
     let (one, first) = leg("a", 2, vec![vec![busy(None)], vec![start(), busy(None)]]);
     let (two, second) = leg("b", 1, vec![vec![says("x")]]);
-    let dispatched = dispatch(&[one, two], asks(), soon()).await.unwrap();
-    assert_eq!((dispatched.leg.as_str(), dispatched.attempts), ("p/b", 3));
+    let (dispatched, tries) = tried(&[one, two]).await;
+    let expected = [("p/a", AttemptOutcome::Retried), ("p/a", AttemptOutcome::Failed), ("p/b", AttemptOutcome::Spoke)];
+    assert_eq!((dispatched.unwrap().leg.as_str(), tries), ("p/b", ended(&expected)));
     assert_eq!((first.asked.lock().unwrap().len(), second.asked.lock().unwrap().len()), (2, 1));
 }
 
@@ -84,7 +116,7 @@ async fn a_failure_before_speech_is_tried_again_here_and_then_elsewhere() {
 async fn after_the_first_word_nothing_is_tried_again() {
     let (one, asked) = leg("a", 3, vec![vec![says("x"), fails(FaultKind::UpstreamCut, Retry::Elsewhere)], vec![says("again")]]);
     let (two, other) = leg("b", 1, vec![vec![says("y")]]);
-    let heard = said(dispatch(&[one, two], asks(), soon()).await.unwrap().deltas).await;
+    let heard = said(tried(&[one, two]).await.0.unwrap().deltas).await;
     assert!(heard.len() == 2 && heard[1].is_err());
     assert_eq!((asked.asked.lock().unwrap().len(), other.asked.lock().unwrap().len()), (1, 0));
 }
@@ -93,28 +125,42 @@ async fn after_the_first_word_nothing_is_tried_again() {
 async fn a_bad_request_is_bad_everywhere() {
     let (one, _) = leg("a", 3, vec![vec![fails(FaultKind::UpstreamStatus(400), Retry::Never)]]);
     let (two, other) = leg("b", 1, vec![vec![says("y")]]);
-    assert_eq!(dispatch(&[one, two], asks(), soon()).await.err().unwrap().kind, FaultKind::UpstreamStatus(400));
+    assert_eq!(tried(&[one, two]).await.0.err().unwrap().kind, FaultKind::UpstreamStatus(400));
     assert!(other.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_one_leg_cannot_do_another_may_and_if_none_does_the_client_hears_what_is_to_blame() {
+    let cannot = || Err(Fault::caller(FaultKind::InvalidRequest, "no logprobs").at("logprobs").retry(Retry::Elsewhere));
+    let (one, _) = leg("a", 1, vec![vec![cannot()]]);
+    let (two, _) = leg("b", 1, vec![vec![says("y")]]);
+    assert_eq!(tried(&[one, two]).await.0.unwrap().leg, "p/b");
+    let (one, _) = leg("a", 1, vec![vec![cannot()]]);
+    let (two, _) = leg("b", 1, vec![vec![fails(FaultKind::UpstreamStatus(503), Retry::Here(None))]]);
+    let (fault, tries) = tried(&[one, two]).await;
+    let fault = fault.err().unwrap();
+    assert_eq!((fault.status(), fault.param.as_deref()), (400, Some("logprobs")));
+    assert_eq!(tries, ended(&[("p/a", AttemptOutcome::Failed), ("p/b", AttemptOutcome::Failed)]));
 }
 
 #[tokio::test]
 async fn a_short_retry_after_is_waited_for_and_a_long_one_is_handed_on() {
     let began = Instant::now();
     let (one, _) = leg("a", 2, vec![vec![busy(Some(Duration::from_millis(350)))], vec![says("x")]]);
-    dispatch(&[one], asks(), soon()).await.unwrap();
+    tried(&[one]).await.0.unwrap();
     assert!(began.elapsed() >= Duration::from_millis(350));
     let (one, asked) = leg("a", 5, vec![vec![busy(Some(Duration::from_secs(30)))], vec![says("x")]]);
-    let fault = dispatch(&[one], asks(), soon()).await.err().unwrap();
+    let fault = tried(&[one]).await.0.err().unwrap();
     assert_eq!((fault.retry, asked.asked.lock().unwrap().len()), (Retry::Here(Some(Duration::from_secs(30))), 1));
     let (one, _) = leg("a", 5, vec![vec![busy(Some(Duration::from_secs(30)))]]);
     let (two, _) = leg("b", 1, vec![vec![says("y")]]);
-    assert_eq!(dispatch(&[one, two], asks(), soon()).await.unwrap().leg, "p/b");
+    assert_eq!(tried(&[one, two]).await.0.unwrap().leg, "p/b");
 }
 
 #[tokio::test]
 async fn nothing_is_waited_for_beyond_the_deadline() {
     let (one, asked) = leg("a", 5, vec![vec![busy(Some(Duration::from_secs(3)))], vec![says("x")]]);
-    assert!(dispatch(&[one], asks(), Deadline(Instant::now() + Duration::from_secs(1))).await.is_err());
+    assert!(dispatch(&[one], asks(), Deadline(Instant::now() + Duration::from_secs(1)), &Told::default()).await.is_err());
     assert_eq!(asked.asked.lock().unwrap().len(), 1);
 }
 
@@ -122,8 +168,8 @@ async fn nothing_is_waited_for_beyond_the_deadline() {
 async fn an_empty_answer_is_no_answer() {
     let (one, _) = leg("a", 1, vec![vec![]]);
     let (two, _) = leg("b", 1, vec![vec![says("y")]]);
-    assert_eq!(dispatch(&[one, two], asks(), soon()).await.unwrap().leg, "p/b");
-    assert!(dispatch(&[], asks(), soon()).await.is_err());
+    assert_eq!(tried(&[one, two]).await.0.unwrap().leg, "p/b");
+    assert!(tried(&[]).await.0.is_err());
 }
 
 #[test]

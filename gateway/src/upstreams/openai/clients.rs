@@ -14,12 +14,13 @@ use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::dial::{Dialer, Proxy};
+use crate::environment::Proxies;
 
 /// Why a provider cannot be used: for the operator.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -46,8 +47,17 @@ struct Way {
 }
 
 /// Clients by the way they connect, each with its own pool. Made when first needed.
-#[derive(Default)]
-pub struct Clients(Mutex<Vec<(Way, HttpClient)>>);
+pub struct Clients {
+    made: Mutex<Vec<(Way, HttpClient)>>,
+    proxies: Matcher,
+}
+
+impl Default for Clients {
+    /// Clients that know no proxy.
+    fn default() -> Self {
+        Self::new(&Proxies::default())
+    }
+}
 
 impl std::fmt::Debug for Clients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,15 +66,22 @@ impl std::fmt::Debug for Clients {
 }
 
 impl Clients {
+    /// Clients that go through these proxies.
+    pub fn new(proxies: &Proxies) -> Self {
+        let Proxies { all, http, https, no } = proxies;
+        let proxies = Matcher::builder().all(all.as_str()).http(http.as_str()).https(https.as_str()).no(no.as_str()).build();
+        Self { made: Mutex::default(), proxies }
+    }
+
     /// The client for that address, and the proxy that it goes through.
     ///
     /// # Errors
     /// TLS cannot be set up.
     pub(super) fn get(&self, uri: &Uri, connect: Duration) -> Result<(HttpClient, Option<Proxy>), Unusable> {
         // A loopback address means this machine, whatever proxy the environment names.
-        let proxy = if is_loopback(uri) { None } else { Proxy::of(uri) };
+        let proxy = if is_loopback(uri) { None } else { Proxy::of(uri, &self.proxies) };
         let way = Way { tls: uri.scheme_str() == Some("https"), proxy: proxy.clone(), connect };
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = made.iter().find(|(other, _)| *other == way) {
             return Ok((client.clone(), proxy));
         }
@@ -79,15 +96,6 @@ fn is_loopback(uri: &Uri) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// No waiting for full packets.
-fn tcp(connect: Duration) -> HttpConnector {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(connect));
-    tcp.enforce_http(false);
-    tcp
-}
-
 /// HTTP/1.1.
 fn make(way: &Way, uri: &Uri) -> Result<HttpClient, Unusable> {
     let tls = match way.tls || way.proxy.is_some() {
@@ -99,7 +107,7 @@ fn make(way: &Way, uri: &Uri) -> Result<HttpClient, Unusable> {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
     builder.pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(IDLE_CONNECTIONS).http1_read_buf_exact_size(BUFFER);
-    Ok(builder.build(Dialer::new(tcp(way.connect), tls, (uri, way.proxy.clone()))))
+    Ok(builder.build(Dialer::new(way.connect, tls, (uri, way.proxy.clone()))))
 }
 
 fn trusting_the_system() -> Result<ClientConfig, rustls::Error> {
@@ -129,15 +137,25 @@ mod tests {
         for text in ["http://127.0.0.1:1/v1", "http://localhost/v1", "http://[::1]/v1", "https://localhost/v1"] {
             clients.get(&Uri::from_static(text), Duration::from_secs(1)).unwrap();
         }
-        assert_eq!(clients.0.lock().unwrap().len(), 2);
+        assert_eq!(clients.made.lock().unwrap().len(), 2);
         assert!(!is_loopback(&Uri::from_static("http://example.com")));
+    }
+
+    #[test]
+    fn only_what_is_not_of_this_machine_goes_through_the_proxies_that_were_given() {
+        let proxies = Proxies { https: "http://u:p@proxy:3128".into(), no: "inside.example".into(), ..Proxies::default() };
+        let clients = Clients::new(&proxies);
+        let proxy = |text: &'static str| clients.get(&Uri::from_static(text), Duration::from_secs(1)).unwrap().1;
+        assert!(proxy("https://api.example/v1").is_some());
+        assert!(proxy("http://api.example/v1").is_none() && proxy("https://inside.example/v1").is_none());
+        assert!(proxy("https://127.0.0.1/v1").is_none());
     }
 
     #[tokio::test]
     async fn a_connection_does_not_wait_for_full_packets() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri: Uri = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
-        let mut dialer = Dialer::new(tcp(Duration::from_secs(1)), trusting_nobody().unwrap(), (&uri, None));
+        let mut dialer = Dialer::new(Duration::from_secs(1), trusting_nobody().unwrap(), (&uri, None));
         match dialer.call(uri.clone()).await.unwrap() {
             Link::Plain(stream, _) => assert!(stream.inner().nodelay().unwrap()),
             Link::Secure(..) | Link::Inside(_) => panic!("no TLS was asked for"),

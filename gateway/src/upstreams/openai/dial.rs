@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
 use http::header::HeaderValue;
@@ -38,9 +39,9 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// The proxy for that address, by the usual variables (`HTTPS_PROXY`, `NO_PROXY`, ...).
-    pub(super) fn of(uri: &Uri) -> Option<Self> {
-        Matcher::from_env().intercept(uri).map(|found: Intercept| Self {
+    /// The proxy for that address.
+    pub(super) fn of(uri: &Uri, proxies: &Matcher) -> Option<Self> {
+        proxies.intercept(uri).map(|found: Intercept| Self {
             uri: found.uri().clone(),
             basic: found.basic_auth().cloned(),
             login: found.raw_auth().map(|(user, password)| (user.to_owned(), password.to_owned())),
@@ -57,9 +58,15 @@ impl Proxy {
     }
 }
 
-/// Makes connections.
+/// Makes connections, each within a time: name look-up, TCP, the proxy's part and TLS together.
 #[derive(Clone)]
-pub(super) enum Dialer {
+pub(super) struct Dialer {
+    route: Route,
+    patience: Duration,
+}
+
+#[derive(Clone)]
+enum Route {
     Straight(Straight),
     /// A proxy that is asked for `http://` addresses by their full name.
     Forward(Straight, Uri),
@@ -68,8 +75,24 @@ pub(super) enum Dialer {
 }
 
 impl Dialer {
-    /// A dialer to an upstream.
-    pub(super) fn new(tcp: HttpConnector, tls: rustls::ClientConfig, (upstream, proxy): (&Uri, Option<Proxy>)) -> Self {
+    /// A dialer to an upstream that takes this long at most.
+    pub(super) fn new(patience: Duration, tls: rustls::ClientConfig, (upstream, proxy): (&Uri, Option<Proxy>)) -> Self {
+        Self { route: Route::new(tcp(patience), tls, (upstream, proxy)), patience }
+    }
+}
+
+/// No waiting for full packets. The time limit is shared among a name's addresses, so that one that does not answer leaves time
+/// for the next.
+fn tcp(patience: Duration) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(patience));
+    tcp.enforce_http(false);
+    tcp
+}
+
+impl Route {
+    fn new(tcp: HttpConnector, tls: rustls::ClientConfig, (upstream, proxy): (&Uri, Option<Proxy>)) -> Self {
         let straight = https(tcp, tls.clone());
         match proxy {
             None => Self::Straight(straight),
@@ -100,36 +123,51 @@ fn https<C>(inner: C, tls: rustls::ClientConfig) -> HttpsConnector<C> {
 impl Service<Uri> for Dialer {
     type Response = Link;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Link, Error>> + Send>>;
+    type Future = Dialing;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match self {
-            Self::Straight(dialer) | Self::Forward(dialer, _) => dialer.poll_ready(context),
-            Self::Tunnel(dialer) => dialer.poll_ready(context),
-            Self::Socks(dialer) => dialer.poll_ready(context),
+        match &mut self.route {
+            Route::Straight(dialer) | Route::Forward(dialer, _) => dialer.poll_ready(context),
+            Route::Tunnel(dialer) => dialer.poll_ready(context),
+            Route::Socks(dialer) => dialer.poll_ready(context),
         }
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        match self {
-            Self::Straight(dialer) => {
+        match &mut self.route {
+            Route::Straight(dialer) => {
                 let dialing = dialer.call(to);
-                Box::pin(async move { dialing.await.map(|outer| Link::new(outer, Asks::Upstream)) })
+                within(self.patience, async move { dialing.await.map(|outer| Link::new(outer, Asks::Upstream)) })
             }
-            Self::Forward(dialer, proxy) => {
+            Route::Forward(dialer, proxy) => {
                 let dialing = dialer.call(proxy.clone());
-                Box::pin(async move { dialing.await.map(|outer| Link::new(outer, Asks::ForwardProxy)) })
+                within(self.patience, async move { dialing.await.map(|outer| Link::new(outer, Asks::ForwardProxy)) })
             }
-            Self::Tunnel(dialer) => {
+            Route::Tunnel(dialer) => {
                 let dialing = dialer.call(to);
-                Box::pin(async move { Ok(Link::Inside(Box::new(dialing.await?))) })
+                within(self.patience, async move { Ok(Link::Inside(Box::new(dialing.await?))) })
             }
-            Self::Socks(dialer) => {
+            Route::Socks(dialer) => {
                 let dialing = dialer.call(to);
-                Box::pin(async move { Ok(Link::Inside(Box::new(dialing.await?))) })
+                within(self.patience, async move { Ok(Link::Inside(Box::new(dialing.await?))) })
             }
         }
     }
+}
+
+type Dialing = Pin<Box<dyn Future<Output = Result<Link, Error>> + Send>>;
+
+/// The connection, or an error when it is not there in time.
+fn within(patience: Duration, dialing: impl Future<Output = Result<Link, Error>> + Send + 'static) -> Dialing {
+    Box::pin(async move {
+        match tokio::time::timeout(patience, dialing).await {
+            Ok(made) => made,
+            Err(_) => {
+                let late = format!("the connection was not there within {patience:?}");
+                Err(Box::new(io::Error::new(io::ErrorKind::TimedOut, late)) as Error)
+            }
+        }
+    })
 }
 
 /// A connection that was made. What TLS needs is kept apart, so that a connection without it is small.

@@ -132,9 +132,8 @@ impl Target {
         let body = Reading::new(body, patience).whole(self.max_answer).await.map_err(|stop| self.stopped(stop))?;
         if !body.trim_ascii_start().starts_with(b"{") {
             // A page, most likely.
-            let beginning = String::from_utf8_lossy(body.get(..body.len().min(300)).unwrap_or_default()).into_owned();
-            let detail = format!("{kind}: {beginning}");
-            return Err(self.fault(FaultKind::UpstreamInvalid, "sent something else than an answer").detail(detail));
+            let fault = self.fault(FaultKind::UpstreamInvalid, "sent something else than an answer").detail(kind);
+            return Err(fault.quote(refusal::beginning(&body)));
         }
         delta::read_body(body).map(|chunk| Opened::Whole(Box::new(chunk)))
     }
@@ -178,6 +177,6 @@ fn is_whole(kind: &str) -> bool {
 }
 
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ use crate::dialects::openai_chat::{NAME, fault};
 
 /// The most of an error body that is read, bytes.
 const MAX_ERROR: usize = 64 << 10;
+/// As much of what an upstream sent as the log is given, bytes.
+const MAX_QUOTE: usize = 300;
 /// The longest time that is spent on reading it.
 const ERROR_TIME: Duration = Duration::from_secs(5);
 /// Shorter texts are not searched for: they are in everything.
@@ -33,8 +35,8 @@ impl Target {
             let what = format!("answered with HTTP {}, which is not followed", status.as_u16());
             return self.fault(FaultKind::UpstreamInvalid, &what);
         }
-        let detail = String::from_utf8_lossy(body.get(..body.len().min(300)).unwrap_or_default()).into_owned();
-        let fault = self.said(status.as_u16(), body).detail(detail);
+        let quote = beginning(&body);
+        let fault = self.said(status.as_u16(), body).quote(quote);
         match (after, fault.retry) {
             (Some(after), Retry::Here(_)) => fault.retry(Retry::Here(Some(after))),
             _ => fault,
@@ -90,13 +92,22 @@ impl Target {
         if told(&fault.message) || fault.param.as_deref().is_some_and(told) {
             (fault.message, fault.param, fault.body) = (format!("The upstream `{}` reported an error.", self.name), None, None);
         }
-        if let Some(detail) = &mut fault.detail {
+        for text in fault.detail.iter_mut().chain(&mut fault.quote) {
             for secret in secrets() {
-                *detail = detail.replace(secret, "***");
+                *text = text.replace(secret, "***");
             }
+        }
+        if let Some(quote) = &mut fault.quote {
+            // Not before: a secret that is cut in two would not be found.
+            quote.truncate(quote.floor_char_boundary(MAX_QUOTE));
         }
         fault
     }
+}
+
+/// The beginning of a body, as text: longer than what is kept of it once secrets are taken out.
+pub(super) fn beginning(body: &Bytes) -> String {
+    String::from_utf8_lossy(body.get(..body.len().min(MAX_ERROR)).unwrap_or_default()).into_owned()
 }
 
 /// How long an upstream asks to be left alone: seconds, milliseconds (OpenAI's own header) or a date.

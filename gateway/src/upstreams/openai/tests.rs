@@ -8,6 +8,7 @@ use super::rig::{
     KEY, Rig, Step, answer, event, fact, hear, json, last_piece, piece, request, response, stream_head, streaming, text, upstream,
 };
 use super::{Clients, OpenAiUpstream};
+use crate::config::facts::Timeouts;
 use crate::dialects::openai_chat::fault::envelope;
 
 /// What both kinds of request come to.
@@ -97,6 +98,19 @@ async fn an_upstream_that_is_not_there_is_unreachable_and_worth_another_try() {
         );
         assert!(!fault.message.contains("127.0.0.1"), "{}", fault.message);
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_the_connection_and_never_completes_tls_is_unreachable() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut fact = fact(&format!("https://{}/v1", silent.local_addr().unwrap()));
+    // Only the time for connecting can end this within the test's patience.
+    let long = Duration::from_secs(600);
+    fact.timeouts = Timeouts { connect: Duration::from_millis(100), first_byte: long, idle: long, total: long };
+    let upstream = OpenAiUpstream::new(&fact, &Clients::default()).unwrap();
+    let heard = tokio::time::timeout(Duration::from_secs(20), hear(&upstream, request())).await;
+    let fault = heard.expect("connecting has no end").1.unwrap();
+    assert_eq!((fault.kind, fault.retry), (FaultKind::UpstreamUnreachable, Retry::Here(None)));
 }
 
 #[tokio::test]
@@ -192,7 +206,7 @@ async fn a_failing_upstreams_page_is_not_shown_to_the_client() {
     let page = response("500 Internal Server Error", &[("content-type", "text/html")], "<html>stack trace</html>");
     for fault in both(vec![page]).await {
         assert_eq!((fault.kind.clone(), fault.retry, fault.status()), (FaultKind::UpstreamStatus(500), Retry::Here(None), 502));
-        assert!(!fault.message.contains("stack") && fault.detail.as_deref().is_some_and(|detail| detail.contains("stack")));
+        assert!(!fault.message.contains("stack") && fault.quote.as_deref().is_some_and(|quote| quote.contains("stack")));
     }
 }
 
@@ -213,6 +227,17 @@ async fn no_key_leaves_through_an_error() {
     let fault =
         hear(&Rig::new(vec![vec![stream_head(), piece(&event), last_piece()]]).await.upstream(), streaming()).await.1.unwrap();
     assert!(!format!("{fault:?}").contains(KEY));
+}
+
+#[tokio::test]
+async fn what_an_upstream_sent_is_quoted_without_secrets_and_in_short() {
+    // The key stands across the place where the quote ends.
+    let told = format!("{}{KEY}{}", "x".repeat(290), "y".repeat(1000));
+    for fault in both(vec![response("500 Oops", &[], &told)]).await {
+        let quote = fault.quote.unwrap();
+        assert!(quote.len() <= 300 && quote.ends_with("***yyyyyyy"), "{quote}");
+        assert!(fault.detail.is_none());
+    }
 }
 
 #[tokio::test]

@@ -113,7 +113,8 @@ fn read(data: &Bytes, form: Form) -> Result<(Chunk, bool, bool), Fault> {
     let mut answer = Answer::default();
     let mut json = serde_json::Deserializer::from_str(text);
     let read = ObjectInto(&mut answer).deserialize(&mut json).and_then(|()| json.end());
-    read.map_err(|error| unreadable(&error.to_string(), data))?;
+    // The error's own words may quote the answer.
+    read.map_err(|error| unreadable(&format!("{:?} error at column {}", error.classify(), error.column()), data))?;
     if let Some(error) = answer.error {
         return Err(fault::said(error, data));
     }
@@ -136,11 +137,13 @@ fn read(data: &Bytes, form: Form) -> Result<(Chunk, bool, bool), Fault> {
     Ok((chunk, respelled, had_choices))
 }
 
-/// What the upstream sent cannot be read. The operator sees the beginning of it, the client does not.
+/// As much of what cannot be read as is quoted, bytes.
+const MAX_QUOTE: usize = 64 << 10;
+
+/// What the upstream sent cannot be read. An operator who lets answers be logged sees the beginning of it, the client does not.
 fn unreadable(why: &str, data: &[u8]) -> Fault {
-    let beginning = String::from_utf8_lossy(data.get(..data.len().min(300)).unwrap_or_default()).into_owned();
-    Fault::upstream("", FaultKind::UpstreamInvalid, "The upstream's answer could not be read.")
-        .detail(format!("{why}: {beginning}"))
+    let beginning = String::from_utf8_lossy(data.get(..data.len().min(MAX_QUOTE)).unwrap_or_default());
+    Fault::upstream("", FaultKind::UpstreamInvalid, "The upstream's answer could not be read.").detail(why).quote(beginning)
 }
 
 #[cfg(test)]

@@ -137,6 +137,8 @@ fn usage_is_read_as_many_servers_write_it() {
         r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5.0,"total_tokens":99,"prompt_cache_hit_tokens":2}}"#,
     );
     assert_eq!((deepseek.completion, deepseek.cached, deepseek.extras.get("total_tokens")), (5, Some(2), Some("99")));
+    let absurd = usage(r#"{"choices":[],"usage":{"prompt_tokens":1e30,"completion_tokens":-7,"prompt_cache_hit_tokens":1e300}}"#);
+    assert_eq!((absurd.prompt, absurd.completion, absurd.cached), (1 << 40, 0, Some(1 << 40)));
 }
 
 #[test]

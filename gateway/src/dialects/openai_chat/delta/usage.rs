@@ -25,8 +25,11 @@ struct Details {
     reasoning: Option<u64>,
 }
 
+/// More tokens than any answer has. What an upstream reports beyond it is noise, and must not spoil sums.
+const MOST: u64 = 1 << 40;
+
 fn count(raw: &RawValue) -> Option<u64> {
-    wire::float(raw).ok().map(|number| number as u64)
+    wire::float(raw).ok().map(|number| (number as u64).min(MOST))
 }
 
 impl<'de> Take<'de> for Details {

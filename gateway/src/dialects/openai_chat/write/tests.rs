@@ -127,6 +127,17 @@ fn a_fault_in_the_middle_is_an_error_event() {
 }
 
 #[test]
+fn content_and_refusal_that_are_no_texts_are_kept_in_a_whole_answer() {
+    let message = json!({"role": "assistant", "content": [{"type": "text", "text": "a"}], "refusal": {"odd": 1}});
+    let body = json!({"id": "i", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+    let chunk = delta::read_body(Bytes::from(body.to_string())).unwrap();
+    let mut completion = Completion::default();
+    gather_into(&mut completion, chunk);
+    let written: Value = serde_json::from_slice(&whole(&completion)).unwrap();
+    assert_eq!(written["choices"][0]["message"], message);
+}
+
+#[test]
 fn a_whole_answer_has_openais_shape() {
     let mut completion = Completion { id: "i".into(), model: "m".into(), created: 9, ..Completion::default() };
     let logprobs = |json: &str| Delta::Logprobs { choice: 0, value: RawValue::from_string(json.into()).unwrap() };

@@ -41,11 +41,11 @@ fn write_choice(out: &mut Out, index: usize, choice: &Choice) {
     out.name("message");
     out.open();
     out.text("role", "assistant");
-    nullable(out, "content", choice.text.as_deref());
+    said(out, "content", (choice.text.as_deref(), &choice.message_extras));
     if let Some(text) = &choice.reasoning {
         out.text("reasoning_content", text);
     }
-    nullable(out, "refusal", choice.refusal.as_deref());
+    said(out, "refusal", (choice.refusal.as_deref(), &choice.message_extras));
     if !choice.tool_calls.is_empty() {
         out.name("tool_calls");
         out.open_list();
@@ -60,6 +60,17 @@ fn write_choice(out: &mut Out, index: usize, choice: &Choice) {
     nullable(out, "finish_reason", choice.finish.as_ref().map(gatewright_types::FinishReason::as_str));
     last_of_each(out, &choice.extras, &["index", "message", "logprobs", "finish_reason"]);
     out.close();
+}
+
+/// A text of the message; where it came as something else than a text (content in parts), that.
+fn said(out: &mut Out, name: &str, (text, extras): (Option<&str>, &Extras)) {
+    match extras.get(name).filter(|_| text.is_none()) {
+        Some(kept) => {
+            out.name(name);
+            out.raw(kept);
+        }
+        None => nullable(out, name, text),
+    }
 }
 
 fn nullable(out: &mut Out, name: &str, text: Option<&str>) {

@@ -76,6 +76,29 @@ async fn an_answer_ends_with_its_time() {
 }
 
 #[tokio::test]
+async fn an_entry_that_cannot_be_read_is_a_miss_and_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, _) = open(folder.path());
+    for (name, rest) in [("garbage", &b"\0\0\0\x02{]"[..]), ("cut", &b"\0\0\0\x09{}"[..]), ("empty", &b""[..])] {
+        let k = key(&cache, name);
+        // Of this version, and far from expiry.
+        let bytes = [&[1][..], &u64::MAX.to_be_bytes()[..], rest].concat();
+        cache.0.store().unwrap().put(&k, bytes);
+        assert_eq!(cache.entries(), 1);
+        assert!(found(&cache, k).await.is_none(), "{name}");
+        let start = std::time::Instant::now();
+        while cache.entries() != 0 {
+            assert!(start.elapsed().as_secs() < 30, "{name} stays");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        store(&cache, k, answer(&["a"])).await;
+        settle(&cache);
+        assert!(found(&cache, k).await.is_some(), "{name}");
+        cache.0.store().unwrap().remove(&k);
+    }
+}
+
+#[tokio::test]
 async fn only_clean_finishes_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (cache, _) = open(folder.path());

@@ -2,11 +2,14 @@
 //!
 //! Pure, and apart, so that every way to break the contract is a test without a guest. It must not know sandboxes or streams.
 
+mod places;
+
 use gatewright_types::{Channel, Phase};
 use serde_json::Value;
 
 use crate::guest::{ACTION_BYTES, Action, GuestError, GuestErrorKind};
 use crate::stream::Splice;
+use places::Places;
 
 /// What a plugin's offsets count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,24 +24,6 @@ pub(crate) enum Units {
 }
 
 impl Units {
-    /// The byte at an offset; `None` outside the text or inside a character.
-    pub(crate) fn to_byte(self, text: &str, offset: usize) -> Option<usize> {
-        match self {
-            Self::Bytes => text.is_char_boundary(offset).then_some(offset),
-            Self::CodePoints => text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(offset),
-            Self::Utf16 => {
-                let mut units = 0;
-                for (at, character) in text.char_indices() {
-                    if units >= offset {
-                        return (units == offset).then_some(at);
-                    }
-                    units += character.len_utf16();
-                }
-                (units == offset).then_some(text.len())
-            }
-        }
-    }
-
     /// How many units a text has.
     pub(crate) fn count(self, text: &str) -> usize {
         match self {
@@ -115,8 +100,9 @@ pub(crate) fn fold(actions: Vec<Action>, pages: &[Page<'_>], rules: &Rules) -> R
         return Err(GuestError::new(GuestErrorKind::Output, format!("more than {} bytes", rules.output)));
     }
     folded.marks.resize_with(pages.len(), Marks::default);
+    let places = Places::of(&actions, pages, rules.units);
     for action in actions {
-        apply(action, pages, rules, &mut folded)?;
+        apply(action, &places, rules, &mut folded)?;
     }
     for marks in &mut folded.marks {
         order(&mut marks.splices)?;
@@ -124,19 +110,19 @@ pub(crate) fn fold(actions: Vec<Action>, pages: &[Page<'_>], rules: &Rules) -> R
     Ok(folded)
 }
 
-fn apply(action: Action, pages: &[Page<'_>], rules: &Rules, folded: &mut Folded) -> Result<(), GuestError> {
+fn apply(action: Action, places: &Places<'_>, rules: &Rules, folded: &mut Folded) -> Result<(), GuestError> {
     match action {
         Action::Edit { segment, start, end, text } => {
-            let (index, page) = find(pages, segment)?;
-            let (start, end) = (position(page, start, rules.units)?, position(page, end, rules.units)?);
+            let index = places.page(segment)?;
+            let (start, end) = (places.byte(index, start)?, places.byte(index, end)?);
             if start > end {
                 return Err(contract(format!("edit of segment {segment} ends before it starts")));
             }
             folded.marks[index].splices.push(Splice { start, end, text });
         }
         Action::Hold { segment, start } => {
-            let (index, page) = find(pages, segment)?;
-            let start = position(page, start, rules.units)?;
+            let index = places.page(segment)?;
+            let start = places.byte(index, start)?;
             let hold = &mut folded.marks[index].hold;
             *hold = Some(hold.map_or(start, |lower| lower.min(start)));
         }
@@ -164,22 +150,6 @@ fn apply(action: Action, pages: &[Page<'_>], rules: &Rules, folded: &mut Folded)
         }
     }
     Ok(())
-}
-
-fn find<'a, 'p>(pages: &'a [Page<'p>], segment: u32) -> Result<(usize, &'a Page<'p>), GuestError> {
-    // A request may have very many; they are usually numbered in their order.
-    let at = pages.binary_search_by_key(&segment, |page| page.id);
-    let at = at.ok().or_else(|| pages.iter().position(|page| page.id == segment));
-    at.and_then(|at| Some((at, pages.get(at)?))).ok_or_else(|| contract(format!("segment {segment} was not shown")))
-}
-
-fn position(page: &Page<'_>, offset: u32, units: Units) -> Result<usize, GuestError> {
-    let at = usize::try_from(offset).ok().and_then(|offset| units.to_byte(page.text, offset));
-    let at = at.ok_or_else(|| contract(format!("offset {offset} of segment {} is outside it or inside a character", page.id)))?;
-    if at < page.sent {
-        return Err(contract(format!("offset {offset} of segment {} was already sent", page.id)));
-    }
-    Ok(at)
 }
 
 fn order(splices: &mut [Splice]) -> Result<(), GuestError> {
@@ -265,6 +235,19 @@ mod tests {
         for (units, start, end) in [(Units::Bytes, 3, 7), (Units::Utf16, 2, 4), (Units::CodePoints, 2, 3)] {
             let folded = fold(vec![edit(start, end)], &[PAGE], &rules(units)).unwrap();
             assert_eq!(rewrite(PAGE.text, &folded.marks[0].splices), "aé-b", "{units:?}");
+        }
+    }
+
+    #[test]
+    fn many_offsets_are_found_in_one_walk() {
+        let text = "é🇩a".repeat(5_000);
+        let page = [Page { text: &text, sent: 0, ..PAGE }];
+        for (units, width) in [(Units::CodePoints, 3), (Units::Utf16, 4)] {
+            // From the last to the first, as a guest may.
+            let edits = (0..5_000).rev().map(|at| edit(at * width, at * width + 1)).collect();
+            let folded = fold(edits, &page, &Rules { output: 1 << 20, ..rules(units) }).unwrap();
+            assert_eq!(rewrite(&text, &folded.marks[0].splices), "-🇩a".repeat(5_000), "{units:?}");
+            assert!(fold(vec![edit(0, 5_000 * width + 1)], &page, &rules(units)).is_err());
         }
     }
 

@@ -119,7 +119,7 @@ impl Turn<'_> {
         for lane in ended {
             if let Some(at) = lanes.iter().position(|open| open.lane == *lane) {
                 let mut open = lanes.swap_remove(at);
-                passage.untouched &= open.window.pending() == 0 || self.seat.is_shadow();
+                passage.untouched &= self.seat.is_shadow() || open.window.pending() == 0;
                 let release = self.release(&mut open, Ending::Last, "").await?;
                 self.put(open, release, &mut passage);
             }
@@ -129,14 +129,9 @@ impl Turn<'_> {
 
     /// One piece into its window, and what comes out of it.
     async fn take(&mut self, lanes: &mut Lanes, piece: Piece, ending: Ending, passage: &mut Passage) -> Result<(), Verdict> {
-        let at = match self.enter(lanes, &piece) {
-            Ok(at) => at,
-            // It has no more room to listen: the stream goes on without it.
-            Err(_) if self.seat.is_shadow() => {
-                passage.pieces.push(piece);
-                return Ok(());
-            }
-            Err(verdict) => return Err(verdict),
+        let Some(at) = self.enter(lanes, &piece)? else {
+            passage.pieces.push(piece);
+            return Ok(());
         };
         let open = &mut lanes[at];
         let clean = open.window.pending() == 0;
@@ -157,17 +152,19 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Where the piece's lane stands among the open ones; it is opened if need be.
-    fn enter(&self, lanes: &mut Lanes, piece: &Piece) -> Result<usize, Verdict> {
+    /// Where the piece's lane stands among the open ones; it is opened if need be. `None` where there are too many and the plugin
+    /// is as if absent.
+    fn enter(&mut self, lanes: &mut Lanes, piece: &Piece) -> Result<Option<usize>, Verdict> {
         if let Some(at) = lanes.iter().position(|open| open.lane == piece.lane) {
-            return Ok(at);
+            return Ok(Some(at));
         }
+        let open = Open { lane: piece.lane, window: Window::default(), label: piece.label.clone(), holds: false };
         if lanes.len() >= MOST_LANES {
             let error = contract(format!("more than {MOST_LANES} lanes at once"));
-            return Err(Verdict::Failed { plugin: self.seat.plugin.name.to_string(), reason: error.to_string() });
+            return self.seat.judge(self.shared, &error, &page(&open), Phase::Chunk).map_or(Ok(None), Err);
         }
-        lanes.push(Open { lane: piece.lane, window: Window::default(), label: piece.label.clone(), holds: false });
-        Ok(lanes.len() - 1)
+        lanes.push(open);
+        Ok(Some(lanes.len() - 1))
     }
 
     fn put(&self, open: Open, release: Release, passage: &mut Passage) {
@@ -215,7 +212,12 @@ impl Turn<'_> {
     }
 
     async fn ask(&mut self, open: &mut Open, ending: Ending, fed: &str) -> Result<Result<Release, Stop>, GuestError> {
-        let has_a_say = open.holds || self.seat.plugin.has_a_say(open.window.view(), open.window.sent());
+        let (view, sent) = (open.window.view(), open.window.sent());
+        let prefilter = self.seat.plugin.prefilter.as_ref();
+        let begins = prefilter.and_then(|prefilter| prefilter.begins_in(view, sent));
+        // What may be a beginning for longer than may be held is for the guest to judge: it holds it, and fails, or lets it go.
+        let begun = begins.filter(|at| open.window.may_hold_from(*at, &self.bounds));
+        let has_a_say = open.holds || begins != begun || self.seat.plugin.has_a_say(view, sent);
         let pages = [page(open)];
         let question = Question { phase: Phase::Chunk, pages: &pages, ending };
         let mut folded = if has_a_say { self.seat.ask(self.shared, &question).await? } else { Folded::default() };
@@ -226,8 +228,6 @@ impl Turn<'_> {
             return Ok(Err(stop));
         }
         let Marks { splices, hold } = folded.marks.pop().unwrap_or_default();
-        let prefilter = self.seat.plugin.prefilter.as_ref();
-        let begun = prefilter.and_then(|prefilter| prefilter.begins_in(open.window.view(), open.window.sent()));
         let ruling = Ruling { splices, hold, begun, ending, now: Instant::now() };
         let release = open.window.settle(&ruling, &self.bounds);
         open.holds = hold.is_some();

@@ -53,7 +53,7 @@ impl Prefilter {
     }
 
     /// The first byte, at or after this one, from which the rest of the text is the beginning of a match and not all of it. Where
-    /// that would take too long to tell, it is this one: all stays back, and past the bounds of a hold the plugin has failed.
+    /// that would take too long to tell, it is this one: all stays back, and past the bounds of a hold the guest is asked.
     pub(crate) fn begins_in(&self, text: &str, from: usize) -> Option<usize> {
         let found = match self.begun.as_ref()?.longest_at_end(text, from) {
             Ok(found) => found?,

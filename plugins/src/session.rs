@@ -50,20 +50,17 @@ impl Chain {
     }
 
     /// Takes a place in every plugin's pool for one request; they go back with the session. Instances are made when they are
-    /// first needed, and dropped after an error. A shadow whose pool is exhausted is left out, and that is recorded.
+    /// first needed, and dropped after an error. A shadow for which there is no place is left out and recorded.
     ///
     /// # Errors
-    /// [`Busy`] when the pool of an enforced plugin is exhausted.
+    /// [`Busy`] when a pool of an enforced plugin is exhausted.
     pub async fn open(&self, context: Context) -> Result<Session, Busy> {
         let mut seats = Vec::with_capacity(self.0.len());
         let mut ledger = Ledger::default();
         for plugin in self.0.iter() {
             match Arc::clone(&plugin.seats).try_acquire_owned() {
                 Ok(permit) => seats.push(Seat::new(Arc::clone(plugin), permit)),
-                Err(_) if plugin.mode == Mode::Shadow => {
-                    let (phase, channel) = (Phase::Request, Channel::Other);
-                    ledger.error(&Place { plugin: &plugin.name, mode: plugin.mode, phase, channel }, "busy: no instance is free");
-                }
+                Err(_) if plugin.mode == Mode::Shadow => left_out(plugin, &mut ledger),
                 Err(_) => return Err(Busy { plugin: plugin.name.to_string() }),
             }
         }
@@ -137,6 +134,15 @@ impl Session {
     }
 }
 
+/// Records, at the first thing that it would hear, that a plugin is not asked in this session.
+fn left_out(plugin: &Plugin, ledger: &mut Ledger) {
+    let mut all = Phase::ALL.into_iter().flat_map(|phase| Channel::ALL.map(|channel| (phase, channel)));
+    if let Some((phase, channel)) = all.find(|(phase, channel)| plugin.subscription.hears(*phase, *channel)) {
+        let place = Place { plugin: &plugin.name, mode: plugin.mode, phase, channel };
+        ledger.error(&place, "no instance was free: it was not asked in this request");
+    }
+}
+
 struct Whole<'a> {
     phase: Phase,
     segments: &'a mut Vec<Segment>,
@@ -188,7 +194,7 @@ fn page(segment: &Segment) -> Page<'_> {
 }
 
 fn apply(folded: &Folded, ids: &[u32], whole: &mut Whole<'_>) {
-    // Pages are in the segments' order: each is looked for after the last one.
+    // Both are in the same order.
     let mut segments = whole.segments.iter_mut();
     for (marks, id) in folded.marks.iter().zip(ids).filter(|(marks, _)| !marks.splices.is_empty()) {
         if let Some(segment) = segments.find(|segment| segment.id == *id) {

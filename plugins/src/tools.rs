@@ -1,8 +1,11 @@
 //! Declared tools: their names as the model sees them, and the check of arguments against their schema.
 //!
+//! The check runs on the host's time, with a schema of the plugin's and arguments of the model's: `weight` and two sizes bound it.
 //! It must not know how a tool is called (`session`) or run (the sandboxes).
 
-use jsonschema::Validator;
+mod weight;
+
+use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use crate::api::{DeclaredTool, ToolFailure};
@@ -14,6 +17,10 @@ const SEPARATOR: &str = "__";
 const NAME_BYTES: usize = 64;
 /// Most tools of one plugin.
 const MOST: usize = 128;
+/// Largest schema, in bytes.
+const SCHEMA_BYTES: usize = 64 << 10;
+/// Largest arguments, in bytes.
+const ARGUMENT_BYTES: usize = 256 << 10;
 
 /// A tool that passed the checks.
 #[derive(Debug)]
@@ -48,12 +55,18 @@ fn tool(plugin: &str, spec: &ToolSpec) -> Result<Tool, String> {
     if spec.name.is_empty() || name.len() > NAME_BYTES || !spec.name.bytes().all(good) {
         return Err(format!("tool `{name}`: a name is made of A-Z, a-z, 0-9, _ and -, at most {NAME_BYTES} with the plugin's"));
     }
+    if spec.parameters.len() > SCHEMA_BYTES {
+        return Err(format!("tool `{name}`: parameters of more than {SCHEMA_BYTES} bytes"));
+    }
     let parameters: Value =
         serde_json::from_str(&spec.parameters).map_err(|error| format!("tool `{name}`: parameters are not JSON: {error}"))?;
     if !parameters.is_object() {
         return Err(format!("tool `{name}`: parameters are not a JSON Schema object"));
     }
-    let schema = jsonschema::validator_for(&parameters).map_err(|error| format!("tool `{name}`: parameters: {error}"))?;
+    weight::check(&parameters).map_err(|error| format!("tool `{name}`: parameters: {error}"))?;
+    // An engine that does not backtrack.
+    let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
+    let schema = options.build(&parameters).map_err(|error| format!("tool `{name}`: parameters: {error}"))?;
     let declared = DeclaredTool {
         name,
         description: spec.description.clone(),
@@ -71,6 +84,9 @@ impl Tool {
     pub(crate) fn accept(&self, arguments: &str) -> Result<(), ToolFailure> {
         // A model that calls a tool without arguments may send nothing at all.
         let text = if arguments.trim().is_empty() { "{}" } else { arguments };
+        if text.len() > ARGUMENT_BYTES {
+            return Err(ToolFailure::BadArguments(format!("more than {ARGUMENT_BYTES} bytes")));
+        }
         let value: Value = serde_json::from_str(text).map_err(|error| ToolFailure::BadArguments(format!("not JSON: {error}")))?;
         match self.schema.validate(&value) {
             Ok(()) => Ok(()),
@@ -103,6 +119,33 @@ mod tests {
             assert!(check("calc", std::slice::from_ref(&wrong)).is_err(), "{wrong:?}");
         }
         assert!(check("calc", &[spec("a", SCHEMA), spec("a", SCHEMA)]).is_err());
+    }
+
+    #[test]
+    fn what_would_take_the_hosts_time_is_refused() {
+        let bomb = (0..40).fold(String::from(r#""d40":{}"#), |all, at| {
+            format!(r##"{all},"d{at}":{{"allOf":[{{"$ref":"#/$defs/d{next}"}},{{"$ref":"#/$defs/d{next}"}}]}}"##, next = at + 1)
+        });
+        let defs = |defs: &str| format!(r##"{{"type":"object","properties":{{"a":{{"$ref":"#/$defs/d0"}}}},"$defs":{{{defs}}}}}"##);
+        for (schema, why) in [
+            (defs(&bomb), "subschemas"),
+            (defs(r##""d0":{"anyOf":[{"$ref":"#/$defs/d0"},{"items":{"$ref":"#/$defs/d0"}}]}"##), "refers to itself"),
+            (defs(r##""d0":{"$dynamicRef":"#x"}"##), "$dynamicRef"),
+            (r#"{"properties":{"a":{"$ref":"https://example.com/x"}}}"#.to_owned(), "`$ref`"),
+            (r#"{"properties":{"a":{"pattern":"(a)\\1"}}}"#.to_owned(), "regex"),
+            (format!(r#"{{"description":"{}"}}"#, "x".repeat(SCHEMA_BYTES)), "bytes"),
+        ] {
+            let said = check("calc", &[spec("add", &schema)]).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
+        let shared = defs(
+            r##""d0":{"type":"object","properties":{"b":{"$ref":"#/$defs/d1"},"c":{"$ref":"#/$defs/d1"}}},"d1":{"type":"string"}"##,
+        );
+        let tools = check("calc", &[spec("add", &shared)]).unwrap();
+        assert_eq!(tools[0].accept(r#"{"a":{"b":"x","c":"y"}}"#), Ok(()));
+        assert!(tools[0].accept(r#"{"a":{"b":1}}"#).is_err());
+        let long = format!(r#"{{"a":{{"b":"{}"}}}}"#, "x".repeat(ARGUMENT_BYTES));
+        assert!(tools[0].accept(&long).unwrap_err().to_string().contains("more than"));
     }
 
     #[test]

@@ -60,6 +60,19 @@ hostile! {
     an_endless_iterator: "for _ in function() return 1 end do end" => "cpu limit";
     an_endless_sort: "local t = {} for i = 1, 1000 do t[i] = i end while true do table.sort(t, function(a, b) return a > b end) end"
         => "cpu limit";
+    a_sort_of_strings_that_begin_alike: "local p = string.rep('x', 4e6) local t = table.create(500000, p .. 'a')
+        table.move(table.create(250000, p .. 'b'), 1, 250000, 1, t) table.sort(t)" => "";
+    comparisons_of_strings_that_begin_alike: "local a = string.rep('x', 4e6) local b = a .. 'b' a ..= 'a'
+        while true do local _ = a < b, a <= b, a > b end" => "cpu limit";
+    equalities_of_strings: "local a = string.rep('x', 1e6) local b = a .. 'xy' while true do local _ = a .. 'x' .. 'y' == b end" => "";
+    concatenations_of_strings: "local a = string.rep('x', 1e6) while true do local _ = a .. a .. 'y' end" => "";
+    joins_of_a_table: "local t = table.create(300000, 'xxxxxxxx') while true do table.concat(t, ',') end" => "";
+    repetitions: "while true do string.rep('xy', 4e6) end" => "";
+    formats: "local a = string.rep('\\0', 1e6) while true do string.format('%q%s', a, a) end" => "";
+    a_substitution_by_something_huge: "string.gsub(string.rep('a', 1e5), 'a', string.rep('b', 1e5))" => "";
+    substitutions: "local a = string.rep('a', 1e5) while true do string.gsub(a, 'a', 'bb') end" => "";
+    a_class_bomb: "local _ = string.match(string.rep('b', 8e6), '[' .. string.rep('a', 8000) .. 'b]*')" => "trap";
+    small_classes: "local a = string.rep('b', 2e6) while true do string.match(a, '[aaaaaaaaaaaaaaab]*') end" => "cpu limit";
     a_pattern_bomb: "local _ = string.find(string.rep('a', 100000), string.rep('a?', 100) .. string.rep('a', 100) .. 'b')"
         => "cpu limit";
     a_pattern_bomb_of_stars: "local _ = string.find(string.rep('a', 30000), '.-.-.-.-.-.-b')" => "cpu limit";
@@ -87,6 +100,25 @@ hostile! {
     a_value_that_has_no_end: "local t = {} t.t = t do return { set('/metadata/x', t) } end" => "contract";
     reading_a_metatable_of_an_action: "do return { setmetatable({}, {__index = function() while true do end end}) } end" => "contract";
     said_failure: "do return nil, 'I give up' end" => "guest error: I give up";
+}
+
+/// What is guarded does what Luau's own does.
+#[tokio::test(flavor = "multi_thread")]
+async fn honest_plugins_sort_and_search() {
+    let code = "return { inspect = function(_, event)
+        local s = event.segments[1]
+        local words = string.split(s.text, ' ')
+        table.sort(words)
+        local numbers = { 10, 9, 2 }
+        table.sort(numbers)
+        local longest = { 'b', 'ccc', 'dd' }
+        table.sort(longest, function(a, b) return #a > #b end)
+        local all = table.concat(words, ' ') .. table.concat(numbers, ' ') .. table.concat(longest)
+        return { edit(s, 1, #s.text, (string.gsub(all, '[^%w ]+', '')) .. string.match(s.text, '%a+')) }
+    end }";
+    assert_eq!(ask(&chain(code), "pear apple-, fig").await, (Verdict::Pass, "apple fig pear2 9 10cccddbpear".into()));
+    let (mixed, _) = ask(&chain("return { inspect = function() table.sort({ 1, 'a' }) end }"), "x").await;
+    assert!(matches!(&mixed, Verdict::Failed { reason, .. } if reason.contains("attempt to compare")), "{mixed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

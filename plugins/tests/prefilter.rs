@@ -5,7 +5,7 @@
 
 mod kit;
 
-use gatewright_plugins::{Chain, Host, Plugin};
+use gatewright_plugins::{Chain, Host, Plugin, Verdict};
 use gatewright_types::Channel;
 use kit::{ask, cut, load, operator, piece, session, stream, written};
 
@@ -90,6 +90,31 @@ async fn a_guest_that_holds_is_asked_about_what_follows() {
         assert_eq!(text, out, "{fed}");
     }
     assert_eq!(calls(&chain), 4, "when nothing is held any more, it is left alone");
+}
+
+/// What may be beginning for ever: within the bounds it stays back, past them the guest decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beginning_without_end_is_the_guests_to_judge() {
+    let manifest = format!("{AT_ONCE}hold: {{characters: 20}}\n");
+    let guest = |answer: &str| {
+        let code = format!("return {{ prefilter = function() return {{'b+d'}} end, inspect = function(_, event) {answer} end }}");
+        Chain::new(vec![load(&Host::new(4), &manifest, &code, &operator())])
+    };
+    let chunks: Vec<String> = (0..20).map(|_| "bbbbb".to_owned()).collect();
+    let easy = guest("return {}");
+    let mut session = session(&easy).await;
+    let mut out = Vec::new();
+    for chunk in &chunks {
+        let released = session.feed(vec![piece(Channel::Assistant, chunk)], &[]).await;
+        assert_eq!(released.verdict, Verdict::Pass);
+        out.push(released.pieces.iter().map(|piece| piece.text.len()).sum::<usize>());
+    }
+    assert_eq!(out[..6], [0, 0, 0, 0, 25, 0], "it is asked when the bound is passed, and lets all of it go");
+    assert_eq!(calls(&easy), 4);
+    let (verdict, text) =
+        stream(&guest("local s = event.segments[1] return { hold(s, s.sent + 1) }"), Channel::Assistant, &chunks).await;
+    assert!(matches!(&verdict, Verdict::Failed { reason, .. } if reason.contains("held more than 20")), "{verdict:?}");
+    assert_eq!(text, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,6 +132,51 @@ async fn a_shadow_changes_nothing_and_is_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_leaves_a_stream_untouched_to_its_end() {
+    let chain = Chain::new(vec![load(&Host::new(2), ALL, REDACTOR, &shadow())]);
+    let mut session = session(&chain).await;
+    for text in ["a bad", " ba", "d"] {
+        let released = session.feed(vec![piece(Channel::Assistant, text)], &[]).await;
+        assert_eq!((released.pieces, released.untouched), (vec![piece(Channel::Assistant, text)], true));
+    }
+    let end = session.feed(Vec::new(), &[lane(Channel::Assistant)]).await;
+    assert!(end.pieces.is_empty() && end.untouched, "its window held the last of it, and that is nothing to the client");
+    let edits = session.record().iter().find(|entry| entry.did == "shadow:edit").unwrap();
+    assert_eq!(edits.count, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_without_a_slot_is_left_out_and_recorded() {
+    let host = Host::new(1);
+    let chain = Chain::new(vec![load(&host, ALL, REDACTOR, &shadow())]);
+    let _first = session(&chain).await;
+    let mut second = session(&chain).await;
+    let mut segments = user("bad");
+    assert_eq!(second.inspect(Phase::Request, &mut segments).await.verdict, Verdict::Pass);
+    assert!(second.feed(vec![piece(Channel::Assistant, "bad")], &[lane(Channel::Assistant)]).await.untouched);
+    let record: Vec<(&str, u64)> = second.record().iter().map(|entry| (entry.did, entry.count)).collect();
+    assert_eq!(record, [("shadow:error", 1)]);
+    assert!(second.record()[0].why.as_deref().unwrap().contains("no instance was free"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_lanes_are_an_error_of_the_plugin_that_cannot_follow_them() {
+    let host = Host::new(1);
+    let lanes = |count: u32| {
+        (0..count).map(|choice| Piece { lane: Lane { choice, ..lane(Channel::Assistant) }, label: None, text: "bad".into() })
+    };
+    for (operator, passes) in [(operator(), false), (open_on_error(), true), (shadow(), true)] {
+        let chain = Chain::new(vec![load(&host, &format!("{ALL}window: 1\n").replace("window: 8\n", ""), REDACTOR, &operator)]);
+        let mut session = session(&chain).await;
+        let released = session.feed(lanes(1025).collect(), &[]).await;
+        let error = session.record().iter().find(|entry| entry.did.ends_with("error")).unwrap();
+        assert!(error.why.as_deref().unwrap().contains("more than 1024 lanes"));
+        assert_eq!(matches!(released.verdict, Verdict::Pass), passes, "{:?}", released.verdict);
+        assert_eq!(released.pieces.len(), if passes { 1025 } else { 0 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn off_is_not_asked_and_nothing_subscribed_is_deaf() {
     let host = Host::new(1);
     let off = Operator { mode: Mode::Off, ..operator() };

@@ -82,10 +82,10 @@ fn is_denied(verdict: &Verdict) -> bool {
 async fn topic_deny_keeps_its_word(folder: &Path) {
     let chain = chain(folder, serde_json::json!({"terms": ["bomb", "credit card", "wiretap*"], "message": "Not here."}));
     for text in ["a bomb", "a B-o-M-b", "a b\u{200b}о\u{200b}мb", "ＣＲＥＤＩＴ c@rd", "wire\u{301}tapping", "b00000mb"] {
-        for channel in [Channel::User, Channel::Assistant, Channel::Reasoning, Channel::ToolArgs, Channel::ToolOutput] {
+        for channel in Channel::ALL.into_iter().filter(|channel| *channel != Channel::Media) {
             assert!(is_denied(&ask(&chain, channel, text).await), "{channel:?} {text}");
         }
-        assert_eq!(ask(&chain, Channel::System, text).await, Verdict::Pass, "{text}");
+        assert_eq!(ask(&chain, Channel::Media, text).await, Verdict::Pass, "{text}");
     }
     for text in ["a bombastic tomb", "take credit, carding wool", "Bob, o Mb", ""] {
         assert_eq!(ask(&chain, Channel::User, text).await, Verdict::Pass, "{text}");
@@ -99,10 +99,28 @@ async fn topic_deny_keeps_its_word(folder: &Path) {
             assert!(before.starts_with(&out), "{text} {lengths:?}: the client got {out:?}");
         }
     }
+    let endless = "b".repeat(20_000);
+    for lengths in [&[7][..], &[900, 33]] {
+        let (verdict, out) = stream(&chain, Channel::Assistant, &cut(&endless, lengths)).await;
+        assert_eq!((verdict, out.len()), (Verdict::Pass, endless.len()), "{lengths:?}");
+    }
     let harmless = "The bombardier took credit; c, r, e and d are letters. Bo must go. b o m, then a tomb";
     for lengths in cuts {
         let (verdict, out) = stream(&chain, Channel::Assistant, &cut(harmless, lengths)).await;
         assert_eq!((verdict, out.as_str()), (Verdict::Pass, harmless), "{lengths:?}");
+    }
+}
+
+/// As many terms as the host's bounds on prefilters allow for, of any first letters.
+#[tokio::test]
+async fn many_terms_are_no_trouble_to_the_prefilter() {
+    let letters = "abcdefghijklmnopqrstuvwxyz";
+    for (firsts, seconds) in [(16, 16), (25, 10), (26, 26)] {
+        let pairs = letters.chars().take(firsts).flat_map(|a| letters.chars().take(seconds).map(move |b| (a, b)));
+        let terms: Vec<String> = pairs.flat_map(|(a, b)| "aei".chars().map(move |c| format!("{a}{b}{c}q"))).collect();
+        let settings = serde_json::json!({"terms": terms, "message": "Not here."});
+        let chain = chain(&policies().join("topic-deny"), settings);
+        assert!(is_denied(&ask(&chain, Channel::User, "it is an A-b-A-q").await), "{firsts} {seconds}");
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Kind {
 const SOURCE: &str = include_str!("folds.txt");
 const COUNT: usize = count(SOURCE.as_bytes());
 static FOLDS: [(u32, u32); COUNT] = read(SOURCE.as_bytes());
+/// What an entry says may have an entry too (`ό` is `ο`, which is `o`), and a capital may have that of its small letter.
+const MOST_FOLDS: usize = 4;
 /// Marks an entry whose value is up to three ASCII letters, packed.
 const PACKED: u32 = 1 << 31;
 
@@ -54,31 +56,37 @@ pub fn fold(c: char, mut give: impl FnMut(Letters, Kind)) {
         }
         return;
     }
-    if let Some(letters) = ambiguous(c) {
-        return give(letters, Kind::Letter);
-    }
-    match lookup(c) {
-        Some(value) if value & PACKED != 0 => {
-            for shift in [0, 8, 16] {
-                let byte = (value >> shift) as u8 & 0x7F;
-                if byte != 0
-                    && let Some((letters, kind)) = ascii(byte as char)
-                {
-                    give(letters, kind);
-                }
-            }
+    let mut at_last = c;
+    for _ in 0..MOST_FOLDS {
+        if let Some(letters) = ambiguous(at_last) {
+            return give(letters, Kind::Letter);
         }
-        Some(value) => give([char::from_u32(value).unwrap_or(c), '\0', '\0'], Kind::Letter),
-        None if c.is_alphabetic() => c.to_lowercase().for_each(|c| {
-            if !is_nothing(c) {
-                give([c, '\0', '\0'], Kind::Letter);
-            }
-        }),
-        None if c.is_numeric() => give([c, '\0', '\0'], Kind::Digit),
-        None => {
-            if let Some((letters, kind)) = sign(c) {
-                give(letters, kind);
-            }
+        match lookup(at_last) {
+            Some(value) if value & PACKED != 0 => return spell(value, give),
+            Some(value) => at_last = char::from_u32(value).unwrap_or(at_last),
+            None => match at_last.to_lowercase().next() {
+                Some(small) if small != at_last && small as u32 >= 0x80 => at_last = small,
+                _ => break,
+            },
+        }
+    }
+    if at_last.is_alphabetic() {
+        at_last.to_lowercase().filter(|&it| !is_nothing(it)).for_each(|it| give([it, '\0', '\0'], Kind::Letter));
+    } else if at_last.is_numeric() {
+        give([at_last, '\0', '\0'], Kind::Digit);
+    } else if let Some((letters, kind)) = sign(at_last) {
+        give(letters, kind);
+    }
+}
+
+/// Up to three ASCII letters, packed.
+fn spell(value: u32, mut give: impl FnMut(Letters, Kind)) {
+    for shift in [0, 8, 16] {
+        let byte = (value >> shift) as u8 & 0x7F;
+        if byte != 0
+            && let Some((letters, kind)) = ascii(byte as char)
+        {
+            give(letters, kind);
         }
     }
 }
@@ -204,6 +212,14 @@ fn ambiguous(c: char) -> Option<Letters> {
         'д' | 'Д' => ['д', 'd', '\0'],
         'л' | 'Л' => ['л', 'l', '\0'],
         'ф' | 'Ф' => ['ф', 'f', '\0'],
+        'θ' | 'Θ' => ['θ', 'o', '\0'],
+        'ҫ' | 'Ҫ' => ['c', 's', '\0'],
+        'ғ' | 'Ғ' => ['ғ', 'f', 'g'],
+        'ћ' | 'Ћ' => ['ћ', 'h', '\0'],
+        'ђ' | 'Ђ' => ['ђ', 'h', '\0'],
+        'ң' | 'Ң' | 'ҥ' | 'Ҥ' | 'ӈ' | 'Ӈ' | 'ӊ' | 'Ӊ' => ['h', 'n', '\0'],
+        'є' | 'Є' => ['є', 'e', '\0'],
+        'ә' | 'Ә' => ['ә', 'e', 'a'],
         'э' | 'Э' => ['э', 'e', '\0'],
         _ => return None,
     })
@@ -268,4 +284,37 @@ const fn decode(source: &[u8], at: usize) -> (u32, usize) {
         k += 1;
     }
     (cp, at + more + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, fold};
+
+    fn first(c: char) -> String {
+        let mut letters = String::new();
+        fold(c, |options, _| letters.push(options[0]));
+        letters
+    }
+
+    #[test]
+    fn what_is_folded_is_folded_again() {
+        for (written, letters) in [("ёЁїЇόΌάΆέΈίΊὀὈῒᾏ", "eeiiooaaeeiiooia"), ("ӧӪөѳҚғΘ", "ooookғθ"), ("ΎϓήΉѓйЀ", "yyhhгиe")]
+        {
+            assert_eq!(written.chars().map(first).collect::<String>(), letters, "{written}");
+        }
+        assert_eq!(["ﬁ", "ß", "Œ", "ӕ"].map(|it| first(it.chars().next().unwrap())), ["fi", "ss", "oe", "ae"]);
+    }
+
+    /// Nothing is left that an entry of the table would fold once more, and letters stay letters.
+    #[test]
+    fn every_letter_is_folded_to_its_end() {
+        for c in ('\u{80}'..='\u{1FFFF}').filter(|it| it.is_alphabetic()) {
+            fold(c, |options, kind| {
+                let own = options[0];
+                let mut again = Vec::new();
+                fold(own, |options, _| again.push(options[0]));
+                assert!(again == [own] || kind != Kind::Letter, "{c} is {own}, which is {again:?}");
+            });
+        }
+    }
 }

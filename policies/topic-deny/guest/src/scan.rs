@@ -6,7 +6,7 @@
 use crate::fold::Kind;
 use crate::starts::Starts;
 use crate::terms::{End, JOINT, ROOT, Terms};
-use crate::tokens::{Gap, SIGN_GAP, Token, Tokens};
+use crate::tokens::{Gap, LONGEST_RUN, SIGN_GAP, Token, Tokens};
 
 /// Whether more text may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,13 +139,13 @@ impl Scan<'_> {
         }
         let Some(token) = self.tokens.get(walk.next) else {
             let rest = walk.skipped.and(self.tokens.gap(walk.next));
-            if inside && self.terms.goes_on(walk.node) && !rest.parts() {
+            if inside && self.terms.goes_on(walk.node) && !walk.so_far.is_parted(rest) {
                 self.leave_open(start);
             }
             return;
         };
         let gap = if inside { walk.skipped.and(token.gap) } else { Gap::default() };
-        if gap.parts() {
+        if walk.so_far.is_parted(gap) {
             return;
         }
         if inside && gap.is_none() && self.may_be_drawn_out(walk.next, &token) {
@@ -167,6 +167,9 @@ impl Scan<'_> {
 
     /// Takes a token for each letter that it may be.
     fn take(&mut self, walk: &Walk, token: &Token, gap: Gap) {
+        if token.times > LONGEST_RUN {
+            return;
+        }
         for &letter in token.letters.iter().filter(|&&it| it != '\0' && it != JOINT) {
             if let Some(node) = self.terms.child(walk.node, letter) {
                 let mut so_far = walk.so_far;
@@ -262,6 +265,11 @@ impl Spacing {
         self.letters = self.letters.saturating_add(1);
         self.piece = self.piece.saturating_add(1);
         self.consonant = is_consonant(letter);
+    }
+
+    /// Whether no letter counts that comes behind this gap.
+    fn is_parted(&self, gap: Gap) -> bool {
+        if self.joint { gap.parts_words() } else { gap.parts() }
     }
 
     /// A word of the term is over.

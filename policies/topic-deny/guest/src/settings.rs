@@ -8,7 +8,17 @@ use crate::names::{channel, phase};
 use crate::terms::Terms;
 
 /// What is inspected where the operator names no channels.
-const CHANNELS: [Channel; 5] = [Channel::User, Channel::Assistant, Channel::Reasoning, Channel::ToolArgs, Channel::ToolOutput];
+const CHANNELS: [Channel; 9] = [
+    Channel::System,
+    Channel::User,
+    Channel::Assistant,
+    Channel::Reasoning,
+    Channel::Refusal,
+    Channel::ToolDefinition,
+    Channel::ToolArgs,
+    Channel::ToolOutput,
+    Channel::Other,
+];
 /// What the caller reads where the operator gave no words.
 const MESSAGE: &str = "This topic is not available here.";
 

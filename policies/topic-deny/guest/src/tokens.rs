@@ -8,6 +8,9 @@ use crate::fold::{Kind, Letters, ascii, fold, is_nothing, is_unspaced};
 pub const WIDEST: u8 = 4;
 /// A letter that is repeated at least so often is drawn out: it may stand for fewer.
 const DRAWN_OUT: u16 = 3;
+/// A letter that is repeated more often is none. It is less than the context that is shown of a stream, so that a run which was sent in
+/// part is no shorter for it.
+pub const LONGEST_RUN: u16 = 200;
 
 /// What lies between two tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,9 +29,14 @@ impl Gap {
         self.width == 0
     }
 
-    /// It parts whatever is on its two sides: wide, or an empty line.
+    /// It is so wide that it parts whatever is on its two sides.
     pub fn parts(self) -> bool {
-        self.width > WIDEST || self.lines > 1
+        self.width > WIDEST
+    }
+
+    /// It parts words: it is wide, or an empty line.
+    pub fn parts_words(self) -> bool {
+        self.parts() || self.lines > 1
     }
 
     /// Both, one after the other.

@@ -62,6 +62,12 @@ fn evasions_are_found() {
         "C:\\bomb\\x",
         "bøm\u{fe0f}b",
         "ƀøɱḇ",
+        "bόmb",
+        "βὌμβ",
+        "Bѳmb",
+        "b\n\no\n\nm\n\nb",
+        "b\r\n\r\no\r\n\r\nm\r\n\r\nb",
+        "b\n\n\n\no\nm - b",
     ];
     for text in evasions {
         assert!(hits(&["bomb"], text), "{text}");
@@ -87,7 +93,11 @@ fn other_words_are_left_alone() {
         ("ham", "w h a m"),
         ("lool", "1001"),
         ("ai", "plan a i think"),
-        ("bomb", "b\n\no\n\nm\n\nb"),
+        ("bomb", "b\n\n\n\n\no\nm\nb"),
+        ("bomb", "bom\n\nb"),
+        ("bomb", "bo\n\nmb"),
+        ("bomb", "bo mb"),
+        ("credit card", "it is to his credit\n\nCard games"),
         ("class", "as s"),
         ("bomb", ""),
         ("abc", "a..... b..... c"),
@@ -115,6 +125,29 @@ fn terms_of_several_words_and_open_ends() {
     assert!(hits(&["ass"], "@$$ h") || hits(&["kill"], "k!11"));
     assert!(hits(&["kill"], "kiIl kill"));
     assert!(hits(&["mail", "mall"], "m@1l"));
+    for (term, text) in [
+        ("terror", "tёrror"),
+        ("terror", "TΈRRÖR"),
+        ("kill", "қїll"),
+        ("france", "ғrance"),
+        ("cocaine", "ҫocaiңe"),
+        ("hash", "ћasђ"),
+        ("exit", "єxit"),
+    ] {
+        assert!(hits(&[term], text), "{term}: {text}");
+    }
+}
+
+/// A model that repeats itself without end is not held without end.
+#[test]
+fn a_letter_may_be_drawn_out_only_so_far() {
+    for (times, denied) in [(200, true), (201, false)] {
+        let run = "b".repeat(times);
+        assert_eq!(hits(&["bomb"], &format!("a {run}omb")), denied);
+        let held = found(&["bomb"], &format!("a {run}"), Reach::Cut);
+        assert_eq!(held, if denied { Found::Open { start: 2 } } else { Found::Nothing });
+        assert_eq!(hits(&["bomb"], &format!("b{}mb", "o".repeat(times))), denied);
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ use topic_deny::tokens::{Gap, SIGN_GAP, Token};
 
 /// A letter that is repeated at least so often is drawn out: it may stand for fewer.
 const DRAWN_OUT: u16 = 3;
+/// A letter that is repeated more often is none.
+const LONGEST_RUN: u16 = 200;
 /// Letters from which on a term that is spelled out counts whatever stands beside it.
 const LONG: u8 = 5;
 /// Fewest letters of a term that counts when it is split by spaces.
@@ -117,13 +119,13 @@ impl Scan<'_> {
         }
         let Some(&token) = self.tokens.list.get(walk.next) else {
             let rest = if inside { walk.skipped.and(self.tokens.tail) } else { Gap::default() };
-            if inside && self.terms.goes_on(walk.node) && !rest.parts() {
+            if inside && self.terms.goes_on(walk.node) && !is_parted(&walk, rest) {
                 self.leave_open(start);
             }
             return;
         };
         let gap = if inside { walk.skipped.and(token.gap) } else { Gap::default() };
-        if gap.parts() {
+        if is_parted(&walk, gap) {
             return;
         }
         let all = &self.tokens.list;
@@ -139,6 +141,9 @@ impl Scan<'_> {
 
     /// Takes a token for each letter that it may be.
     fn take(&mut self, walk: &Walk, token: &Token, gap: Gap) {
+        if token.times > LONGEST_RUN {
+            return;
+        }
         for &letter in token.letters.iter().filter(|&&it| it != '\0' && it != JOINT) {
             if let Some(node) = self.terms.child(walk.node, letter) {
                 let mut so_far = walk.so_far;
@@ -244,6 +249,11 @@ impl Spacing {
         self.piece = 0;
         self
     }
+}
+
+/// A wide gap parts letters; an empty line parts the words of a term.
+fn is_parted(walk: &Walk, gap: Gap) -> bool {
+    gap.width > 4 || walk.so_far.joint && gap.lines > 1
 }
 
 fn is_consonant(letter: char) -> bool {

@@ -32,9 +32,10 @@ const WORDS: [&str; 24] = [
 ];
 const GAPS: [&str; 20] =
     [" ", " ", " ", " ", " ", "", "", ", ", ". ", "-", "\n", "\n\n", "  ", "     ", "\t", "_", " - ", "...", "'", "\u{a0}"];
-const ODD: [&str; 40] = [
-    "@", "$", "!", "|", "+", "(", "<", "0", "1", "2", "3", "5", "8", "9", "I", "l", "\u{200b}", "\u{301}", "\u{ad}", "é", "ö", "о",
-    "н", "ﬁ", "㎏", "㏂", "๐", "๐", "爆", "弾", "の", "“", "’", "—", "ｂ", "🅱", "𝓸", "²", "ß", "ñ",
+const ODD: [&str; 46] = [
+    "ό", "ё", "Ή", "қ", "θ", "\u{8}", "@", "$", "!", "|", "+", "(", "<", "0", "1", "2", "3", "5", "8", "9", "I", "l", "\u{200b}",
+    "\u{301}", "\u{ad}", "é", "ö", "о", "н", "ﬁ", "㎏", "㏂", "๐", "๐", "爆", "弾", "の", "“", "’", "—", "ｂ", "🅱", "𝓸", "²", "ß",
+    "ñ",
 ];
 
 /// A term as somebody might write it.
@@ -83,4 +84,30 @@ pub fn text(dice: &mut Dice, terms: &[&str]) -> String {
         text.truncate(text.floor_char_boundary(dice.below(text.len() + 1)));
     }
     text
+}
+
+/// A text as JSON has it on the wire; more is escaped than must be, here and there.
+pub fn json(dice: &mut Dice, text: &str) -> String {
+    let mut out = String::new();
+    let often = 2 + dice.below(30);
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str(r#"\""#),
+            '\\' => out.push_str(r"\\"),
+            '\n' => out.push_str(r"\n"),
+            '\t' if dice.below(2) == 0 => out.push_str(r"\t"),
+            '/' if dice.below(2) == 0 => out.push_str(r"\/"),
+            '\0'..' ' => coded(&mut out, c),
+            '<' | '>' | '&' | '\'' | '\u{80}'.. if dice.below(2) == 0 => coded(&mut out, c),
+            _ if dice.below(often) == 0 => coded(&mut out, c),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn coded(out: &mut String, c: char) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        out.push_str(&format!("\\u{unit:04x}"));
+    }
 }

@@ -74,3 +74,27 @@ fn the_lines_that_new_prints_are_fit_to_be_served() {
     let answer = Request::ask("mock/mock", "a plum").send(&gateway.url).unwrap();
     assert!(answer.header("x-gatewright-plugins").is_some_and(|told| told.contains("fruit=edit")), "{:?}", answer.headers);
 }
+
+#[test]
+fn a_plugin_keeps_and_counts_things_that_the_metrics_show() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "name: counting\nversion: 0.1.0\nentry: plugin.luau\nsubscribe: {phases: request, channels: user}\n\
+        grants: [store, metrics]\n";
+    let code = "return { inspect = function(ctx, event)
+        local seen = (tonumber(store.get('seen') or '') or 0) + 1
+        store.put('seen', tostring(seen), 600)
+        metrics.count('seen')
+        return { note('seen', tostring(seen)), answer('request ' .. seen) }
+    end }";
+    std::fs::write(folder.path().join("plugin.yaml"), manifest).unwrap();
+    std::fs::write(folder.path().join("plugin.luau"), code).unwrap();
+    let mock = Mock::playing("rules: [{then: {text: [yes]}}]").unwrap();
+    let lines = format!("plugins:\n  counting: {{folder: {}, grants: [store, metrics]}}\n", folder.path().display());
+    let gateway = Gateway::with(&mock.config(&lines)).unwrap();
+    for n in 1..=3 {
+        let answer = Request::ask("mock/mock", "hi").send(&gateway.url).unwrap();
+        assert_eq!(answer.json()["choices"][0]["message"]["content"], format!("request {n}"), "{}", answer.body);
+    }
+    let metrics = Request::get("/metrics").send(&gateway.admin).unwrap();
+    assert!(metrics.body.contains("gatewright_plugin_count_total{plugin=\"counting\",name=\"seen\"} 3"), "{}", metrics.body);
+}

@@ -2,6 +2,7 @@
 //!
 //! Apart because it is what people type; what is done is in `run`. It must not know how anything is done.
 
+mod plugin;
 mod run;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use gatewright_types::DeviceChoice;
 
 use crate::config::parse_address;
 
+use plugin::PluginCommand;
 pub(crate) use run::run;
 
 /// An LLM gateway and plugin host in one binary: policies see, and may change, everything that the model is told, thinks, says
@@ -24,6 +26,7 @@ pub(crate) use run::run;
   gatewright serve --config gatewright.yaml    your own providers, routes, plugins and keys
   gatewright validate                          all mistakes of ./gatewright.yaml, with line and column
   gatewright key new alice                     a key for a client, and the lines for gatewright.yaml
+  gatewright plugin new no-shouting            a plugin of your own, in Lua, to be changed
   gatewright mock                              a scripted upstream to try things with")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -52,6 +55,11 @@ and this made the schema beside it:
     Key {
         #[command(subcommand)]
         command: KeyCommand,
+    },
+    /// Write and try plugins
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
     },
     /// Print what was used, by day, key and model
     #[command(after_help = "Answers from the response cache are counted as requests and cache hits; they use no tokens.

@@ -231,3 +231,15 @@ pub enum ToolFailure {
     #[error("tool failed: {0}")]
     Internal(String),
 }
+
+impl ToolFailure {
+    /// Its kind, as the contract names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::BadArguments(_) => "bad-arguments",
+            Self::Denied(_) => "denied",
+            Self::TryLater(_) => "try-later",
+            Self::Internal(_) => "internal",
+        }
+    }
+}

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use gatewright_types::{Channel, Phase};
 
 use crate::api::{Context, ToolFailure};
+use crate::services::Services;
 
 /// One segment as a guest sees it.
 #[derive(Clone, Copy, Debug)]
@@ -195,7 +196,7 @@ pub(crate) struct Setup {
     pub(crate) granted: BTreeSet<Grant>,
     /// Settings, JSON text: what `settings.get` returns.
     pub(crate) settings: Arc<str>,
-    pub(crate) log: Arc<dyn Sink>,
+    pub(crate) services: Services,
     /// Instances of this program that may be in use at once: a bound for pools.
     pub(crate) slots: usize,
 }

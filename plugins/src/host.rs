@@ -18,7 +18,9 @@ use crate::guest::{Limits, Program, Sandbox, Setup};
 use crate::lua::Luau;
 use crate::manifest::{Kind, Manifest, Subscription, is_plugin_name};
 use crate::prefilter::Prefilter;
-use crate::services::Traced;
+use crate::services::counts::Counts;
+use crate::services::store::Shelves;
+use crate::services::{Services, Traced};
 use crate::stream::Bounds;
 use crate::tools::{self, Tool};
 use crate::wasm::Wasm;
@@ -29,6 +31,8 @@ pub struct Host {
     luau: Luau,
     wasm: Wasm,
     slots: usize,
+    shelves: Shelves,
+    counts: Arc<Counts>,
 }
 
 /// One loaded plugin version: immutable but for its counters.
@@ -134,7 +138,12 @@ impl Host {
     /// A host with its sandboxes. `slots` bounds instances per plugin that may be in use at once; at least 1.
     pub fn new(slots: usize) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
-        Self { luau: Luau::new(), wasm: Wasm::new(slots), slots }
+        Self { luau: Luau::new(), wasm: Wasm::new(slots), slots, shelves: Shelves::default(), counts: Arc::default() }
+    }
+
+    /// What plugins have counted: plugin, name, count; sorted.
+    pub fn counts(&self) -> Vec<(Arc<str>, String, u64)> {
+        self.counts.all()
     }
 
     /// Loads, checks and pins one plugin. Blocking: it reads files, compiles, and runs the start-up code once.
@@ -160,7 +169,7 @@ impl Host {
             limits,
             granted,
             settings: settings.to_string().into(),
-            log: Arc::new(Traced),
+            services: Services { log: Arc::new(Traced), store: self.shelves.of(&name), counts: Arc::clone(&self.counts) },
             slots: self.slots,
         };
         let program = match manifest.kind {

@@ -5,6 +5,7 @@
 //! one request. What plugins are told and may answer is in `wit/v1/plugin.wit`; `README.md` beside this crate explains it.
 
 mod api;
+pub mod cases;
 mod chain;
 mod clock;
 mod flow;

@@ -7,6 +7,7 @@ mod actions;
 mod budget;
 mod instance;
 mod json;
+mod powers;
 mod vm;
 
 use std::sync::{Arc, Mutex, PoisonError};

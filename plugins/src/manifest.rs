@@ -92,7 +92,7 @@ impl Manifest {
     /// # Errors
     /// The first thing that is wrong, with its line.
     pub(crate) fn parse(text: &str) -> Result<Self, Complaint> {
-        yaml::read(text, |root| {
+        yaml::read(text, "manifest", |root| {
             let mut manifest = Self::empty();
             for (key, node) in root.entries(&KEYS)? {
                 manifest.take(key, &node)?;
@@ -133,12 +133,7 @@ impl Manifest {
             "window" => self.bounds.window = within(node, 1, LARGEST_WINDOW)?,
             "hold" => self.hold(node)?,
             "offsets" => {
-                self.units = match node.text()? {
-                    "bytes" => Units::Bytes,
-                    "utf-16" => Units::Utf16,
-                    "code-points" => Units::CodePoints,
-                    _ => return Err(node.complain("one of bytes, utf-16, code-points")),
-                }
+                self.units = node.word(&[("bytes", Units::Bytes), ("utf-16", Units::Utf16), ("code-points", Units::CodePoints)])?;
             }
             "grants" => {
                 for item in node.items() {
@@ -146,13 +141,7 @@ impl Manifest {
                 }
             }
             "limits" => self.lower(node)?,
-            "on_error" => {
-                self.on_error = match node.text()? {
-                    "closed" => OnError::Closed,
-                    "open" => OnError::Open,
-                    _ => return Err(node.complain("one of closed, open")),
-                }
-            }
+            "on_error" => self.on_error = node.word(&[("closed", OnError::Closed), ("open", OnError::Open)])?,
             _ => self.settings = Some(node.json()?),
         }
         Ok(())

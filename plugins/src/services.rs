@@ -1,8 +1,25 @@
-//! What a grant opens. So far: the log. Settings are plain data and go in `Setup`.
+//! What a grant opens: the log, what is kept between requests, what is counted. Settings are plain data and go in `Setup`.
 //!
 //! It must not know which sandbox calls it; sandboxes cut lines to [`LINE_BYTES`] and count them toward the output limit.
 
+pub(crate) mod counts;
+pub(crate) mod store;
+
+use std::sync::Arc;
+
+use self::counts::Counts;
+use self::store::Shelf;
 use crate::guest::{Level, Sink};
+
+/// The services of one plugin.
+#[derive(Clone, Debug)]
+pub(crate) struct Services {
+    pub(crate) log: Arc<dyn Sink>,
+    /// Its own.
+    pub(crate) store: Arc<Shelf>,
+    /// All plugins'.
+    pub(crate) counts: Arc<Counts>,
+}
 
 /// Longest line of a guest's log, in bytes.
 pub(crate) const LINE_BYTES: usize = 4096;

@@ -21,22 +21,22 @@ pub(crate) struct Node<'a> {
     name: &'a str,
 }
 
-/// Largest manifest, in bytes, and deepest nesting.
-const LARGEST: usize = 256 << 10;
+/// Largest file, in bytes, and deepest nesting.
+const LARGEST: usize = 1 << 20;
 const DEEPEST: usize = 64;
 
-/// Parses one document and hands it to `read`.
+/// Parses one document, which complaints call `name`, and hands it to `read`.
 ///
 /// # Errors
 /// When it is not one YAML document, or what `read` says.
-pub(crate) fn read<T>(text: &str, read: impl FnOnce(Node<'_>) -> Result<T, Complaint>) -> Result<T, Complaint> {
+pub(crate) fn read<T>(text: &str, name: &str, read: impl FnOnce(Node<'_>) -> Result<T, Complaint>) -> Result<T, Complaint> {
     if text.len() > LARGEST {
         return Err(Complaint { line: 1, message: format!("more than {LARGEST} bytes") });
     }
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| Complaint { line: error.marker().line(), message: error.info().to_owned() })?;
     match documents.as_slice() {
-        [yaml] => read(Node { yaml, name: "manifest" }),
+        [yaml] => read(Node { yaml, name }),
         _ => Err(Complaint { line: 1, message: "expected one YAML document".into() }),
     }
 }
@@ -44,7 +44,7 @@ pub(crate) fn read<T>(text: &str, read: impl FnOnce(Node<'_>) -> Result<T, Compl
 impl<'a> Node<'a> {
     /// A complaint at this place.
     pub(crate) fn complain(&self, message: impl Into<String>) -> Complaint {
-        Complaint { line: self.yaml.span.start.line(), message: format!("{}: {}", self.name, message.into()) }
+        Complaint { line: self.line(), message: format!("{}: {}", self.name, message.into()) }
     }
 
     /// The entries of a mapping whose keys are all in `known`.
@@ -69,6 +69,27 @@ impl<'a> Node<'a> {
             YamlData::Sequence(items) => items.iter().map(|yaml| Node { yaml, name: self.name }).collect(),
             _ => vec![*self],
         }
+    }
+
+    /// Its line, from 1.
+    pub(crate) fn line(&self) -> usize {
+        self.yaml.span.start.line()
+    }
+
+    /// The items of what must be a list.
+    pub(crate) fn list(&self) -> Result<Vec<Node<'a>>, Complaint> {
+        match &self.yaml.data {
+            YamlData::Sequence(_) => Ok(self.items()),
+            _ => Err(self.complain("expected a list")),
+        }
+    }
+
+    /// What one of these words stands for.
+    pub(crate) fn word<T: Copy>(&self, known: &[(&str, T)]) -> Result<T, Complaint> {
+        let word = self.text()?;
+        let value = known.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        let names = || known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        value.ok_or_else(|| self.complain(format!("`{word}` is none of: {}", names())))
     }
 
     /// A string.

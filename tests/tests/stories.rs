@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod stories {
+    mod authors;
     mod bad_input;
     mod cache;
     mod clients;

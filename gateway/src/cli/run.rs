@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 
-use super::{Cli, Command, KeyCommand, Serve, Usage};
+use super::{Cli, Command, KeyCommand, Serve, Usage, plugin};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, FILE, keys};
 use crate::environment::Environment;
@@ -21,10 +21,10 @@ use crate::serve::{self, Configuration, Overrides, Source};
 use crate::{mock, packed};
 
 /// The outcome of a command: its exit status when it went wrong, and what to tell.
-type Outcome = Result<(), (u8, Vec<String>)>;
+pub(super) type Outcome = Result<(), (u8, Vec<String>)>;
 
-const FAILED: u8 = 1;
-const MISTAKEN: u8 = 2;
+pub(super) const FAILED: u8 = 1;
+pub(super) const MISTAKEN: u8 = 2;
 
 /// Does what the arguments say.
 pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment) -> ExitCode {
@@ -41,6 +41,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
         Command::Validate { file } => validate(&file, &environment),
         Command::Schema => print(&format!("{:#}\n", config::schema())),
         Command::Key { command: KeyCommand::New { name } } => new_key(&name),
+        Command::Plugin { command } => plugin::run(command),
         Command::Usage(args) => usage(args, environment),
         Command::Mock { listen, script } => {
             block_on(1, |_| async move { mock::serve(listen, script.as_deref()).await.map_err(|error| failed(&error)) })
@@ -56,7 +57,8 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
     }
 }
 
-fn failed(problem: &dyn std::fmt::Display) -> (u8, Vec<String>) {
+/// A command that failed, worded.
+pub(super) fn failed(problem: &dyn std::fmt::Display) -> (u8, Vec<String>) {
     (FAILED, vec![format!("gatewright: {problem}")])
 }
 
@@ -133,7 +135,7 @@ fn version() -> String {
 }
 
 /// Prints a result. A reader that went away is no failure.
-fn print(text: &str) -> Outcome {
+pub(super) fn print(text: &str) -> Outcome {
     use std::io::{ErrorKind, Write};
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(failed(&error)),
@@ -141,7 +143,8 @@ fn print(text: &str) -> Outcome {
     }
 }
 
-fn block_on<F: Future<Output = Outcome>>(threads: usize, work: impl FnOnce(Arc<Tidier>) -> F) -> Outcome {
+/// Runs what waits, on a runtime of so many threads.
+pub(super) fn block_on<F: Future<Output = Outcome>>(threads: usize, work: impl FnOnce(Arc<Tidier>) -> F) -> Outcome {
     let tidier = Tidier::new(threads);
     let parked = Arc::clone(&tidier);
     // One thread needs no scheduler that shares work: a request costs less without one.

@@ -69,7 +69,9 @@ async fn token(State(admin): State<Admin>, request: Request, next: Next) -> Resp
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, TEXT)], admin.cell.load().shared.metrics.render())
+    let host = admin.cell.load();
+    host.shared.metrics.counted(&host.shared.plugins.counts());
+    ([(header::CONTENT_TYPE, TEXT)], host.shared.metrics.render())
 }
 
 async fn config(State(admin): State<Admin>) -> Response {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::text::encode;
@@ -172,6 +173,13 @@ impl Metrics {
         }
     }
 
+    /// Takes over counts that someone else keeps (of plugins: plugin, name, count). They only grow.
+    pub fn counted(&self, counts: &[(Arc<str>, String, u64)]) {
+        for (plugin, name, count) in counts {
+            self.counter(Name::PluginCount, &[plugin, name]).inner().fetch_max(*count, Ordering::Relaxed);
+        }
+    }
+
     /// The exposition, in OpenMetrics' text format (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
     pub fn render(&self) -> String {
         for (gauge, read) in self.probes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -239,6 +247,8 @@ mod tests {
         metrics.plugin("secrets").did("shadow:edit", 2);
         metrics.plugin("secrets").did("error", 1);
         metrics.plugin("secrets").tripped("cpu");
+        metrics.counted(&[("secrets".into(), "keys_seen".to_owned(), 4)]);
+        metrics.counted(&[("secrets".into(), "keys_seen".to_owned(), 5)]);
         metrics.connections(Port::Client).inc();
         metrics.probe(Name::RecordsQueue, &[], || 5);
         metrics.probe(Name::RecordsQueue, &[], || 6);
@@ -255,6 +265,7 @@ mod tests {
             "gatewright_plugin_actions_total{plugin=\"secrets\",did=\"shadow:edit\"} 2",
             "gatewright_plugin_errors_total{plugin=\"secrets\"} 1",
             "gatewright_plugin_trips_total{plugin=\"secrets\",limit=\"cpu\"} 1",
+            "gatewright_plugin_count_total{plugin=\"secrets\",name=\"keys_seen\"} 5",
             "gatewright_connections{port=\"client\"} 1",
             "gatewright_records_queue{} 6",
             "# EOF",

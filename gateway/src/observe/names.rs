@@ -53,6 +53,8 @@ pub enum Name {
     PluginErrors,
     /// Limits that plugins tripped.
     PluginTrips,
+    /// What plugins count themselves.
+    PluginCount,
     /// Rows that wait to be written.
     RecordsQueue,
     /// Requests refused because the records' queue was full.
@@ -74,7 +76,7 @@ type Entry = (Kind, &'static str, &'static [&'static str], &'static str);
 
 impl Name {
     /// All names, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Requests,
         Self::RequestsInFlight,
         Self::RequestDuration,
@@ -88,6 +90,7 @@ impl Name {
         Self::PluginActions,
         Self::PluginErrors,
         Self::PluginTrips,
+        Self::PluginCount,
         Self::RecordsQueue,
         Self::RecordsRefused,
         Self::Connections,
@@ -126,6 +129,9 @@ impl Name {
             }
             Self::PluginErrors => (Counter, "gatewright_plugin_errors", &["plugin"], "Failures of plugins"),
             Self::PluginTrips => (Counter, "gatewright_plugin_trips", &["plugin", "limit"], "Limits that plugins tripped"),
+            Self::PluginCount => {
+                (Counter, "gatewright_plugin_count", &["plugin", "name"], "What plugins count themselves, by their names")
+            }
             Self::RecordsQueue => {
                 (Gauge, "gatewright_records_queue", &[], "Rows that wait to be written, and places held for requests in flight")
             }

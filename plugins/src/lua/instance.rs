@@ -4,7 +4,6 @@
 //! nothing of the request is reachable in it then.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use mlua::{Function, Table, Value};
@@ -38,6 +37,7 @@ impl Instance {
     /// Takes a VM and runs the plugin's main chunk in a fresh environment, within the limits of a call.
     pub(super) fn start(pool: Arc<Pool>, context: &Context) -> Result<Self, GuestError> {
         let vm = pool.take()?;
+        vm.desk.serve(&context.tenant);
         enter(&vm, &pool, 0);
         let started = || -> mlua::Result<(Value, Table, Table)> {
             let plugin: Value = vm.fresh()?.call(())?;
@@ -151,7 +151,7 @@ impl Drop for Instance {
 
 /// Starts the clocks of a call.
 fn enter(vm: &Vm, pool: &Pool, bytes: usize) {
-    vm.log_left.store(pool.setup.limits.output, Ordering::Relaxed);
+    vm.desk.begin(pool.setup.limits.output);
     vm.budget.begin(&pool.setup.limits, bytes);
 }
 

@@ -4,20 +4,19 @@
 //! requests: `instance` opens an environment in it for each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gatewright_types::{Channel, Phase};
 use mlua::chunk::ChunkMode;
 use mlua::{Error, Function, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
 
 use super::budget::Budget;
-use super::{first_lines, json};
-use crate::guest::{Grant, GuestError, GuestErrorKind, Level, Setup};
-use crate::services::LINE_BYTES;
+use super::first_lines;
+use super::powers::{self, Desk};
+use crate::guest::{GuestError, GuestErrorKind, Setup};
 
 /// Globals that plugins have. No `require`, `loadstring`, `getfenv`, `setfenv`, `newproxy`, `collectgarbage`, `gcinfo`, `print`,
 /// `os`, `debug`: no files, no clock, no code from data, no view of what another request left behind.
-const ALLOWED: [&str; 37] = [
+const ALLOWED: [&str; 39] = [
     "_VERSION",
     "assert",
     "error",
@@ -54,7 +53,9 @@ const ALLOWED: [&str; 37] = [
     "reask",
     "set",
     "log",
+    "metrics",
     "settings",
+    "store",
 ];
 
 /// Chance is a power, and a seed would be a way to leave something for the next request.
@@ -79,8 +80,8 @@ pub(super) struct Vm {
     pub(super) budget: Arc<Budget>,
     /// Requests that it has served.
     pub(super) uses: u32,
-    /// Bytes that the present call may still log.
-    pub(super) log_left: Arc<AtomicUsize>,
+    /// What its host functions know of the present request.
+    pub(super) desk: Arc<Desk>,
     main: Function,
     /// Metatable of every request's environment: reads fall through to the closed globals.
     environment: Table,
@@ -92,7 +93,7 @@ pub(super) struct Vm {
 impl Vm {
     /// Builds and closes a VM, and loads compiled code into it without running it.
     pub(super) fn new(code: &[u8], settings: &serde_json::Value, setup: &Setup) -> Result<Self, GuestError> {
-        let log_left = Arc::new(AtomicUsize::new(0));
+        let desk = Arc::new(Desk::default());
         let build = || -> mlua::Result<Self> {
             let libraries = StdLib::COROUTINE
                 | StdLib::TABLE
@@ -105,8 +106,7 @@ impl Vm {
             let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
             let globals = lua.globals();
             let host: Table = lua.load(PRELUDE).set_name("=gatewright").eval()?;
-            globals.raw_set("log", log(&lua, setup, Arc::clone(&log_left))?)?;
-            globals.raw_set("settings", get_settings(&lua, settings, setup)?)?;
+            powers::open(&lua, settings, (setup, &desk))?;
             close(&globals)?;
             lua.sandbox(true)?;
             let budget = Arc::new(Budget::new());
@@ -133,7 +133,7 @@ impl Vm {
                 base: lua.used_memory(),
                 budget,
                 uses: 0,
-                log_left,
+                desk,
                 main,
                 environment,
                 lua,
@@ -196,35 +196,4 @@ fn close(globals: &Table) -> mlua::Result<()> {
     }
     let math: Table = globals.raw_get("math")?;
     NO_MATH.iter().try_for_each(|name| math.raw_set(*name, Value::Nil))
-}
-
-/// `log(level, text)`: true, or nil and why not.
-fn log(lua: &Lua, setup: &Setup, left: Arc<AtomicUsize>) -> mlua::Result<Function> {
-    let granted = setup.granted.contains(&Grant::Log);
-    let (name, sink) = (Arc::clone(&setup.name), Arc::clone(&setup.log));
-    lua.create_function(move |_, (level, text): (LuaString, LuaString)| {
-        if !granted {
-            return Ok((None, Some("denied")));
-        }
-        let Some(level) = level.to_str().ok().and_then(|level| Level::parse(&level)) else {
-            return Ok((None, Some("the level is one of debug, info, warn, error")));
-        };
-        let bytes = text.as_bytes();
-        let line = String::from_utf8_lossy(&bytes[..bytes.len().min(LINE_BYTES)]);
-        let Some(rest) = left.load(Ordering::Relaxed).checked_sub(line.len().max(64)) else {
-            return Ok((None, Some("limit")));
-        };
-        left.store(rest, Ordering::Relaxed);
-        sink.write(&name, level, &line);
-        Ok((Some(true), None))
-    })
-}
-
-/// `settings()`: the settings, read-only, or nil and `denied`.
-fn get_settings(lua: &Lua, settings: &serde_json::Value, setup: &Setup) -> mlua::Result<Function> {
-    if !setup.granted.contains(&Grant::Settings) {
-        return lua.create_function(|_, ()| Ok((Value::Nil, "denied")));
-    }
-    let settings = json::to_luau(lua, settings)?;
-    lua.create_function(move |_, ()| Ok(settings.clone()))
 }

@@ -8,11 +8,10 @@ wasmtime::component::bindgen!({
     path: "wit/v1",
     world: "plugin",
     imports: {
-        "gatewright:plugin/store": async,
         "gatewright:plugin/fetch": async,
         "gatewright:plugin/model": async,
     },
 });
 
 /// The interfaces above that are `async`: a guest that imports one may wait in it.
-pub(super) const WAITING: [&str; 3] = ["gatewright:plugin/store@", "gatewright:plugin/fetch@", "gatewright:plugin/model@"];
+pub(super) const WAITING: [&str; 2] = ["gatewright:plugin/fetch@", "gatewright:plugin/model@"];

@@ -18,7 +18,7 @@ use super::fault::{Stopped, fault};
 use super::program::Shared;
 use super::state::State;
 use crate::api::{Context, ToolFailure};
-use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun};
+use crate::guest::{Action, Declared, Event, Grant, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun};
 
 /// A guest of one request.
 pub(super) struct WasmGuest {
@@ -35,7 +35,10 @@ pub(super) struct Live {
 }
 
 impl WasmGuest {
-    pub(super) fn new(live: Live, context: &Context) -> Self {
+    pub(super) fn new(mut live: Live, context: &Context) -> Self {
+        if live.shared.setup.granted.contains(&Grant::Store) {
+            live.store.data_mut().tenant = context.tenant.as_str().into();
+        }
         Self { live: Some(live), context: Arc::new(convert::context(context)) }
     }
 

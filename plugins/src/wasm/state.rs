@@ -3,7 +3,7 @@
 //! It is apart because this is all that a guest can reach. It must not know actions or events.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) meter: Meter,
     /// Bytes that this call may still log.
     left: usize,
+    /// Whose request it serves.
+    pub(super) tenant: Arc<str>,
 }
 
 /// How much memory an instance has, over all its linear memories and tables.
@@ -41,7 +43,7 @@ impl State {
     pub(super) fn new(setup: Arc<Setup>) -> Self {
         let most = setup.limits.memory.min(MOST_MEMORY);
         let meter = Meter::start(Duration::ZERO, Duration::ZERO);
-        Self { setup, memory: Memory { most, used: 0, refused: false }, meter, left: 0 }
+        Self { setup, memory: Memory { most, used: 0, refused: false }, meter, left: 0, tenant: Arc::default() }
     }
 
     /// Gives a new call its budget.
@@ -105,7 +107,7 @@ impl log::Host for State {
             log::Level::Warn => Level::Warn,
             log::Level::Error => Level::Error,
         };
-        self.setup.log.write(&self.setup.name, level, line);
+        self.setup.services.log.write(&self.setup.name, level, line);
         Ok(())
     }
 }
@@ -118,13 +120,21 @@ impl settings::Host for State {
 }
 
 impl store::Host for State {
-    async fn get(&mut self, _key: String) -> Result<Option<Vec<u8>>, types::HostError> {
-        self.unserved(Grant::Store)
+    fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, types::HostError> {
+        self.allow(Grant::Store)?;
+        let kept = self.setup.services.store.get(&self.tenant, &key, Instant::now());
+        kept.map(|value| value.map(|value| value.to_vec())).map_err(limit)
     }
 
-    async fn put(&mut self, _key: String, _value: Vec<u8>, _ttl_seconds: u32) -> Result<(), types::HostError> {
-        self.unserved(Grant::Store)
+    fn put(&mut self, key: String, value: Vec<u8>, ttl_seconds: u32) -> Result<(), types::HostError> {
+        self.allow(Grant::Store)?;
+        let ttl = Duration::from_secs(ttl_seconds.into());
+        self.setup.services.store.put(&self.tenant, (&key, &value), ttl, Instant::now()).map_err(limit)
     }
+}
+
+fn limit(refused: impl std::fmt::Display) -> types::HostError {
+    types::HostError::Limit(refused.to_string())
 }
 
 impl fetch::Host for State {
@@ -140,7 +150,8 @@ impl model::Host for State {
 }
 
 impl metrics::Host for State {
-    fn count(&mut self, _name: String, _by: u64) -> Result<(), types::HostError> {
-        self.unserved(Grant::Metrics)
+    fn count(&mut self, name: String, by: u64) -> Result<(), types::HostError> {
+        self.allow(Grant::Metrics)?;
+        self.setup.services.counts.add(&self.setup.name, &name, by).map_err(limit)
     }
 }

@@ -15,6 +15,8 @@ use gatewright_types::{Channel, Phase};
 use super::Wasm;
 use crate::api::Context;
 use crate::guest::{Action, Event, Grant, Guest, GuestError, GuestErrorKind, Level, Limits, Program, Sandbox, Setup, Sink, View};
+use crate::services::Services;
+use crate::services::store::{ROOM, Shelf};
 
 /// What a test says of its guest; the rest is usual.
 struct Wat {
@@ -73,7 +75,7 @@ fn setup(granted: &[Grant], log: &Arc<Lines>) -> Setup {
         limits,
         granted: granted.iter().copied().collect::<BTreeSet<_>>(),
         settings: r#"{"word":"teapot"}"#.into(),
-        log: Arc::clone(log) as Arc<dyn Sink>,
+        services: Services { log: Arc::clone(log) as Arc<dyn Sink>, store: Arc::new(Shelf::new(ROOM)), counts: Arc::default() },
         slots: 4,
     }
 }

@@ -1,6 +1,7 @@
 //! What the plugin host's tests share: plugins written in place, segments, and streams cut anywhere.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use gatewright_plugins::cases::cut;
 use gatewright_plugins::{Chain, Context, Host, Lane, Mode, OnError, Operator, Piece, Plugin, Session, Source, Verdict};
 use gatewright_types::{Channel, Phase, Segment};
 
@@ -107,21 +109,4 @@ pub async fn stream(chain: &Chain, channel: Channel, chunks: &[String]) -> (Verd
         }
     }
     (Verdict::Pass, out)
-}
-
-/// Cuts a text at places that follow from a seed.
-pub fn cut(text: &str, seed: u64) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let longest = 1 + seed % 40;
-    let (mut chunks, mut from) = (Vec::new(), 0);
-    while from < characters.len() {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let to = characters.len().min(from + 1 + (state % longest) as usize);
-        chunks.push(characters[from..to].iter().collect());
-        from = to;
-    }
-    if chunks.is_empty() { vec![String::new()] } else { chunks }
 }

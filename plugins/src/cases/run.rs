@@ -1,0 +1,220 @@
+//! Running cases: each in a session of its own, streams whole and cut at many places.
+//!
+//! Apart from reading them so that either can be seen at once. It must not know where a plugin lies.
+
+use std::sync::Arc;
+
+use gatewright_types::{Phase, Segment};
+use serde_json::{Map, Value};
+
+use super::{Ask, Case, Expect, Expected, cut};
+use crate::api::{Busy, Context, Lane, LoadError, Operator, Piece, Source, Verdict};
+use crate::host::{Host, Plugin};
+use crate::session::{Chain, Session};
+
+/// How a case went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Wrong {
+    /// The plugin cannot be loaded with these settings.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The plugin has no instance that is free.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// Something else came of it than what is expected.
+    #[error("{what}: expected {expected}, got {got}{}", .cut.as_ref().map(|cut| format!("; the stream was cut as {cut:?}")).unwrap_or_default())]
+    Differs {
+        /// What was looked at.
+        what: &'static str,
+        /// What the case says.
+        expected: String,
+        /// What came.
+        got: String,
+        /// How a stream was cut, where that made the difference.
+        cut: Option<Vec<String>>,
+    },
+}
+
+impl Wrong {
+    fn new(what: &'static str, expected: impl Into<String>, got: impl Into<String>) -> Self {
+        Self::Differs { what, expected: expected.into(), got: got.into(), cut: None }
+    }
+
+    fn cut(mut self, pieces: &[String]) -> Self {
+        if let Self::Differs { cut, .. } = &mut self {
+            *cut = Some(pieces.to_vec());
+        }
+        self
+    }
+}
+
+/// A plugin that is tried. It is loaded once for each kind of settings that its cases have.
+#[derive(Debug)]
+pub struct Trials<'a> {
+    host: &'a Host,
+    source: Source,
+    operator: Operator,
+    /// Ways that a stream is cut, beside whole.
+    splits: u64,
+    loaded: Vec<(Value, Arc<Plugin>)>,
+}
+
+/// What came of a case.
+struct Came {
+    verdict: Verdict,
+    text: String,
+    notes: Vec<(String, String)>,
+    sets: Vec<(String, Value)>,
+}
+
+impl<'a> Trials<'a> {
+    /// Trials of a plugin, with the operator's grants, limits and mode; settings come from the cases. A stream is fed whole and cut in
+    /// `splits` ways.
+    pub fn new(host: &'a Host, source: Source, operator: Operator, splits: u64) -> Self {
+        Self { host, source, operator, splits, loaded: Vec::new() }
+    }
+
+    /// Runs one case.
+    ///
+    /// # Errors
+    /// [`Wrong`], at the first difference.
+    pub async fn run(&mut self, case: &Case) -> Result<(), Wrong> {
+        let chain = Chain::new(vec![self.plugin(&case.settings)?]);
+        match &case.ask {
+            Ask::Call { tool, arguments } => called(&chain, (tool, arguments), &case.expect).await,
+            Ask::Given { phase: Phase::Chunk, channel, text, label } => {
+                let lane = Lane { choice: 0, channel: *channel, index: 0 };
+                let stream = Stream { chain: &chain, lane, label };
+                stream.check(std::slice::from_ref(text), &case.expect).await?;
+                for seed in 0..self.splits {
+                    let pieces = cut(text, seed);
+                    stream.check(&pieces, &case.expect).await.map_err(|wrong| wrong.cut(&pieces))?;
+                }
+                Ok(())
+            }
+            Ask::Given { phase, channel, text, label } => {
+                let segment = Segment { id: 0, channel: *channel, text: text.clone(), sent: 0, label: label.clone() };
+                let mut segments = vec![segment];
+                let outcome = open(&chain).await?.inspect(*phase, &mut segments).await;
+                let text = segments.pop().map(|segment| segment.text).unwrap_or_default();
+                Came { verdict: outcome.verdict, text, notes: outcome.notes, sets: outcome.sets }.check(&case.expect)
+            }
+        }
+    }
+
+    /// The plugin with these settings.
+    fn plugin(&mut self, settings: &Value) -> Result<Arc<Plugin>, LoadError> {
+        if let Some((_, plugin)) = self.loaded.iter().find(|(known, _)| known == settings) {
+            return Ok(Arc::clone(plugin));
+        }
+        let operator = Operator { settings: settings.clone(), ..self.operator.clone() };
+        let plugin = self.host.load(&self.source, &operator)?;
+        self.loaded.push((settings.clone(), Arc::clone(&plugin)));
+        Ok(plugin)
+    }
+}
+
+/// A session like any other.
+async fn open(chain: &Chain) -> Result<Session, Wrong> {
+    let word = || "case".to_owned();
+    let context = Context { request_id: word(), tenant: word(), key: word(), route: word(), model: word(), ..Context::default() };
+    Ok(chain.open(Context { parameters: "{}".to_owned(), ..context }).await?)
+}
+
+/// One channel of a stream.
+struct Stream<'a> {
+    chain: &'a Chain,
+    lane: Lane,
+    label: &'a Option<String>,
+}
+
+impl Stream<'_> {
+    /// Feeds these pieces and looks at what came out of them.
+    async fn check(&self, pieces: &[String], expect: &Expect) -> Result<(), Wrong> {
+        let mut session = open(self.chain).await?;
+        let (mut text, mut verdict) = (String::new(), Verdict::Pass);
+        for (index, piece) in pieces.iter().enumerate() {
+            let ended = if index + 1 == pieces.len() { vec![self.lane] } else { Vec::new() };
+            let piece = Piece { lane: self.lane, label: self.label.clone(), text: piece.clone() };
+            let released = session.feed(vec![piece], &ended).await;
+            text.extend(released.pieces.iter().map(|piece| piece.text.as_str()));
+            verdict = released.verdict;
+            if verdict != Verdict::Pass {
+                break;
+            }
+        }
+        Came { verdict, text, notes: session.notes().to_vec(), sets: Vec::new() }.check(expect)
+    }
+}
+
+impl Came {
+    fn check(self, expect: &Expect) -> Result<(), Wrong> {
+        let (verdict, text) = match self.verdict {
+            Verdict::Pass => (Expected::Pass, self.text),
+            Verdict::Answer { text, .. } => (Expected::Answer, text),
+            Verdict::Block { code, message, .. } => {
+                if let Some(wanted) = expect.code.as_ref().filter(|wanted| **wanted != code && expect.verdict == Expected::Block) {
+                    return Err(Wrong::new("code", wanted, code));
+                }
+                says(expect, &message)?;
+                (Expected::Block, self.text)
+            }
+            Verdict::Failed { reason, .. } => {
+                if expect.verdict != Expected::Failed {
+                    return Err(Wrong::new("verdict", expect.verdict.as_str(), format!("failed ({reason})")));
+                }
+                says(expect, &reason)?;
+                (Expected::Failed, self.text)
+            }
+        };
+        if verdict != expect.verdict {
+            return Err(Wrong::new("verdict", expect.verdict.as_str(), verdict.as_str()));
+        }
+        if let Some(wanted) = expect.text.as_ref().filter(|wanted| **wanted != text) {
+            return Err(Wrong::new("text", format!("{wanted:?}"), format!("{text:?}")));
+        }
+        if let Some((key, value)) = expect.notes.iter().find(|note| !self.notes.contains(note)) {
+            return Err(Wrong::new("notes", format!("{key}: {value}"), format!("{:?}", self.notes)));
+        }
+        let set = |pointer: &String| self.sets.iter().rfind(|(found, _)| found == pointer).map(|(_, value)| value);
+        match expect.sets.iter().find(|(pointer, value)| set(pointer) != Some(value)) {
+            Some((pointer, value)) => {
+                let got = self.sets.into_iter().collect::<Map<_, _>>();
+                Err(Wrong::new("sets", format!("{pointer}: {value}"), Value::Object(got).to_string()))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a failure's text has the words that are expected.
+fn says(expect: &Expect, text: &str) -> Result<(), Wrong> {
+    match expect.contains.as_ref().filter(|words| !text.contains(words.as_str())) {
+        Some(words) => Err(Wrong::new("failure", format!("words {words:?}"), format!("{text:?}"))),
+        None => Ok(()),
+    }
+}
+
+impl Expected {
+    /// Its word in a case.
+    pub fn as_str(self) -> &'static str {
+        super::VERDICTS.iter().find(|(_, verdict)| *verdict == self).map_or("pass", |(word, _)| word)
+    }
+}
+
+/// Calls a tool of the chain's one plugin.
+async fn called(chain: &Chain, (tool, arguments): (&str, &str), expect: &Expect) -> Result<(), Wrong> {
+    let plugin = chain.plugins().first().map_or("", |plugin| &plugin.name);
+    let answer = open(chain).await?.call_tool(&format!("{plugin}__{tool}"), arguments).await;
+    match (answer, &expect.failure, &expect.result) {
+        (Ok(_), None, None) => Ok(()),
+        (Ok(result), None, Some(wanted)) if *wanted == result => Ok(()),
+        (Ok(result), None, Some(wanted)) => Err(Wrong::new("result", format!("{wanted:?}"), format!("{result:?}"))),
+        (Ok(result), Some(kind), _) => Err(Wrong::new("failure", kind, format!("the result {result:?}"))),
+        (Err(failure), Some(kind), _) if kind == failure.kind() => says(expect, &failure.to_string()),
+        (Err(failure), kind, _) => {
+            let wanted = kind.as_deref().unwrap_or("a result");
+            Err(Wrong::new("failure", wanted, format!("{} ({failure})", failure.kind())))
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Cases: what they look at, what they say when something else came, and that streams are really cut.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod kit;
+
+use gatewright_plugins::Host;
+use gatewright_plugins::cases::{self, Trials};
+use kit::{ALL, operator, written};
+
+/// What comes of one case of a plugin that hears everything.
+async fn tried(code: &str, case: &str) -> Result<(), String> {
+    let host = Host::new(2);
+    let plugin = written(ALL, code);
+    let case = cases::read(case).unwrap().remove(0);
+    Trials::new(&host, plugin.source(), operator(), 20).run(&case).await.map_err(|wrong| wrong.to_string())
+}
+
+const NOTES: &str = "return { inspect = function() return { note('topic', 'sums'), set('/temperature', 0.5) } end }";
+const BLOCKS: &str = "return { inspect = function() return { block('no', 'not here') } end }";
+
+#[tokio::test]
+async fn verdicts_texts_notes_and_fields_are_looked_at() {
+    let given = "- name: a\n  given: {phase: request, channel: user, text: hi}\n";
+    let fits = format!("{given}  expect: {{text: hi, notes: {{topic: sums}}, sets: {{/temperature: 0.5}}}}\n");
+    assert_eq!(tried(NOTES, &fits).await, Ok(()));
+    for (expect, told) in [
+        ("{text: ho}", "text: expected \"ho\", got \"hi\""),
+        ("{verdict: block}", "verdict: expected block, got pass"),
+        ("{notes: {topic: love}}", "notes: expected topic: love, got [(\"topic\", \"sums\")]"),
+        ("{sets: {/temperature: 1}}", "sets: expected /temperature: 1, got {\"/temperature\":0.5}"),
+    ] {
+        assert_eq!(tried(NOTES, &format!("{given}  expect: {expect}\n")).await, Err(told.to_owned()));
+    }
+    assert_eq!(tried(BLOCKS, &format!("{given}  expect: {{verdict: block, code: no, contains: here}}\n")).await, Ok(()));
+    let other = tried(BLOCKS, &format!("{given}  expect: {{verdict: block, code: yes}}\n")).await;
+    assert_eq!(other, Err("code: expected yes, got no".to_owned()));
+    let broken = "return { inspect = function() error('broken') end }";
+    assert_eq!(tried(broken, &format!("{given}  expect: {{verdict: failed, contains: broken}}\n")).await, Ok(()));
+    assert!(tried(broken, &format!("{given}  expect: {{text: hi}}\n")).await.unwrap_err().contains("got failed ("));
+}
+
+#[tokio::test]
+async fn a_plugin_that_depends_on_how_the_stream_is_cut_is_found_out_and_shown_the_cut() {
+    // It sees a match only where a piece holds all of it: its window is too short to bring the rest.
+    let code = "return { inspect = function(ctx, event)
+        local actions = {}
+        for _, segment in event.segments do
+            local first, last = string.find(segment.text, 'a very long secret word', segment.sent + 1, true)
+            if first then table.insert(actions, edit(segment, first, last, '*')) end
+        end
+        return actions
+    end }";
+    let case = "- name: a\n  given: {phase: chunk, channel: assistant, text: it is a very long secret word ok}\n  expect: {text: it is * ok}\n";
+    let told = tried(code, case).await.unwrap_err();
+    assert!(told.starts_with("text: expected \"it is * ok\"") && told.contains("the stream was cut as [\"i\", \"t\""), "{told}");
+}

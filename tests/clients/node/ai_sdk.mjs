@@ -1,0 +1,38 @@
+// Drives a gateway through Vercel's AI SDK, by both of its providers that fit: whole, streamed, a tool loop. Argument: base URL.
+import assert from 'node:assert';
+import { createOpenAI } from '@ai-sdk/openai';
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
+import { generateText, stepCountIs, streamText, tool } from 'ai';
+import { z } from 'zod';
+
+const baseURL = process.argv[2];
+const own = createOpenAI({ baseURL, apiKey: 'unused' }).chat('mock/m');
+const compatible = createOpenAICompatible({ name: 'gatewright', baseURL }).chatModel('mock/m');
+const weather = tool({
+  description: 'The weather of a city.',
+  inputSchema: z.object({ city: z.string() }),
+  execute: async ({ city }) => `rain in ${city}`,
+});
+
+const textOf = async (answer) => {
+  let text = '';
+  for await (const piece of answer.textStream) text += piece;
+  return text;
+};
+
+for (const model of [own, compatible]) {
+  const plain = { model, prompt: 'hello', maxRetries: 0 };
+  const looped = { model, prompt: 'weather?', maxRetries: 0, tools: { weather }, stopWhen: stepCountIs(3) };
+  const whole = await generateText(plain);
+  assert.equal(whole.text, 'Hello.');
+  assert.equal((await generateText(looped)).text, 'The weather: rain in Oslo.');
+  const streamed = streamText(plain);
+  assert.equal(await textOf(streamed), 'Hello.');
+  assert.equal(await textOf(streamText(looped)), 'The weather: rain in Oslo.');
+  if (model === compatible) {
+    assert.equal(whole.reasoningText, 'I think.');
+    assert.equal(await streamed.reasoningText, 'I think.');
+  }
+}
+
+console.log('all good');

@@ -177,7 +177,7 @@ impl Drop for Taken {
     }
 }
 
-/// What all keys have used, and how many requests are in flight in all. Lives as long as the process.
+/// What all keys have used, how many requests are in flight in all, and what room their bodies take. Lives as long as the process.
 #[derive(Debug, Default)]
 pub struct Limiter {
     keys: Mutex<HashMap<String, Arc<KeyState>>>,

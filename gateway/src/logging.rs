@@ -30,8 +30,7 @@ pub fn start(environment: &Environment, form: Form) -> Result<(), String> {
         .log_filter()
         .parse()
         .map_err(|error| format!("GATEWRIGHT_LOG: {error}; write it like `info` or `info,gatewright::upstreams=debug`"))?;
-    // A line that cannot be written is lost: telling so on the same standard error would panic.
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     // A second start is one of the tests in the same process: the first stays.
     let _ = match form {

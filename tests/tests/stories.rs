@@ -6,10 +6,13 @@ mod stories {
     mod cache;
     mod clients;
     mod engine;
+    mod hang_ups;
     mod keys;
+    mod logs;
     mod operation;
     mod policies;
     mod records;
+    mod starting;
     mod tools;
     mod upstreams;
 }

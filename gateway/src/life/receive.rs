@@ -1,4 +1,4 @@
-//! Second stage: the body, bounded in bytes and time, read into a request by the dialect.
+//! Second stage: the body, bounded in bytes (its own, and those of all that come in) and time, read into a request by the dialect.
 //!
 //! Apart because it alone reads what a client sends. It must not know routes or plugins. It takes the stage before it:
 //!

@@ -18,6 +18,7 @@ pub mod observe;
 pub mod packed;
 pub mod records;
 pub mod serve;
+mod terminal;
 pub mod upstreams;
 
 /// Does what the arguments say, the program's name first: the whole of the binary.

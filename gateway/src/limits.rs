@@ -177,11 +177,12 @@ impl Drop for Taken {
     }
 }
 
-/// What all keys have used, and how many requests are in flight in all. Lives as long as the process.
+/// What all keys have used, how many requests are in flight in all, and what room their bodies take. Lives as long as the process.
 #[derive(Debug, Default)]
 pub struct Limiter {
     keys: Mutex<HashMap<String, Arc<KeyState>>>,
     in_flight: Arc<AtomicUsize>,
+    bodies: Arc<AtomicUsize>,
 }
 
 impl Limiter {
@@ -200,6 +201,11 @@ impl Limiter {
         (place.0.fetch_add(1, Ordering::AcqRel) < limit).then_some(place)
     }
 
+    /// A body that begins to come in.
+    pub fn body(&self) -> Body {
+        Body { all: Arc::clone(&self.bodies), counted: 0 }
+    }
+
     /// Requests in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
@@ -213,6 +219,42 @@ pub struct Place(Arc<AtomicUsize>);
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a request body has of the room that all share while they come in; given back when it drops.
+#[derive(Debug)]
+pub struct Body {
+    all: Arc<AtomicUsize>,
+    counted: usize,
+}
+
+impl Body {
+    /// Bytes of each body that take none of the room: requests of the usual size come in however full it is.
+    const FREE: usize = 64 << 10;
+
+    /// The body has grown to `bytes`: whether there was room, of `limit` bytes for all. Without room it takes none.
+    #[must_use]
+    pub fn grow(&mut self, bytes: usize, limit: usize) -> bool {
+        let more = bytes.saturating_sub(Self::FREE).saturating_sub(self.counted);
+        if more == 0 {
+            return true;
+        }
+        // Counted first, so that two that grow together cannot both take the last of it.
+        if self.all.fetch_add(more, Ordering::AcqRel).saturating_add(more) > limit {
+            self.all.fetch_sub(more, Ordering::AcqRel);
+            return false;
+        }
+        self.counted += more;
+        true
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.counted > 0 {
+            self.all.fetch_sub(self.counted, Ordering::AcqRel);
+        }
     }
 }
 
@@ -246,6 +288,20 @@ mod tests {
         assert_eq!(standing.requests.unwrap().remaining, 0);
         assert!(state.take(&key, 5, start + Duration::from_secs(29)).is_err());
         assert!(state.take(&key, 5, start + Duration::from_secs(31)).is_ok());
+    }
+
+    #[test]
+    fn bodies_share_their_room_and_give_it_back_and_small_ones_need_none() {
+        let limiter = Limiter::default();
+        let (free, limit) = (Body::FREE, 1000);
+        let (mut one, mut two) = (limiter.body(), limiter.body());
+        assert!(one.grow(free + 300, limit) && one.grow(free + 700, limit));
+        assert!(!two.grow(free + 301, limit), "700 and 301 are more than 1000");
+        assert!(two.grow(free, limit) && two.grow(free + 300, limit), "what was refused took nothing");
+        drop(one);
+        assert!(two.grow(free + 1000, limit));
+        drop(two);
+        assert_eq!(limiter.bodies.load(Ordering::Acquire), 0);
     }
 
     #[test]

@@ -5,8 +5,10 @@
 mod data;
 mod door;
 mod engines;
+mod pace;
 mod refuse;
 mod reload;
+mod streams;
 mod wire;
 
 #[cfg(test)]
@@ -27,8 +29,9 @@ use tokio::sync::watch;
 
 use self::data::{AdminToken, MadeKey};
 use self::door::{Door, Gate, Seats};
-use self::reload::Reloader;
+use self::pace::Times;
 pub(crate) use self::reload::{Configuration, Overrides, Source};
+use self::reload::{Fingerprint, Reloader};
 use crate::clock::{Ids, SystemClock};
 use crate::config::facts::{Facts, Secret};
 use crate::dialects::openai_chat::fault::envelope;
@@ -43,6 +46,7 @@ use crate::logging::{self, Form};
 use crate::memory::Tidier;
 use crate::observe::{Metrics, Port};
 use crate::records::Records;
+use crate::terminal;
 use crate::upstreams::cache::Cache;
 use crate::upstreams::openai::Clients;
 
@@ -50,6 +54,8 @@ use crate::upstreams::openai::Clients;
 pub const RECORDS: &str = "records.sqlite";
 /// Name of the cache's folder in the data folder.
 const CACHE: &str = "cache";
+/// Time without a request after which a connection is asked to close.
+const IDLE_TIME: Duration = Duration::from_secs(75);
 /// Admin connections at once.
 const ADMIN_CONNECTIONS: usize = 64;
 /// Time that the admin port has to finish after the clients' port.
@@ -61,20 +67,27 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// Every reason why it cannot serve, each for people.
 pub(crate) async fn serve(configuration: Configuration, tidier: Arc<Tidier>) -> Result<(), Vec<String>> {
     let one = |problem| vec![problem];
-    let facts = configuration.facts()?;
+    let (facts, seen) = configuration.read()?;
     let form = if facts.log_json { Form::Json } else { Form::Plain };
     logging::start(&configuration.environment, form).map_err(one)?;
-    let signals = Signals::new().map_err(|error| one(format!("cannot hear signals: {error}")))?;
+    let mut signals = Signals::new().map_err(|error| one(format!("cannot hear signals: {error}")))?;
     // Ports first: what is in use is told before anything is opened.
     let listeners = Listeners::bind(&facts).await.map_err(one)?;
     data::prepare(&facts.data).map_err(one)?;
     let token = data::admin_token(&facts.data).map_err(one)?;
     let clients = Clients::new(&configuration.environment.proxies());
-    let opened = tokio::task::spawn_blocking(move || open(facts, clients)).await;
+    let opened = tokio::select! {
+        opened = tokio::task::spawn_blocking(move || open(facts, clients)) => opened,
+        () = signals.stop() => {
+            // What is being opened is not waited for: nothing was served, so there is nothing to lose.
+            tracing::info!("stopped before it served");
+            return Ok(());
+        }
+    };
     let (host, made) = opened.map_err(|error| one(error.to_string()))??;
     let ink = configuration.environment.ink();
     let shared = Arc::clone(&host.shared);
-    let running = Running::new(configuration, host, &listeners);
+    let running = Running::new((configuration, seen), host, &listeners);
     running.greet(&token, made, ink);
     tokio::spawn(tidier.watch(move || (shared.limiter.in_flight() == 0).then(|| shared.records.received())));
     running.run(listeners, token, signals).await
@@ -128,27 +141,25 @@ struct Running {
 }
 
 impl Running {
-    fn new(configuration: Configuration, host: Host, listeners: &Listeners) -> Self {
+    fn new((configuration, seen): (Configuration, Fingerprint), host: Host, listeners: &Listeners) -> Self {
         let shared = Arc::clone(&host.shared);
         let bound = |listener: &TcpListener, fact| listener.local_addr().unwrap_or(fact);
         let bound = (bound(&listeners.client, host.facts.listen), bound(&listeners.admin, host.facts.admin_listen));
         let cell = Arc::new(HostCell::from_pointee(host));
-        let reloader = Reloader::new(configuration, Arc::clone(&cell), Arc::clone(&shared));
+        let reloader = Reloader::new((configuration, seen), Arc::clone(&cell), Arc::clone(&shared));
         Self { cell, shared, reloader, bound, stage: watch::Sender::new(Stage::Serving) }
     }
 
     /// Tells where it serves, on standard output: it is what the command was run for.
     fn greet(&self, token: &AdminToken, made: Option<MadeKey>, ink: Ink) {
         let host = self.cell.load();
-        print!("{}", Welcome::new(&host.facts, self.bound).banner(ink));
-        if let Some(MadeKey { new, path, .. }) = made {
-            match new {
-                Some(key) => print_key(&key),
-                None => {
-                    println!("The key that was printed at the first start is required; remove {} for a new one.", path.display())
-                }
-            }
+        let mut text = Welcome::new(&host.facts, self.bound).banner(ink);
+        if let Some(MadeKey { new: false, path, .. }) = made {
+            text.push_str("The key that was printed at the first start is required; remove ");
+            text.push_str(&format!("{} for a new one.\n", path.display()));
         }
+        // It serves also when nobody looks.
+        let _ = terminal::print(&text);
         tracing::info!(client = %self.bound.0, admin = %self.bound.1, admin_token = %token.path.display(), "serving");
     }
 
@@ -212,11 +223,12 @@ impl Running {
     }
 
     fn door(&self, port: Port, (router, gate): (Router, Gate), connections: usize) -> Door {
+        let limits = self.cell.load().facts.limits;
         Door {
             router,
             gate,
             connections,
-            header_time: self.cell.load().facts.limits.header_time,
+            times: Times { header: limits.header_time, write: limits.write_time, idle: IDLE_TIME },
             stage: self.stage.subscribe(),
             open: self.shared.metrics.connections(port),
             refused: self.shared.metrics.connections_refused(port),
@@ -259,11 +271,11 @@ impl Running {
 }
 
 /// The key is printed once and kept nowhere.
-fn print_key(key: &Secret) {
-    println!(
-        "No keys are configured and others can reach this port, so one was made. It is shown this once:\n\n  {}\n",
+fn print_key(key: &Secret) -> std::io::Result<()> {
+    terminal::print(&format!(
+        "No keys are configured and others can reach this port, so one was made. It is shown this once:\n\n  {}\n\n",
         key.reveal()
-    );
+    ))
 }
 
 /// The answer to a request that the guard does not let in.

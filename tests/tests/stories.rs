@@ -8,10 +8,13 @@ mod stories {
     mod clients;
     mod cuda;
     mod engine;
+    mod hang_ups;
     mod keys;
+    mod logs;
     mod operation;
     mod policies;
     mod records;
+    mod starting;
     mod tools;
     mod upstreams;
 }

@@ -4,6 +4,7 @@
 //! 0 is success, 1 a failure, 2 a mistake in what was written.
 
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::host::load_plugin;
 use crate::memory::Tidier;
 use crate::records::{self, UsageFilter};
 use crate::serve::{self, Configuration, Overrides, Source};
-use crate::{mock, packed};
+use crate::{mock, packed, terminal};
 
 /// The outcome of a command: its exit status when it went wrong, and what to tell.
 pub(super) type Outcome = Result<(), (u8, Vec<String>)>;
@@ -31,7 +32,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed standard output is nobody's mistake.
+            // A closed output is nobody's mistake.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(MISTAKEN));
         }
@@ -51,7 +52,9 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err((status, told)) => {
-            told.iter().for_each(|line| eprintln!("{line}"));
+            let text: String = told.iter().map(|line| format!("{line}\n")).collect();
+            // As above.
+            let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(status)
         }
     }
@@ -136,8 +139,7 @@ fn version() -> String {
 
 /// Prints a result. A reader that went away is no failure.
 pub(super) fn print(text: &str) -> Outcome {
-    use std::io::{ErrorKind, Write};
-    match std::io::stdout().write_all(text.as_bytes()) {
+    match terminal::print(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(failed(&error)),
         _ => Ok(()),
     }

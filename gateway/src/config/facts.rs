@@ -63,7 +63,7 @@ pub struct Facts {
     pub limits: LimitFacts,
     /// Whether responses carry `x-gatewright-*` verdict headers.
     pub verdict_headers: bool,
-    /// Whether prompts and answers may be logged.
+    /// Whether prompts are logged.
     pub log_prompts: bool,
     /// Whether log lines are JSON.
     pub log_json: bool,
@@ -251,6 +251,8 @@ impl Default for CacheFact {
 pub struct LimitFacts {
     /// Request body, bytes.
     pub body_bytes: usize,
+    /// Request bodies that are coming in, all together, bytes.
+    pub bodies_bytes: usize,
     /// Connections at once.
     pub connections: usize,
     /// Requests at once.
@@ -259,6 +261,8 @@ pub struct LimitFacts {
     pub header_time: Duration,
     /// Time for a client to send its body.
     pub body_time: Duration,
+    /// Time that a client may take nothing of an answer.
+    pub write_time: Duration,
     /// Text that guards may hold per request, bytes.
     pub held_bytes: usize,
     /// One answer of an upstream, bytes.
@@ -275,10 +279,12 @@ impl Default for LimitFacts {
     fn default() -> Self {
         Self {
             body_bytes: 32 << 20,
+            bodies_bytes: 256 << 20,
             connections: 4096,
             in_flight: 1024,
             header_time: Duration::from_secs(10),
             body_time: Duration::from_secs(60),
+            write_time: Duration::from_secs(60),
             held_bytes: 1 << 20,
             answer_bytes: 64 << 20,
             drain_time: Duration::from_secs(30),

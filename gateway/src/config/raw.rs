@@ -293,6 +293,10 @@ pub(crate) struct Limits {
     /// Largest request body. Default: `32MiB`.
     #[schemars(with = "Size")]
     pub(crate) body: Option<Size>,
+    /// Request bodies that are coming in, all together; more are refused. The first 64KiB of each are free. `body` at least.
+    /// Default: `256MiB`, or `body` if that is more.
+    #[schemars(with = "Size")]
+    pub(crate) bodies: Option<Size>,
     /// Connections at once; more are refused. Default: 4096. Needs a restart.
     #[schemars(with = "usize", range(min = 1, max = 1_000_000))]
     pub(crate) connections: Option<usize>,
@@ -305,6 +309,9 @@ pub(crate) struct Limits {
     /// Time for a client to send its body. Default: `1m`.
     #[schemars(with = "Span")]
     pub(crate) body_time: Option<Span>,
+    /// Time that a client may take nothing of an answer before it is cut off. Default: `1m`. Needs a restart.
+    #[schemars(with = "Span")]
+    pub(crate) write_time: Option<Span>,
     /// Text of one answer that plugins may hold back, or see whole. A longer one fails where an enforced plugin must see it whole;
     /// a shadow does without, and that is recorded. Default: `1MiB`.
     #[schemars(with = "Size")]
@@ -329,8 +336,8 @@ pub(crate) struct Limits {
 pub(crate) struct Logging {
     /// `plain` or `json`. Default: `plain`. Needs a restart.
     pub(crate) format: Format,
-    /// Whether prompts and answers may be logged and recorded, and what upstreams say in errors, which may repeat them. Default:
-    /// false.
+    /// Whether prompts are logged, as the plugins left them, and what upstreams say in errors, which may repeat them. Answers never
+    /// are, and records hold neither. Default: false.
     pub(crate) prompts: bool,
 }
 

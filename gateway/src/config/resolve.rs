@@ -142,12 +142,19 @@ impl Resolver<'_> {
 
     fn limits(&mut self, root: &Root) -> LimitFacts {
         let (raw, default) = (&root.limits, LimitFacts::default());
+        let body_bytes = self.length("/limits/body", raw.body.as_ref(), default.body_bytes);
+        let bodies_bytes = self.length("/limits/bodies", raw.bodies.as_ref(), default.bodies_bytes.max(body_bytes));
+        if bodies_bytes < body_bytes {
+            self.complain("/limits/bodies", "less than one body may have (`limits.body`)", None);
+        }
         LimitFacts {
-            body_bytes: self.length("/limits/body", raw.body.as_ref(), default.body_bytes),
+            body_bytes,
+            bodies_bytes,
             connections: raw.connections.unwrap_or(default.connections),
             in_flight: raw.in_flight.unwrap_or(default.in_flight),
             header_time: self.span("/limits/header_time", raw.header_time.as_ref(), default.header_time),
             body_time: self.span("/limits/body_time", raw.body_time.as_ref(), default.body_time),
+            write_time: self.span("/limits/write_time", raw.write_time.as_ref(), default.write_time),
             held_bytes: self.length("/limits/held", raw.held.as_ref(), default.held_bytes),
             answer_bytes: self.length("/limits/answer", raw.answer.as_ref(), default.answer_bytes),
             drain_time: self.span("/limits/drain_time", raw.drain_time.as_ref(), default.drain_time),

@@ -244,6 +244,14 @@ fn walk(schema: &Value, root: &Value, path: &str) {
 }
 
 #[test]
+fn one_body_fits_among_those_that_come_in() {
+    let read = |text: &str| load(text, Path::new("/w"), &environment());
+    assert_eq!(read("limits: {body: 1GiB}\n").unwrap().limits.bodies_bytes, 1 << 30);
+    let told = read("limits: {bodies: 1MiB}\n").unwrap_err();
+    assert!(told[0].to_string().starts_with("1:18: limits.bodies: less than one body"), "{told:?}");
+}
+
+#[test]
 fn the_schema_covers_and_documents_every_key() {
     let schema = schema();
     walk(&schema, &schema, "");

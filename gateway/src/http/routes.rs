@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::Response;
 use axum::http::header::{ALLOW, HeaderValue};
@@ -56,10 +57,12 @@ async fn list_models(State(cell): State<Arc<HostCell>>, request: Request) -> Res
     }
 }
 
-async fn one_model(State(cell): State<Arc<HostCell>>, Path(id): Path<String>, request: Request) -> Response<Body> {
+async fn one_model(State(cell): State<Arc<HostCell>>, id: Result<Path<String>, PathRejection>, request: Request) -> Response<Body> {
     match caller(cell.load_full(), &request) {
         Ok(authenticated) => {
             let asked = &authenticated.caller().head.request_id;
+            // What is not text is no model's name, and neither is the empty one.
+            let id = id.map_or_else(|_| String::new(), |Path(id)| id);
             models::one(&authenticated, &id).unwrap_or_else(|wrong| fault(&wrong, asked))
         }
         Err(refusal) => *refusal,

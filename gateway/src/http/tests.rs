@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use futures_util::{FutureExt, StreamExt};
 use gatewright_types::{Fault, FaultKind, Retry};
 
 use super::sse_out::EventBody;
@@ -132,6 +133,8 @@ async fn keys_are_asked_for_and_never_repeated() {
         assert!(!heard.text.contains("gw-") && !heard.header("x-request-id").is_empty());
     }
     assert_eq!(kit.chat_with(ASK, &[("authorization", "Bearer gw-a")]).await.status, 200);
+    let unreadable = Request::get("/v1/models/%ff").body(Body::empty()).unwrap();
+    assert_eq!(kit.send(unreadable).await.whole().await.status, 401, "who asks is asked first");
     let listed = Request::get("/v1/models").header("authorization", "Bearer gw-narrow").body(Body::empty()).unwrap();
     assert_eq!(kit.send(listed).await.whole().await.json()["data"], serde_json::json!([]));
     // Strangers leave no row; a key that may not do what it asks does.
@@ -168,9 +171,12 @@ async fn bad_requests_get_the_right_status_and_envelope() {
         assert_eq!(heard.status, status, "{body}");
         assert!(heard.json()["error"]["message"].is_string() && !heard.header("x-request-id").is_empty());
     }
-    for (request, status) in
-        [(Request::get("/v1/chat/completions"), 405), (Request::get("/v1/nothing"), 404), (Request::get("/v1/models/nothing"), 404)]
-    {
+    for (request, status) in [
+        (Request::get("/v1/models/%ff"), 404),
+        (Request::get("/v1/chat/completions"), 405),
+        (Request::get("/v1/nothing"), 404),
+        (Request::get("/v1/models/nothing"), 404),
+    ] {
         let heard = kit.send(request.body(Body::empty()).unwrap()).await.whole().await;
         assert_eq!(heard.status, status);
         assert!(heard.json()["error"]["message"].is_string() && !heard.header("x-request-id").is_empty());
@@ -184,6 +190,26 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let never = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let request = Request::post("/v1/chat/completions").body(never).unwrap();
     assert_eq!(kit.send(request).await.whole().await.status, 408);
+}
+
+#[tokio::test]
+async fn bodies_that_come_in_have_a_bound_together() {
+    let mut kit = Kit::new();
+    (kit.facts.limits.body_bytes, kit.facts.limits.bodies_bytes) = (1 << 20, 1 << 20);
+    let piece = || Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b' '; 700 << 10]));
+    let endless = futures_util::stream::iter([piece()]).chain(futures_util::stream::pending());
+    let host = kit.host();
+    let mut first = Box::pin(live(host, Head::default(), endless));
+    assert!((&mut first).now_or_never().is_none());
+    let large = format!("{ASK}{}", " ".repeat(700 << 10));
+    let second = kit.chat(&large).await;
+    assert_eq!(second.status, 503);
+    assert_eq!((second.header("retry-after"), &second.json()["error"]["type"]), ("1", &"server_error".into()));
+    kit.script(says("x"));
+    assert_eq!(kit.chat(ASK).await.status, 200, "the usual request needs none of the room");
+    drop(first);
+    kit.script(says("x"));
+    assert_eq!(kit.chat(&large).await.status, 200);
 }
 
 #[tokio::test]

@@ -51,12 +51,16 @@ impl Welcome {
 
     /// A line to paste into a shell.
     pub fn curl(&self) -> String {
+        self.curl_of(self.model.as_deref())
+    }
+
+    fn curl_of(&self, model: Option<&str>) -> String {
         let key = if self.keyed { " -H \"authorization: Bearer $GATEWRIGHT_KEY\"" } else { "" };
-        match &self.model {
+        match model {
             Some(model) => format!(
                 "curl {}/v1/chat/completions{key} -H 'content-type: application/json' -d '{{\"model\": {}, \"messages\": [{{\"role\": \"user\", \"content\": \"What is 47 + 85?\"}}]}}'",
                 self.address,
-                serde_json::Value::from(model.as_str())
+                serde_json::Value::from(model)
             ),
             None => format!("curl {}/v1/models{key}", self.address),
         }
@@ -79,14 +83,17 @@ impl Welcome {
         text
     }
 
-    /// For a browser.
+    /// For a browser. Where keys are needed, whoever reaches the port may be a stranger: it then says only how to ask.
     pub fn page(&self) -> String {
-        let mut rows = String::new();
-        let addresses = [("Clients", &self.address), ("Admin", &self.admin_address)];
-        for (title, line) in addresses.into_iter().chain(self.lines.iter().map(|(title, line)| (*title, line))) {
-            let _ = write!(rows, "<dt>{title}</dt><dd>{}</dd>", escape(line));
+        let mut lines = vec![("Clients", &self.address)];
+        let (mut version, mut curl) = ("", self.curl_of(None));
+        if !self.keyed {
+            lines.push(("Admin", &self.admin_address));
+            lines.extend(self.lines.iter().map(|(title, line)| (*title, line)));
+            (version, curl) = (env!("CARGO_PKG_VERSION"), self.curl());
         }
-        PAGE.replace("{version}", env!("CARGO_PKG_VERSION")).replace("{rows}", &rows).replace("{curl}", &escape(&self.curl()))
+        let rows: String = lines.iter().map(|(title, line)| format!("<dt>{title}</dt><dd>{}</dd>", escape(line))).collect();
+        PAGE.replace("{version}", version).replace("{rows}", &rows).replace("{curl}", &escape(&curl))
     }
 
     /// The page as a response.
@@ -167,12 +174,17 @@ mod tests {
     use crate::environment::Environment;
 
     fn welcome(route: &str) -> Welcome {
+        let facts = facts(route);
+        Welcome::new(&facts, (facts.listen, facts.admin_listen))
+    }
+
+    fn facts(route: &str) -> Facts {
         let mut facts = Facts::zero_config(&Environment::of(&[], "/w"));
         let leg = LegFact { to: LegTarget::Provider("p".to_owned()), model: "m".to_owned() };
         let route_fact =
             RouteFact { name: route.to_owned(), legs: vec![leg], plugins: None, cache: None, tools: None, strict: false };
         facts.routes = [(route.to_owned(), route_fact)].into();
-        Welcome::new(&facts, (facts.listen, facts.admin_listen))
+        facts
     }
 
     #[test]
@@ -185,6 +197,20 @@ mod tests {
         assert!(banner.contains("curl http://127.0.0.1:4000/v1/chat/completions"));
         assert!(!banner.contains('\u{1b}') && welcome.banner(Ink::Coloured).contains('\u{1b}'));
         assert!(!page.contains("src=") && !page.contains("href="), "nothing from elsewhere");
+    }
+
+    #[test]
+    fn with_keys_a_stranger_is_told_how_to_ask_and_nothing_else() {
+        let mut facts = facts("secret-route");
+        let key = "keys:\n  k: {sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}\n";
+        facts.keys = crate::config::load(key, std::path::Path::new("/w"), &Environment::of(&[], "/w")).unwrap().keys;
+        let welcome = Welcome::new(&facts, (facts.listen, facts.admin_listen));
+        let page = welcome.page();
+        assert!(page.contains("http://127.0.0.1:4000/v1/models") && page.contains("$GATEWRIGHT_KEY"));
+        for hidden in ["secret-route", "4001", "known", "secrets", env!("CARGO_PKG_VERSION")] {
+            assert!(!page.contains(hidden), "{hidden}");
+        }
+        assert!(welcome.banner(Ink::Plain).contains("secret-route"), "the operator is told all");
     }
 
     #[test]

@@ -71,7 +71,8 @@ fn permits(caller: &Caller, request: &ChatRequest) -> Result<Permits, Refused> {
     Ok(Permits { place, slot, taken, standing })
 }
 
-fn full(of: &str) -> Fault {
+/// The refusal of a process that is full.
+pub(super) fn full(of: &str) -> Fault {
     let message = format!("The gateway is at its limit of {of}. Try again in a moment.");
     Fault::gateway(FaultKind::Overloaded, message).retry(Retry::Here(Some(Duration::from_secs(1))))
 }

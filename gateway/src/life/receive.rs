@@ -1,4 +1,4 @@
-//! Second stage: the body, bounded in bytes and time, read into a request by the dialect.
+//! Second stage: the body, bounded in bytes (its own, and those of all that come in) and time, read into a request by the dialect.
 //!
 //! Apart because it alone reads what a client sends. It must not know routes or plugins. It takes the stage before it:
 //!
@@ -23,6 +23,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use gatewright_types::{ChatRequest, Fault, FaultKind};
 
+use super::admit::full;
 use super::authenticate::{Authenticated, Caller};
 use super::refused::Refused;
 use crate::dialects::openai_chat::request;
@@ -58,7 +59,14 @@ where
     if caller.head.content_length.is_some_and(|length| length > limits.body_bytes as u64) {
         return Err(too_large(limits.body_bytes));
     }
-    let body = tokio::time::timeout(limits.body_time, collect(body, limits.body_bytes)).await.map_err(|_| {
+    // Held until the body was read into a request.
+    let mut room = caller.host.shared.limiter.body();
+    let collecting = collect(body, |bytes| match bytes {
+        _ if bytes > limits.body_bytes => Err(too_large(limits.body_bytes)),
+        _ if !room.grow(bytes, limits.bodies_bytes) => Err(full("request bodies that are coming in")),
+        _ => Ok(()),
+    });
+    let body = tokio::time::timeout(limits.body_time, collecting).await.map_err(|_| {
         let message = format!("The body did not arrive within {} seconds.", limits.body_time.as_secs_f32());
         Fault::caller(FaultKind::ClientTimeout, message)
     })??;
@@ -69,8 +77,8 @@ fn too_large(limit: usize) -> Fault {
     Fault::caller(FaultKind::BodyTooLarge, format!("The body is larger than this gateway's limit of {limit} bytes."))
 }
 
-/// All bytes of a body. The usual body comes in one piece and is not copied.
-async fn collect<B, E>(body: B, limit: usize) -> Result<Bytes, Fault>
+/// All bytes of a body, as far as `fits` takes its size. The usual body comes in one piece and is not copied.
+async fn collect<B, E>(body: B, mut fits: impl FnMut(usize) -> Result<(), Fault>) -> Result<Bytes, Fault>
 where
     B: Stream<Item = Result<Bytes, E>> + Send,
 {
@@ -79,9 +87,7 @@ where
     let mut whole = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|_| Fault::caller(FaultKind::InvalidRequest, "The body broke off before its end."))?;
-        if first.len() + whole.len() + piece.len() > limit {
-            return Err(too_large(limit));
-        }
+        fits(first.len() + whole.len() + piece.len())?;
         if first.is_empty() && whole.is_empty() {
             first = piece;
             continue;

@@ -12,7 +12,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -56,7 +56,8 @@ pub async fn serve(listen: SocketAddr, script: Option<&Path>) -> Result<(), Mock
         }
     };
     let mock = start(listen, script).await.map_err(|error| MockError::Listen(listen, error))?;
-    println!("mock upstream: {} (what it was asked: http://{}/__mock/requests)", mock.url(), mock.addr());
+    // It plays also when nobody looks.
+    let _ = writeln!(io::stdout(), "mock upstream: {} (what it was asked: http://{}/__mock/requests)", mock.url(), mock.addr());
     mock.wait().await;
     Ok(())
 }

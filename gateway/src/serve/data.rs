@@ -28,8 +28,8 @@ pub(crate) struct AdminToken {
 pub(crate) struct MadeKey {
     /// For the ring.
     pub(crate) fact: KeyFact,
-    /// Its text, when it was made just now: to be printed once.
-    pub(crate) new: Option<Secret>,
+    /// Whether it was made, and shown, just now.
+    pub(crate) new: bool,
     /// Where its digest lies; without that file another is made.
     pub(crate) path: PathBuf,
 }
@@ -70,22 +70,25 @@ pub(crate) fn admin_token(folder: &Path) -> Result<AdminToken, String> {
     }
 }
 
-/// The key that is required when the gateway is open to others and none is configured; made if there is none.
+/// The key that is required when the gateway is open to others and none is configured; made if there is none. It is shown before
+/// its digest is kept: a key that nobody saw would be required forever.
 ///
 /// # Errors
-/// A message that names the file.
-pub(crate) fn client_key(folder: &Path) -> Result<MadeKey, String> {
+/// A message that names the file, or says that the key could not be shown.
+pub(crate) fn client_key(folder: &Path, show: impl FnOnce(&Secret) -> io::Result<()>) -> Result<MadeKey, String> {
     let path = folder.join(CLIENT_KEY);
     let (sha256, new) = match read(&path)? {
         Some(text) => {
             let broken = || format!("{} holds no SHA-256: remove it, and a new key is made", path.display());
-            (keys::from_hex(text.trim()).ok_or_else(broken)?, None)
+            (keys::from_hex(text.trim()).ok_or_else(broken)?, false)
         }
         None => {
             let key = keys::make(keys::PREFIX).map_err(|error| format!("no randomness for a key: {error}"))?;
             let sha256 = keys::digest(key.reveal());
+            let unseen = |error| format!("cannot show the key that was made: {error}; configure `keys`, or let it print");
+            show(&key).map_err(unseen)?;
             write_new(&path, &keys::hex(&sha256))?;
-            (sha256, Some(key))
+            (sha256, true)
         }
     };
     let fact = KeyFact {
@@ -140,12 +143,24 @@ mod tests {
     #[test]
     fn a_made_key_is_told_once_and_only_its_digest_is_kept() {
         let data = tempfile::tempdir().unwrap();
-        let first = client_key(data.path()).unwrap();
-        let text = first.new.unwrap();
-        assert!(!std::fs::read_to_string(&first.path).unwrap().contains(text.reveal()));
-        let second = client_key(data.path()).unwrap();
-        assert!(second.new.is_none());
-        assert_eq!(second.fact.sha256, keys::digest(text.reveal()));
+        let mut text = String::new();
+        let mut show = |key: &Secret| {
+            text.push_str(key.reveal());
+            Ok(())
+        };
+        let first = client_key(data.path(), &mut show).unwrap();
+        let second = client_key(data.path(), &mut show).unwrap();
+        assert!(first.new && !second.new);
+        assert!(!std::fs::read_to_string(&first.path).unwrap().contains(&text));
+        assert_eq!(second.fact.sha256, keys::digest(&text), "it was shown once");
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_shown_is_not_kept() {
+        let data = tempfile::tempdir().unwrap();
+        let told = client_key(data.path(), |_| Err(io::ErrorKind::BrokenPipe.into())).unwrap_err();
+        assert!(told.contains("cannot show"), "{told}");
+        assert!(!data.path().join(CLIENT_KEY).exists());
     }
 
     #[test]
@@ -153,7 +168,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         std::fs::write(data.path().join(CLIENT_KEY), "nonsense").unwrap();
         std::fs::write(data.path().join(TOKEN), "").unwrap();
-        assert!(client_key(data.path()).unwrap_err().contains("client-key.sha256"));
+        assert!(client_key(data.path(), |_| Ok(())).unwrap_err().contains("client-key.sha256"));
         assert!(admin_token(data.path()).unwrap_err().contains("admin-token"));
     }
 }

@@ -23,19 +23,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service as _;
 
+use super::pace::{Crowd, Look, Pace, Times, Turns};
 use super::refuse;
-use super::wire::{Answer, Pulse, Wire};
+use super::streams::{Paced, Streams};
+use super::wire::{Answer, Asked, Wire};
 use crate::http::health::Stage;
 
 /// Refusals that are being said at once; beyond them a connection is closed without a word.
 const REFUSALS: usize = 64;
-/// Ticks of `header_time` without a byte after which an idle connection is asked to close.
-const IDLE_TIME: Duration = Duration::from_secs(75);
 const H2_STREAMS: u32 = 256;
 const H2_HEADERS: u32 = 64 << 10;
 
 /// Looks at a request before anything else; `Err` is the answer.
-pub(crate) type Gate = Arc<dyn Fn(&Request<Incoming>) -> Result<(), Box<Response<Body>>> + Send + Sync>;
+pub(crate) type Gate = Arc<dyn Fn(&Request<Asked>) -> Result<(), Box<Response<Body>>> + Send + Sync>;
 
 /// What a port serves, and within which bounds.
 pub(crate) struct Door {
@@ -45,8 +45,8 @@ pub(crate) struct Door {
     pub(crate) gate: Gate,
     /// Connections at once.
     pub(crate) connections: usize,
-    /// Time for a head to come.
-    pub(crate) header_time: Duration,
+    /// What clients may take their time for.
+    pub(crate) times: Times,
     /// How far the process is on its way out.
     pub(crate) stage: watch::Receiver<Stage>,
     /// Connections that are open.
@@ -135,7 +135,7 @@ pub(super) async fn hold(door: Arc<Door>, stream: TcpStream, seat: OwnedSemaphor
     // A connection that says nothing is closed without a word, as browsers open some in advance.
     let begun = tokio::select! {
         _ = stage.wait_for(|stage| *stage != Stage::Serving) => None,
-        peeked = timeout(door.header_time, stream.peek(&mut first)) => peeked.ok().and_then(Result::ok),
+        peeked = timeout(door.times.header, stream.peek(&mut first)) => peeked.ok().and_then(Result::ok),
     };
     if begun.is_some_and(|bytes| bytes > 0) && stream.set_nodelay(true).is_ok() {
         // `PRI` begins HTTP/2's preface and no method.
@@ -150,43 +150,72 @@ pub(super) async fn hold(door: Arc<Door>, stream: TcpStream, seat: OwnedSemaphor
 
 async fn http1(door: &Door, stream: TcpStream) {
     let (wire, pulse) = Wire::new(stream);
-    let late = {
-        let service = service_fn(|request| answer(door, request, &pulse));
+    let end = {
+        let service = service_fn(async |request: Request<Incoming>| {
+            let answering = pulse.answering();
+            let response = answer(door, request.map(|body| Asked::new(body, &pulse))).await?;
+            Ok::<_, Infallible>(response.map(|body| Answer::new(body, answering)))
+        });
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(None);
         let connection = builder.serve_connection(TokioIo::new(wire), service);
-        watch(door, pin!(connection), Some(&pulse)).await
+        watch(door, pin!(connection), Turns::new(&pulse, door.times)).await
     };
-    if late && let Some(stream) = pulse.take_back() {
-        refuse::say(stream, refuse::slow()).await;
+    let Some(stream) = pulse.take_back() else { return };
+    match end {
+        End::Late => refuse::say(stream, refuse::slow()).await,
+        End::Closed if !pulse.unread() => {}
+        End::Closed | End::Broken => {
+            let mut stage = door.stage.clone();
+            tokio::select! {
+                _ = stage.wait_for(|stage| *stage == Stage::Cut) => {}
+                () = refuse::linger(stream) => {}
+            }
+        }
+        End::Stuck => forget(&stream),
+        End::Cut => {}
     }
 }
 
 async fn http2(door: &Arc<Door>, stream: TcpStream) {
     let (wire, pulse) = Wire::new(stream);
-    let door_of_streams = Arc::clone(door);
-    let service = service_fn(move |request| {
-        let (door, pulse) = (Arc::clone(&door_of_streams), Arc::clone(&pulse));
-        async move { answer(&door, request, &pulse).await }
-    });
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).keep_alive_interval(IDLE_TIME / 2).max_concurrent_streams(H2_STREAMS);
-    builder.max_header_list_size(H2_HEADERS);
-    let connection = builder.serve_connection(TokioIo::new(wire), service);
-    watch(door, pin!(connection), None).await;
+    let streams = Streams::new();
+    let end = {
+        let of_streams = (Arc::clone(door), Arc::clone(&pulse), Arc::clone(&streams));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (door, pulse, streams) = of_streams.clone();
+            let open = streams.begin();
+            async move {
+                let response = answer(&door, request.map(|body| Asked::new(body, &pulse))).await?;
+                Ok::<_, Infallible>(response.map(|body| Paced::new(body, open)))
+            }
+        });
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).keep_alive_interval(door.times.idle / 2).max_concurrent_streams(H2_STREAMS);
+        builder.max_header_list_size(H2_HEADERS);
+        let connection = builder.serve_connection(TokioIo::new(wire), service);
+        watch(door, pin!(connection), Crowd::new(&pulse, &streams, door.times)).await
+    };
+    if let (End::Stuck, Some(stream)) = (end, pulse.take_back()) {
+        forget(&stream);
+    }
 }
 
-async fn answer(door: &Door, request: Request<Incoming>, pulse: &Arc<Pulse>) -> Result<Response<Answer>, Infallible> {
-    let answering = pulse.answering();
-    let response = match (door.gate)(&request) {
-        Ok(()) => door.router.clone().call(request).await?,
-        Err(refusal) => *refusal,
-    };
-    Ok(response.map(|body| Answer::new(body, answering)))
+/// What the system still holds for a client that takes nothing is not kept for it.
+fn forget(stream: &TcpStream) {
+    // If it cannot be told, the system keeps it as long as it sees fit.
+    let _ = stream.set_zero_linger();
+}
+
+async fn answer(door: &Door, request: Request<Asked>) -> Result<Response<Body>, Infallible> {
+    match (door.gate)(&request) {
+        Ok(()) => door.router.clone().call(request).await,
+        Err(refusal) => Ok(*refusal),
+    }
 }
 
 /// A connection that can be asked to finish.
-trait Closes: Future {
+trait Closes: Future<Output = Result<(), hyper::Error>> {
     fn close(self: Pin<&mut Self>);
 }
 
@@ -202,7 +231,7 @@ where
 
 impl<S> Closes for http2::Connection<TokioIo<Wire>, S, TokioExecutor>
 where
-    S: hyper::service::HttpService<Incoming, ResBody = Answer>,
+    S: hyper::service::HttpService<Incoming, ResBody = Paced>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send + 'static,
 {
@@ -217,37 +246,49 @@ async fn later(stage: &mut watch::Receiver<Stage>, seen: Stage) -> Stage {
     stage.wait_for(|now| *now > seen).await.map_or(Stage::Cut, |now| *now)
 }
 
-/// Drives a connection to its end, to the process's, or to that of its patience: true when a head did not come in time.
-async fn watch<C: Closes>(door: &Door, mut connection: Pin<&mut C>, pulse: Option<&Pulse>) -> bool {
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// In order.
+    Closed,
+    /// It failed, or what came was not HTTP.
+    Broken,
+    /// With the process.
+    Cut,
+    /// A head did not come in time.
+    Late,
+    /// Its client did not take what was to be written, or said nothing.
+    Stuck,
+}
+
+/// Drives a connection to its end, to the process's, or to that of its patience.
+async fn watch<C: Closes>(door: &Door, mut connection: Pin<&mut C>, mut pace: impl Pace) -> End {
     let mut stage = door.stage.clone();
     let mut seen = Stage::Serving;
-    let mut tick = pin!(sleep(door.header_time));
-    let mut idle = (0, Instant::now());
+    let mut tick = pin!(sleep(door.times.first_look()));
     loop {
         tokio::select! {
             biased;
-            _ = connection.as_mut() => return false,
+            ended = connection.as_mut() => return if ended.is_ok() { End::Closed } else { End::Broken },
             now = later(&mut stage, seen) => {
                 seen = now;
                 if seen == Stage::Cut {
-                    return false;
+                    return End::Cut;
                 }
                 connection.as_mut().close();
             }
-            () = tick.as_mut(), if pulse.is_some() => {
-                let Some(pulse) = pulse else { return false };
-                let coming = pulse.head_time();
-                if coming.is_some_and(|time| time >= door.header_time) {
-                    return true;
-                }
-                if idle.0 != pulse.beats() {
-                    idle = (pulse.beats(), Instant::now());
-                } else if idle.1.elapsed() >= IDLE_TIME {
-                    // An answer that is still to come is not cut by this, only what would follow it.
-                    connection.as_mut().close();
-                }
-                let rest = door.header_time.saturating_sub(coming.unwrap_or_default()).max(Duration::from_millis(1));
-                tick.as_mut().reset(Instant::now() + rest);
+            () = tick.as_mut() => {
+                let next = match pace.look() {
+                    Look::Late => return End::Late,
+                    Look::Stuck => return End::Stuck,
+                    Look::Well(next) => next,
+                    Look::Idle(next) => {
+                        // An answer that is still to come is not cut by this, only what would follow it.
+                        connection.as_mut().close();
+                        next
+                    }
+                };
+                tick.as_mut().reset(Instant::now() + next);
             }
         }
     }

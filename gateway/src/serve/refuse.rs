@@ -1,4 +1,4 @@
-//! Refusals on a bare stream: when a connection is not taken, or its head does not come.
+//! The last of a bare stream: refusals when a connection is not taken, or its head does not come, and reading on to its end.
 //!
 //! Apart because here there is no request to answer yet, only bytes. It must not wait long for anyone.
 
@@ -13,6 +13,9 @@ use crate::dialects::openai_chat::fault::envelope;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_DRAINED: usize = 256 << 10;
+/// The same for a client that is in the middle of a body when it was answered.
+const LINGER: Duration = Duration::from_secs(5);
+const MAX_LINGERED: usize = 64 << 20;
 
 /// Told to a client when there are too many connections.
 pub(crate) fn full() -> Fault {
@@ -40,17 +43,28 @@ pub(crate) async fn say(mut stream: TcpStream, fault: Fault) {
     response.extend_from_slice(&body);
     let talk = async {
         stream.write_all(&response).await?;
-        stream.shutdown().await?;
-        let mut scrap = [0; 4096];
-        let mut drained = 0;
-        while drained < MAX_DRAINED {
-            match stream.read(&mut scrap).await? {
-                0 => break,
-                n => drained += n,
-            }
-        }
-        std::io::Result::Ok(())
+        drain(&mut stream, MAX_DRAINED).await
     };
     // Whether the client hears it is the client's affair.
     let _ = timeout(PATIENCE, talk).await;
+}
+
+/// Closes a stream on which an answer was written before its request was read to the end, for the same reason not at once.
+pub(crate) async fn linger(mut stream: TcpStream) {
+    // As above.
+    let _ = timeout(LINGER, drain(&mut stream, MAX_LINGERED)).await;
+}
+
+/// Says that no more will be said, and reads to the end, or so many bytes.
+async fn drain(stream: &mut TcpStream, bytes: usize) -> std::io::Result<()> {
+    stream.shutdown().await?;
+    let mut scrap = vec![0; 16 << 10];
+    let mut drained = 0;
+    while drained < bytes {
+        match stream.read(&mut scrap).await? {
+            0 => break,
+            n => drained += n,
+        }
+    }
+    Ok(())
 }

@@ -77,18 +77,41 @@ impl Configuration {
         Ok(facts)
     }
 
-    /// What the files were like: differs when one of them changed.
-    fn fingerprint(&self, facts: &Facts) -> blake3::Hash {
+    /// The same, and what the files were like before anything was read of them: an edit that comes later, while they are read or
+    /// plugins are loaded, makes a difference.
+    ///
+    /// # Errors
+    /// As [`Self::facts`].
+    pub(crate) fn read(&self) -> Result<(Facts, Fingerprint), Vec<String>> {
+        let text = self.digest_text();
+        let facts = self.facts()?;
+        let seen = with_plugins(text, &facts);
+        Ok((facts, seen))
+    }
+
+    /// What the files are like now, those of these plugins among them.
+    fn fingerprint(&self, facts: &Facts) -> Fingerprint {
+        with_plugins(self.digest_text(), facts)
+    }
+
+    fn digest_text(&self) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new();
         if let Source::File(path) = &self.source {
             hasher.update(&std::fs::read(path).unwrap_or_default());
         }
-        for folder in plugin_folders(facts) {
-            let mut left = MAX_FILES;
-            digest_folder(&folder, &mut hasher, &mut left);
-        }
-        hasher.finalize()
+        hasher
     }
+}
+
+/// What files are like: differs when one of them changed.
+pub(crate) type Fingerprint = blake3::Hash;
+
+fn with_plugins(mut hasher: blake3::Hasher, facts: &Facts) -> Fingerprint {
+    for folder in plugin_folders(facts) {
+        let mut left = MAX_FILES;
+        digest_folder(&folder, &mut hasher, &mut left);
+    }
+    hasher.finalize()
 }
 
 fn plugin_folders(facts: &Facts) -> impl Iterator<Item = PathBuf> {
@@ -116,12 +139,12 @@ fn digest_folder(folder: &Path, hasher: &mut blake3::Hasher, left: &mut usize) {
 /// When the gateway is open to others and nobody has a key, one is required that is made here.
 ///
 /// # Errors
-/// When its file cannot be read or written.
+/// When its file cannot be read or written, or it cannot be shown.
 pub(crate) fn secure(facts: &mut Facts) -> Result<Option<MadeKey>, String> {
     if !facts.keys.is_empty() || facts.listen.ip().is_loopback() {
         return Ok(None);
     }
-    let made = data::client_key(&facts.data)?;
+    let made = data::client_key(&facts.data, super::print_key)?;
     facts.keys.push(made.fact.clone());
     Ok(Some(made))
 }
@@ -132,14 +155,13 @@ pub(crate) struct Reloader {
     configuration: Configuration,
     cell: Arc<HostCell>,
     shared: Arc<Shared>,
-    /// What the files were like at the last reload.
-    seen: Mutex<blake3::Hash>,
+    /// What the files were like when they were read last.
+    seen: Mutex<Fingerprint>,
 }
 
 impl Reloader {
-    /// For a host that was built from this configuration just now.
-    pub(crate) fn new(configuration: Configuration, cell: Arc<HostCell>, shared: Arc<Shared>) -> Arc<Self> {
-        let seen = configuration.fingerprint(&cell.load().facts);
+    /// For a host that was built from this configuration, as its files were then.
+    pub(crate) fn new((configuration, seen): (Configuration, Fingerprint), cell: Arc<HostCell>, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self { configuration, cell, shared, seen: Mutex::new(seen) })
     }
 
@@ -152,21 +174,24 @@ impl Reloader {
         self.build(&mut seen).await
     }
 
-    /// The same, when the files are not what they were.
-    async fn reload_if_changed(self: &Arc<Self>) {
+    /// The same, when the files are not what they were: whether they were not.
+    async fn reload_if_changed(self: &Arc<Self>) -> bool {
         let mut seen = self.seen.lock().await;
-        if self.configuration.fingerprint(&self.cell.load().facts) != *seen {
+        let changed = self.configuration.fingerprint(&self.cell.load().facts) != *seen;
+        if changed {
             // It has been told in the log.
             let _ = self.build(&mut seen).await;
         }
+        changed
     }
 
-    async fn build(self: &Arc<Self>, seen: &mut blake3::Hash) -> Result<(), Vec<String>> {
+    async fn build(self: &Arc<Self>, seen: &mut Fingerprint) -> Result<(), Vec<String>> {
+        // If it is refused, it is not tried again before something changes.
         *seen = self.configuration.fingerprint(&self.cell.load().facts);
         let this = Arc::clone(self);
         let built = tokio::task::spawn_blocking(move || this.read()).await;
-        let host = match built.unwrap_or_else(|error| Err(vec![error.to_string()])) {
-            Ok(host) => host,
+        let (host, read) = match built.unwrap_or_else(|error| Err(vec![error.to_string()])) {
+            Ok(built) => built,
             Err(complaints) => {
                 self.shared.metrics.reloads("refused").inc();
                 for complaint in &complaints {
@@ -176,7 +201,7 @@ impl Reloader {
                 return Err(complaints);
             }
         };
-        *seen = self.configuration.fingerprint(&host.facts);
+        *seen = read;
         self.cell.store(Arc::new(host));
         self.shared.metrics.reloads("applied").inc();
         tracing::info!("the configuration was reloaded");
@@ -184,14 +209,12 @@ impl Reloader {
     }
 
     /// Blocking: reads files, compiles plugins, may open a model.
-    fn read(&self) -> Result<Host, Vec<String>> {
-        let mut facts = self.configuration.facts()?;
+    fn read(&self) -> Result<(Host, Fingerprint), Vec<String>> {
+        let (mut facts, seen) = self.configuration.read()?;
         keep(&mut facts, &self.cell.load().facts);
         let one = |problem| vec![problem];
-        if let Some(MadeKey { new: Some(key), .. }) = secure(&mut facts).map_err(one)? {
-            super::print_key(&key);
-        }
-        engines::host(facts, &self.shared)
+        secure(&mut facts).map_err(one)?;
+        Ok((engines::host(facts, &self.shared)?, seen))
     }
 
     /// Reloads when the file or a plugin's folder changes, until the process drains.
@@ -209,12 +232,15 @@ impl Reloader {
             if let Err(failed) = watch.plugins(plugin_folders(&self.cell.load().facts)) {
                 tracing::warn!("changes of these plugins are not noticed: {}", failed.join(", "));
             }
+            // What changed before it was watched was not noticed.
+            let again = self.reload_if_changed().await;
             tokio::select! {
+                biased;
                 _ = stage.wait_for(|stage| *stage != Stage::Serving) => return,
+                () = std::future::ready(()), if again => {}
                 () = changed.notified() => {}
             }
             tokio::time::sleep(SETTLE).await;
-            self.reload_if_changed().await;
         }
     }
 }
@@ -234,6 +260,7 @@ fn keep(facts: &mut Facts, running: &Facts) {
     same("logging.format", facts.log_json == running.log_json);
     same("limits.connections", facts.limits.connections == running.limits.connections);
     same("limits.header_time", facts.limits.header_time == running.limits.header_time);
+    same("limits.write_time", facts.limits.write_time == running.limits.write_time);
     same("limits.plugin_slots", facts.limits.plugin_slots == running.limits.plugin_slots);
     same("limits.record_queue", facts.limits.record_queue == running.limits.record_queue);
     if !told.is_empty() {

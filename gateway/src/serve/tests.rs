@@ -1,6 +1,7 @@
-//! Tests of a port at its bounds: connections, slow heads, drain. A plain router stands in for the gateway.
+//! Tests of a port at its bounds: connections, slow heads, slow readers, drain. A plain router stands in for the gateway.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,11 +16,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+mod h2;
+
 use super::door::{self, Door, Seats};
+use super::pace::Times;
 use crate::http::health::{self, Stage};
+
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(3600);
 
 struct Port {
     address: std::net::SocketAddr,
+    dropped: Dropped,
     stage: watch::Sender<Stage>,
     seats: Seats,
     refused: Counter,
@@ -28,15 +36,24 @@ struct Port {
 }
 
 async fn port(connections: usize, header_time: Duration) -> Port {
-    let (door, stage) = door(connections, header_time);
+    port_of(door(connections, header_time)).await
+}
+
+/// The same, with other times.
+async fn port_with(times: Times) -> Port {
+    let (door, dropped, stage) = door(4, times.header);
+    port_of((Door { times, ..door }, dropped, stage)).await
+}
+
+async fn port_of((door, dropped, stage): (Door, Dropped, watch::Sender<Stage>)) -> Port {
     let (open, refused) = (door.open.clone(), door.refused.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (seats, accepting) = door::open(door, listener);
-    Port { address, stage, seats, refused, open, accepting: tokio::spawn(accepting) }
+    Port { address, dropped, stage, seats, refused, open, accepting: tokio::spawn(accepting) }
 }
 
-fn door(connections: usize, header_time: Duration) -> (Door, watch::Sender<Stage>) {
+fn door(connections: usize, header_time: Duration) -> (Door, Dropped, watch::Sender<Stage>) {
     let stage = watch::Sender::new(Stage::Serving);
     let slow = |millis| async move {
         let pieces = futures_util::stream::iter(0..5).then(move |n| async move {
@@ -45,21 +62,55 @@ fn door(connections: usize, header_time: Duration) -> (Door, watch::Sender<Stage
         });
         Body::from_stream(pieces)
     };
+    let dropped = Dropped::default();
+    let counted = Arc::clone(&dropped);
     let router = Router::new()
         .route("/quick", get(|| async { "quick" }))
         .route("/echo", post(|body: Bytes| async move { body }))
         .route("/slow", get(move || slow(60)))
+        .route("/refuse", post(|| async { http::StatusCode::PAYLOAD_TOO_LARGE }))
+        .route("/endless", get(move || std::future::ready(endless(&counted))))
         .merge(health::routes(stage.subscribe()));
     let door = Door {
         router,
         gate: Arc::new(|_| Ok(())),
         connections,
-        header_time,
+        times: Times { header: header_time, write: LONG, idle: LONG },
         stage: stage.subscribe(),
         open: Gauge::default(),
         refused: Counter::default(),
     };
-    (door, stage)
+    (door, dropped, stage)
+}
+
+/// Endless answers that were dropped.
+type Dropped = Arc<AtomicUsize>;
+
+struct Endless(Dropped);
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A body without end.
+fn endless(dropped: &Dropped) -> Body {
+    let answer = Endless(Arc::clone(dropped));
+    Body::from_stream(futures_util::stream::repeat_with(move || {
+        let _ = &answer;
+        Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b'x'; 16 << 10]))
+    }))
+}
+
+/// Waits until an endless answer was dropped.
+async fn is_dropped(port: &Port) {
+    let one = async {
+        while port.dropped.load(Ordering::SeqCst) == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), one).await.expect("the answer goes on");
 }
 
 /// Sends text on a new connection.
@@ -139,6 +190,38 @@ async fn idle_connections_and_slow_answers_are_not_slow_heads() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+    let port = port_with(Times { header: LONG, write: Duration::from_millis(200), idle: LONG }).await;
+    let stream = sent(&port, &QUICK.replacen("quick", "endless", 1)).await;
+    is_dropped(&port).await;
+    timeout(Duration::from_secs(30), port.seats.all_free()).await.expect("the connection is held");
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_its_answer_is_not_cut_off() {
+    let port = port_with(Times { header: LONG, write: Duration::from_secs(5), idle: LONG }).await;
+    let mut stream = sent(&port, &QUICK.replacen("quick", "endless", 1)).await;
+    let mut left = 32 << 20;
+    let mut piece = vec![0; 1 << 20];
+    while left > 0 {
+        let n = timeout(Duration::from_secs(5), stream.read(&mut piece)).await.unwrap().unwrap();
+        assert!(n > 0);
+        left -= n.min(left);
+    }
+    assert_eq!(port.dropped.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_early_refusal_reaches_a_client_that_sends_all_before_it_reads() {
+    let port = port(4, LONG).await;
+    let body = 8 << 20;
+    let mut stream = sent(&port, &format!("POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: {body}\r\n\r\n")).await;
+    stream.write_all(&vec![b'x'; body]).await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
 async fn a_drain_lets_streams_finish_and_takes_nothing_new() {
     let port = port(4, Duration::from_secs(5)).await;
     let mut idle = sent(&port, QUICK).await;
@@ -201,7 +284,7 @@ async fn a_port_in_use_names_the_flag() {
 #[tokio::test]
 async fn a_connection_does_not_wait_for_full_packets() {
     use std::os::fd::AsFd as _;
-    let (door, _stage) = door(1, Duration::from_secs(5));
+    let (door, _, _stage) = door(1, Duration::from_secs(5));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();

@@ -1,17 +1,17 @@
-//! One connection's bytes, with a pulse: whether it waits for a head, answers, or is idle.
+//! One connection's bytes, with a pulse: whether it waits for a head, answers, cannot write, or is idle.
 //!
 //! Apart because hyper's own timer counts the time between requests as time for headers, costs an allocation a request, and
 //! closes without a word. It must not know HTTP: it is told when a request begins and when its answer is over.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -25,6 +25,10 @@ pub(crate) struct Pulse {
     state: AtomicU64,
     /// Counts reads and writes.
     beats: AtomicU64,
+    /// Milliseconds (plus one) after `began` since which nothing can be written; 0 while something can.
+    blocked: AtomicU64,
+    /// Whether a request's body was given up before its end.
+    unread: AtomicBool,
     began: Instant,
     /// The stream, once the connection is done with it.
     back: Mutex<Option<TcpStream>>,
@@ -32,7 +36,14 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     fn new() -> Arc<Self> {
-        Arc::new(Self { state: AtomicU64::new(IDLE), beats: AtomicU64::new(0), began: Instant::now(), back: Mutex::new(None) })
+        Arc::new(Self {
+            state: AtomicU64::new(IDLE),
+            beats: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            unread: AtomicBool::new(false),
+            began: Instant::now(),
+            back: Mutex::new(None),
+        })
     }
 
     /// A head is complete: its request is being answered until [`Answering`] is dropped.
@@ -45,8 +56,31 @@ impl Pulse {
     pub(crate) fn head_time(&self) -> Option<Duration> {
         match self.state.load(Ordering::Relaxed) {
             IDLE | BUSY => None,
-            since => Some(self.began.elapsed().saturating_sub(Duration::from_millis(since - 1))),
+            since => Some(self.after(since)),
         }
+    }
+
+    /// How long the client has taken nothing of what is to be written; `None` when there is nothing to write, or it takes it.
+    pub(crate) fn blocked_time(&self) -> Option<Duration> {
+        match self.blocked.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(self.after(since)),
+        }
+    }
+
+    /// Whether a request's body was given up before its end.
+    pub(crate) fn unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// Now, as the fields of this say it.
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(BUSY - 2) + 1
+    }
+
+    /// The time that passed since one of the fields was set.
+    fn after(&self, since: u64) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(since - 1))
     }
 
     /// Counts up with every read and write.
@@ -62,8 +96,17 @@ impl Pulse {
     fn read(&self) {
         self.beats.fetch_add(1, Ordering::Relaxed);
         if self.state.load(Ordering::Relaxed) == IDLE {
-            let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(BUSY - 2) + 1;
-            self.state.store(since, Ordering::Relaxed);
+            self.state.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    fn wrote(&self, written: &Poll<std::io::Result<usize>>) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        let blocked = self.blocked.load(Ordering::Relaxed) != 0;
+        match written {
+            Poll::Pending if !blocked => self.blocked.store(self.now(), Ordering::Relaxed),
+            Poll::Ready(Ok(1..)) if blocked => self.blocked.store(0, Ordering::Relaxed),
+            _ => {}
         }
     }
 }
@@ -117,8 +160,9 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.pulse.beats.fetch_add(1, Ordering::Relaxed);
-        self.stream()?.poll_write(cx, buf)
+        let written = self.stream()?.poll_write(cx, buf);
+        self.pulse.wrote(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -134,12 +178,55 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        self.pulse.beats.fetch_add(1, Ordering::Relaxed);
-        self.stream()?.poll_write_vectored(cx, bufs)
+        let written = self.stream()?.poll_write_vectored(cx, bufs);
+        self.pulse.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+}
+
+/// A request's body that tells when it is given up before its end.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    body: Incoming,
+    ended: bool,
+    pulse: Arc<Pulse>,
+}
+
+impl Asked {
+    /// The body of a request on a connection.
+    pub(crate) fn new(body: Incoming, pulse: &Arc<Pulse>) -> Self {
+        Self { body, ended: false, pulse: Arc::clone(pulse) }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.is_end_stream() {
+            self.pulse.unread.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl HttpBody for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.ended |= matches!(frame, Poll::Ready(None));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -28,6 +28,7 @@ fn each_mistake_has_its_status_its_place_and_openais_envelope() {
         (Request::get("/v1/chat/completions"), 405, ""),
         (Request::get("/v1/no-such-path"), 404, ""),
         (Request::get("/v1/models/no-such-model"), 404, ""),
+        (Request::get("/v1/models/%ff"), 404, ""),
     ];
     for (request, status, named) in table {
         let response = request.send(&gateway.url).unwrap();

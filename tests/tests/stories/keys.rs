@@ -44,6 +44,22 @@ fn strangers_and_revoked_keys_are_refused_without_an_echo() {
 }
 
 #[test]
+fn a_stranger_is_told_no_more_than_how_to_ask() {
+    let mock = Mock::playing("rules: []").unwrap();
+    let gateway = Gateway::with(&config(&mock)).unwrap();
+    let page = Request::get("/").send(&gateway.url).unwrap();
+    assert!(page.status == 200 && page.body.contains("curl") && page.body.contains(&gateway.url), "{}", page.body);
+    for hidden in ["kept", "mock", &gateway.admin] {
+        assert!(!page.body.contains(hidden), "`{hidden}` is told to strangers: {}", page.body);
+    }
+    // The answer comes through although nobody read the request to its end.
+    let large = Request::post("/v1/chat/completions", " ".repeat(16 << 20)).send(&gateway.url).unwrap();
+    assert_eq!(large.json()["error"]["code"], "invalid_api_key", "{} {}", large.status, large.body);
+    let unreadable = Request::get("/v1/models/%ff").send(&gateway.url).unwrap();
+    assert_eq!(unreadable.json()["error"]["code"], "invalid_api_key", "{} {}", unreadable.status, unreadable.body);
+}
+
+#[test]
 fn a_key_has_its_models_its_rate_and_its_tenant() {
     let mock = Mock::playing("rules: []").unwrap();
     let gateway = Gateway::with(&config(&mock)).unwrap();

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use gatewright_tests::{Gateway, Mock, Request, Setup, binary, read_stream, wait_until};
+use serde_json::Value;
 
 #[test]
 fn validate_reports_all_mistakes_at_once_with_line_and_column() {
@@ -33,6 +34,38 @@ fn a_reload_is_atomic() {
     gateway.signal("HUP").unwrap();
     wait_until("the bad file is complained about", || gateway.log().contains("nobody")).unwrap();
     assert_eq!((status("two"), status("three")), (200, 404));
+}
+
+#[test]
+fn a_signal_alone_reloads() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let secret = elsewhere.path().join("key");
+    std::fs::write(&secret, "sk-first").unwrap();
+    let mock = Mock::playing("rules: []").unwrap();
+    let gateway = Gateway::with(&mock.config(&format!("    api_key: file:{}\n", secret.display()))).unwrap();
+    let sent = || {
+        assert_eq!(Request::ask("mock/m", "x").send(&gateway.url).unwrap().status, 200);
+        let seen = mock.seen().unwrap();
+        seen["requests"].as_array().unwrap().last().unwrap()["headers"]["authorization"].clone()
+    };
+    assert_eq!(sent(), "Bearer sk-first");
+    // Nobody watches this file.
+    std::fs::write(&secret, "sk-second").unwrap();
+    gateway.signal("HUP").unwrap();
+    wait_until("it is reloaded", || gateway.log().contains("the configuration was reloaded")).unwrap();
+    assert_eq!(sent(), "Bearer sk-second");
+}
+
+#[test]
+fn a_drain_has_its_time_and_no_more() {
+    let mock = Mock::playing("rules:\n  - then: {text: [a, b, c, d], fault: {stall_after_chunks: 3}}\n").unwrap();
+    let mut gateway = Gateway::with(&mock.config("limits: {drain_time: 300ms}\n")).unwrap();
+    let mut live = Request::stream("mock/m", "x").open(&gateway.url).unwrap();
+    live.until("\"a\"").unwrap();
+    gateway.signal("TERM").unwrap();
+    assert!(gateway.ended().unwrap().success(), "{}", gateway.log());
+    assert!(gateway.log().contains("still in flight are cut"), "{}", gateway.log());
+    assert!(!live.rest().unwrap().complete, "a cut answer has no proper end");
 }
 
 #[test]
@@ -80,12 +113,54 @@ fn health_metrics_and_admin_are_served_and_admin_wants_its_token() {
     let metrics = Request::get("/metrics").send(&gateway.admin).unwrap();
     assert!(metrics.body.contains("gatewright_requests") && metrics.body.contains("# TYPE"), "{}", metrics.body);
     assert_eq!(Request::get("/metrics").send(&gateway.url).unwrap().status, 404);
-    assert_eq!(Request::get("/admin/config").send(&gateway.admin).unwrap().status, 401);
     let token = std::fs::read_to_string(gateway.folder().join("data/admin-token")).unwrap();
-    let config =
-        Request::get("/admin/config").header("authorization", &format!("Bearer {}", token.trim())).send(&gateway.admin).unwrap();
-    assert!(config.status == 200 && config.body.contains("mock"), "{} {}", config.status, config.body);
+    let bearer = format!("Bearer {}", token.trim());
+    for (request, shows) in [
+        (Request::get("/admin/config"), "\"base_url\""),
+        (Request::get("/admin/keys"), "\"keys\": []"),
+        (Request::get("/admin/plugins"), "\"default_plugins\""),
+        (Request::get("/admin/usage"), "\"usage\""),
+        (Request::get("/admin/reload").method("POST"), "\"reloaded\": true"),
+    ] {
+        for strange in [request.clone(), request.clone().header("authorization", "Bearer gwa-0123456789abcdef")] {
+            let response = strange.send(&gateway.admin).unwrap();
+            assert!(response.status == 401 && !response.body.contains(shows), "{request:?}: {}", response.body);
+        }
+        let response = request.clone().header("authorization", &bearer).send(&gateway.admin).unwrap();
+        assert!(response.status == 200 && response.body.contains(shows), "{request:?}: {} {}", response.status, response.body);
+    }
     assert!(!gateway.log().contains(token.trim()), "the token is in the log");
+}
+
+/// What a command prints.
+fn printed(args: &[&str]) -> String {
+    let out = Command::new(binary().unwrap()).args(args).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[test]
+fn a_new_key_and_the_lines_for_it_belong_together() {
+    let said = printed(&["key", "new", "a: \"b\""]);
+    let (told, lines) = said.split_once("For gatewright.yaml:\n\n").unwrap();
+    let key = told.split_whitespace().find(|word| word.starts_with("gw-")).unwrap();
+    let mock = Mock::playing("rules: []").unwrap();
+    let gateway = Gateway::with(&mock.config(lines)).unwrap();
+    let ask = Request::ask("mock/m", "x");
+    assert_eq!(ask.send(&gateway.url).unwrap().status, 401);
+    assert_eq!(ask.header("authorization", &format!("Bearer {key}")).send(&gateway.url).unwrap().status, 200);
+    let file = gateway.folder().join("gatewright.yaml");
+    assert!(printed(&["validate", file.to_str().unwrap()]).contains("fit to be served"));
+}
+
+#[test]
+fn the_schema_is_one_that_editors_can_read() {
+    let schema: Value = serde_json::from_str(&printed(&["schema"])).unwrap();
+    assert!(schema["$schema"].as_str().is_some_and(|dialect| dialect.contains("json-schema.org")), "{schema}");
+    assert_eq!(schema["additionalProperties"], false);
+    for key in ["listen", "providers", "routes", "plugins", "keys", "limits"] {
+        assert!(schema["properties"][key].is_object(), "{key} is missing");
+    }
 }
 
 #[test]

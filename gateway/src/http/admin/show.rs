@@ -67,10 +67,12 @@ pub(super) fn plugins(facts: &Facts) -> Value {
 fn show_limits(limits: &LimitFacts) -> Value {
     json!({
         "body": limits.body_bytes,
+        "bodies": limits.bodies_bytes,
         "connections": limits.connections,
         "in_flight": limits.in_flight,
         "header_time": millis(limits.header_time),
         "body_time": millis(limits.body_time),
+        "write_time": millis(limits.write_time),
         "held": limits.held_bytes,
         "answer": limits.answer_bytes,
         "drain_time": millis(limits.drain_time),

@@ -15,7 +15,7 @@ use gatewright_plugins::{Host, Operator, Source};
 use gatewright_types::{Channel, Phase};
 use serde_json::Value;
 
-use super::run::{FAILED, Outcome, failed};
+use super::run::{FAILED, Failure, Outcome, failed};
 use crate::packed;
 
 /// What is done with a plugin.
@@ -137,7 +137,7 @@ pub(super) fn run(command: PluginCommand) -> Outcome {
 
 impl Chosen {
     /// The plugin, with all powers that are served and that it asks for.
-    fn load(&self, host: &Host) -> Result<std::sync::Arc<gatewright_plugins::Plugin>, (u8, Vec<String>)> {
+    fn load(&self, host: &Host) -> Result<std::sync::Arc<gatewright_plugins::Plugin>, Failure> {
         let folder = PathBuf::from(&self.plugin);
         let source = match packed::policy(&self.plugin) {
             _ if folder.is_dir() => Source::Folder(folder),

@@ -21,8 +21,10 @@ use crate::records::{self, UsageFilter};
 use crate::serve::{self, Configuration, Overrides, Source};
 use crate::{mock, packed, terminal};
 
-/// The outcome of a command: its exit status when it went wrong, and what to tell.
-pub(super) type Outcome = Result<(), (u8, Vec<String>)>;
+/// Why a command went wrong: its exit status, and what to tell.
+pub(super) type Failure = (u8, Vec<String>);
+/// The outcome of a command.
+pub(super) type Outcome = Result<(), Failure>;
 
 pub(super) const FAILED: u8 = 1;
 pub(super) const MISTAKEN: u8 = 2;
@@ -61,7 +63,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
 }
 
 /// A command that failed, worded.
-pub(super) fn failed(problem: &dyn std::fmt::Display) -> (u8, Vec<String>) {
+pub(super) fn failed(problem: &dyn std::fmt::Display) -> Failure {
     (FAILED, vec![format!("gatewright: {problem}")])
 }
 

@@ -1,12 +1,18 @@
-//! Client libraries that others wrote, against the gateway. They need Python and run when `GATEWRIGHT_TESTS_WITH` names it.
+//! Client libraries that others wrote, against the gateway. They need Python or Node and run when `GATEWRIGHT_TESTS_WITH` names it;
+//! `tests/clients/README.md` says what each drives.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gatewright_tests::{Gateway, Mock, named, skipped};
 
 const SCRIPT: &str = r#"
 rules:
+  - when: {has_tool_result: true}
+    then:
+      reasoning: ["It is ", "known now."]
+      text: ["The weather: ", "{{tool}}."]
+      usage: {prompt: 9, completion: 6}
   - when: {contains: weather}
     then:
       reasoning: ["I need ", "the weather."]
@@ -17,17 +23,70 @@ rules:
       usage: {prompt: 5, completion: 4}
 "#;
 
-#[test]
-fn openais_python_library_works_unmodified() {
-    if !named("python") {
-        skipped("GATEWRIGHT_TESTS_WITH does not name python; OpenAI's Python library was not tried");
+/// What runs a program: its name for `GATEWRIGHT_TESTS_WITH`, the variable that may name another, and what is used otherwise.
+struct Runner(&'static str, &'static str, &'static str);
+
+const PYTHON: Runner = Runner("python", "GATEWRIGHT_PYTHON", "python3");
+const NODE: Runner = Runner("node", "GATEWRIGHT_NODE", "node");
+
+/// Runs a program of `tests/clients` against a gateway before a mock.
+fn drive(Runner(name, variable, usual): Runner, program: &str) {
+    if !named(name) {
+        skipped(&format!("GATEWRIGHT_TESTS_WITH does not name {name}; {program} was not tried"));
         return;
     }
-    let python = std::env::var("GATEWRIGHT_PYTHON").unwrap_or_else(|_| "python3".into());
     let mock = Mock::playing(SCRIPT).unwrap();
     let gateway = Gateway::with(&mock.config("plugins:\n  secrets: {}\n")).unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/openai_sdk.py");
-    let out = Command::new(python).arg(program).arg(format!("{}/v1", gateway.url)).output().unwrap();
+    let command = std::env::var(variable).unwrap_or_else(|_| usual.into());
+    let out = Command::new(command).arg(program_of(program)).arg(format!("{}/v1", gateway.url)).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success() && said.contains("all good"), "{said}\n{}", gateway.log());
+}
+
+/// Node looks for libraries beside the program: where they were installed elsewhere, a copy of it runs there.
+fn program_of(program: &str) -> PathBuf {
+    let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(program);
+    match (std::env::var("GATEWRIGHT_NODE_LIBRARIES"), written.file_name()) {
+        (Ok(folder), Some(name)) if program.starts_with("node/") => {
+            let copy = Path::new(&folder).join(name);
+            std::fs::copy(&written, &copy).unwrap();
+            copy
+        }
+        _ => written,
+    }
+}
+
+#[test]
+fn openais_python_library_works_unmodified() {
+    drive(PYTHON, "openai_sdk.py");
+}
+
+#[test]
+fn langchain_works_unmodified() {
+    drive(PYTHON, "langchain_chat.py");
+}
+
+#[test]
+fn pydantic_ai_works_unmodified() {
+    drive(PYTHON, "pydantic_ai_agent.py");
+}
+
+#[test]
+fn openais_agents_work_unmodified() {
+    drive(PYTHON, "openai_agents.py");
+}
+
+#[test]
+fn litellm_works_unmodified_as_a_client() {
+    drive(PYTHON, "litellm_client.py");
+}
+
+#[test]
+fn openais_node_library_works_unmodified() {
+    drive(NODE, "node/openai_sdk.mjs");
+}
+
+#[test]
+fn vercels_ai_sdk_works_unmodified() {
+    drive(NODE, "node/ai_sdk.mjs");
 }

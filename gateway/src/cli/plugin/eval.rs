@@ -11,9 +11,9 @@ use gatewright_types::{Channel, Phase};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::run::{MISTAKEN, Outcome, block_on, failed, print};
+use super::super::run::{Failure, MISTAKEN, Outcome, block_on, failed, print};
 use super::once::{Made, show};
-use super::scores::{Form, Scores, Tried};
+use super::scores::{Fate, Form, Label, Scores, Tried};
 use super::{Chosen, Shown};
 
 /// Longest line of a data set, bytes.
@@ -50,14 +50,14 @@ pub(super) fn eval(plugin: &Chosen, dataset: &Path, shown: Shown, form: Form) ->
     })
 }
 
-fn tried(made: &Made, before: &str, label: bool) -> Tried {
-    let caught = made.verdict != Verdict::Pass || made.text != before;
+fn tried(made: &Made, before: &str, label: Label) -> Tried {
+    let fate = if made.verdict == Verdict::Pass && made.text == before { Fate::Passed } else { Fate::Caught };
     let score = made.notes.iter().rfind(|(key, _)| key == "score").and_then(|(_, value)| value.parse().ok());
-    Tried { label, caught, score, took_us: made.took_us }
+    Tried { label, fate, score, took_us: made.took_us }
 }
 
 /// The rows of a data set, with their labels.
-fn read(path: &Path) -> Result<Vec<(Row, bool)>, (u8, Vec<String>)> {
+fn read(path: &Path) -> Result<Vec<(Row, Label)>, Failure> {
     let file = File::open(path).map_err(|error| failed(&format_args!("{}: {error}", path.display())))?;
     let (mut reader, mut rows, mut wrong, mut number) = (BufReader::new(file), Vec::new(), Vec::new(), 0);
     loop {
@@ -82,11 +82,12 @@ fn read(path: &Path) -> Result<Vec<(Row, bool)>, (u8, Vec<String>)> {
     }
 }
 
-fn labelled(row: Row) -> Result<(Row, bool), String> {
+fn labelled(row: Row) -> Result<(Row, Label), String> {
     let label = match &row.label {
-        Value::Bool(label) => *label,
-        Value::Number(number) if number.as_u64() == Some(0) => false,
-        Value::Number(number) if number.as_u64() == Some(1) => true,
+        Value::Bool(true) => Label::Harmful,
+        Value::Bool(false) => Label::Harmless,
+        Value::Number(number) if number.as_u64() == Some(1) => Label::Harmful,
+        Value::Number(number) if number.as_u64() == Some(0) => Label::Harmless,
         other => return Err(format!("label: expected true or false (or 1 or 0), got {other}")),
     };
     Ok((row, label))

@@ -9,7 +9,7 @@ use std::time::Instant;
 use gatewright_plugins::{Chain, Context, Entry, Host, Lane, Piece, Verdict};
 use gatewright_types::{Phase, Segment};
 
-use super::super::run::{Outcome, block_on, failed, print};
+use super::super::run::{Failure, Outcome, block_on, failed, print};
 use super::{Chosen, Shown};
 
 /// Most of standard input that is read, bytes.
@@ -44,7 +44,7 @@ pub(super) fn once(plugin: &Chosen, text: Option<String>, shown: Shown) -> Outco
 }
 
 /// One text through a chain, in a session of its own. A stream is one piece and its end.
-pub(super) async fn show(chain: &Chain, text: String, shown: Shown) -> Result<Made, (u8, Vec<String>)> {
+pub(super) async fn show(chain: &Chain, text: String, shown: Shown) -> Result<Made, Failure> {
     let word = || "trial".to_owned();
     let context = Context { request_id: word(), tenant: word(), key: word(), route: word(), model: word(), ..Context::default() };
     let context = Context { parameters: "{}".to_owned(), ..context };

@@ -9,7 +9,7 @@ use gatewright_plugins::cases::{self, Case, Trials};
 use gatewright_plugins::{Host, Source};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::super::run::{MISTAKEN, Outcome, block_on, failed, print};
+use super::super::run::{Failure, MISTAKEN, Outcome, block_on, failed, print};
 use super::{author, told};
 
 /// Cases of one file.
@@ -60,7 +60,7 @@ fn style() -> ProgressStyle {
 }
 
 /// The files of cases in a plugin's folder, by name, with the cases that are wanted.
-fn files(plugin: &Path, only: Option<&str>) -> Result<Vec<File>, (u8, Vec<String>)> {
+fn files(plugin: &Path, only: Option<&str>) -> Result<Vec<File>, Failure> {
     let folder = plugin.join("cases");
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| failed(&format_args!("{}: {error}", path.display()));
     if !plugin.join("plugin.yaml").is_file() {

@@ -1,6 +1,7 @@
 //! Packs the ready-made policies and the demo model into the binary: writes tables of `include_bytes!`.
 //!
-//! Apart because it runs before the crate exists. Folders that are empty or missing give empty tables.
+//! Apart because it runs before the crate exists. Folders that are empty or missing give empty tables. It must not
+//! know what a file says: it goes by names.
 
 use std::env;
 use std::error::Error;

@@ -1,4 +1,6 @@
 //! Reference checkpoints, for unit tests. They are made by `tests/reference/make.py`.
+//!
+//! Apart because tests of many modules use them. It must not know what is in them.
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! The loop of the thread that owns the device: admit, plan, run, draw, emit; then again, or sleep.
 //!
-//! Apart because it is where everything meets, and nowhere else. It never waits for a reader: a sequence whose channel is full sits out.
+//! Apart because it is where everything meets, and nowhere else. It must not wait for a reader: a sequence whose channel is full sits
+//! out.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,6 +1,7 @@
 //! The gateway: the only room that opens sockets or reads the environment and the clock.
 //!
-//! It holds no tensor and no guest memory. Start reading at [`life`]: the life of a request on one screen.
+//! Apart so that no other room needs any of these. It must not hold a tensor or guest memory. Start reading at [`life`]: the life of
+//! a request on one screen.
 
 mod cli;
 pub mod clock;

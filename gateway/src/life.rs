@@ -4,7 +4,8 @@
 //! skipped, for it does not compile (each stage's own page shows it). Streams and whole answers live the same life; which of
 //! them the client wants is decided once, at the door (`http/respond.rs`).
 //!
-//! The stages must not know HTTP: they see a head, a body as a stream of bytes, and give a stream of chunks.
+//! Apart from the stages so that their order is seen at once. They must not know HTTP: they see a head, a body as a stream
+//! of bytes, and give a stream of chunks.
 
 mod admit;
 mod authenticate;

@@ -2,8 +2,8 @@
 //!
 //! The allocator keeps what is freed for the next burst, and tidies only while it is asked for more; and each thread can tidy only
 //! after itself. So a quiet moment is declared here, and each thread of the runtime tidies when it next has nothing to do; and once
-//! more when what is kept for a while, such as idle connections, is gone too. It must not know requests: it is told how many there
-//! were, or that some are under way.
+//! more when what is kept for a while, such as idle connections, is gone too. Apart because nothing else asks the allocator for
+//! anything. It must not know requests: it is told how many there were, or that some are under way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

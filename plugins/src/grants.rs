@@ -1,6 +1,7 @@
 //! Powers and limits by name, and the two keys for every power: the manifest asks AND the operator grants.
 //!
-//! It must not know what a power does (`services`) or how a limit is kept (the sandboxes).
+//! Apart because manifests and operators name them alike. It must not know what a power does (`services`) or how a limit is kept (the
+//! sandboxes).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

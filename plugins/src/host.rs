@@ -1,6 +1,6 @@
 //! Loading: a manifest, an entry file and the operator's word become one immutable plugin version.
 //!
-//! It must not know requests: it makes plugins, `session` uses them.
+//! Apart because it alone knows both sandboxes by name. It must not know requests: it makes plugins, `session` uses them.
 
 use std::fmt::Display;
 use std::path::Path;

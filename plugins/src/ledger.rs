@@ -1,7 +1,7 @@
 //! The honest record: which plugin saw which channel in which phase, what it did, and how often.
 //!
-//! It must not know what an action means: it counts. One entry for each (plugin, phase, channel, deed), so that it is bounded by
-//! the chain's length and not by the stream's.
+//! Apart because `seat`, `session` and `flow` all write in it. It must not know what an action means: it counts. One entry for each
+//! (plugin, phase, channel, deed), so that it is bounded by the chain's length and not by the stream's.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
 //! The plugin host: WASM components and Luau, sandboxed, on a stream of typed channels.
 //!
-//! It never sees HTTP: it sees text segments, tools and grants. The clock and all powers come from outside as traits.
-//! [`Host::load`] makes a [`Plugin`] of a folder, [`Chain::new`] puts plugins in order, [`Chain::open`] opens a [`Session`] for
-//! one request. What plugins are told and may answer is in `wit/v1/plugin.wit`; `README.md` beside this crate explains it.
+//! Apart so that nothing else touches guests. It must not know HTTP: it sees text segments, tools and grants. The clock and all
+//! powers come from outside as traits. [`Host::load`] makes a [`Plugin`] of a folder, [`Chain::new`] puts plugins in order,
+//! [`Chain::open`] opens a [`Session`] for one request. What plugins are told and may answer is in `wit/v1/plugin.wit`; `README.md`
+//! beside this crate explains it.
 
 mod api;
 pub mod cases;

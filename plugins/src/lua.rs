@@ -1,7 +1,8 @@
 //! The Luau sandbox: text chunks only, no JIT, a pool of closed VMs for each plugin version.
 //!
 //! A VM serves one request at a time; each request gets a fresh environment in it, and a VM that erred is dropped. What the
-//! libraries offer is listed in `vm`; what a call may cost is kept by `budget`. It must not know chains, windows or modes.
+//! libraries offer is listed in `vm`; what a call may cost is kept by `budget`. It is apart so that nothing else knows mlua. It must
+//! not know chains, windows or modes.
 
 mod actions;
 mod budget;

@@ -1,6 +1,6 @@
 //! `plugin.yaml`: what a plugin says of itself: what it wants to see, how it is bounded, which powers it asks for.
 //!
-//! It must not know the operator's config (`host` joins the two), nor any sandbox.
+//! Apart because its author is not the operator. It must not know the operator's config (`host` joins the two), nor any sandbox.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

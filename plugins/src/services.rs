@@ -1,6 +1,7 @@
 //! What a grant opens: the log, what is kept between requests, what is counted. Settings are plain data and go in `Setup`.
 //!
-//! It must not know which sandbox calls it; sandboxes cut lines to [`LINE_BYTES`] and count them toward the output limit.
+//! Apart so that both sandboxes offer the same. It must not know which of them calls; sandboxes cut lines to [`LINE_BYTES`] and count
+//! them toward the output limit.
 
 pub(crate) mod counts;
 pub(crate) mod store;

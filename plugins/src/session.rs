@@ -1,6 +1,6 @@
 //! Chains, and a chain at work for one request: whole segments in order, tools, the record. Streams are in `flow`.
 //!
-//! It must not know how a guest is run or what a phase means to the gateway.
+//! Apart because it is what a caller holds. It must not know how a guest is run or what a phase means to the gateway.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Declared tools: their names as the model sees them, and the check of arguments against their schema.
 //!
 //! The check runs on the host's time, with a schema of the plugin's and arguments of the model's: `weight` and two sizes bound it.
-//! It must not know how a tool is called (`session`) or run (the sandboxes).
+//! Apart because both sandboxes' tools are checked alike. It must not know how a tool is called (`session`) or run (the sandboxes).
 
 mod weight;
 

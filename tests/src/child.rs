@@ -1,4 +1,6 @@
 //! One gateway (or mock) process: started on free ports, found ready, signalled, and killed when dropped.
+//!
+//! Apart so that no test leaves a process behind. It must not know what clients say to it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! A small HTTP/1.1 client over a plain socket: it shows a test what is on the wire, and can hang up in the middle.
 //!
-//! Apart from any client library on purpose: those hide faults that a test must see. Real client libraries have tests of their own.
+//! Apart from any client library on purpose: those hide faults that a test must see. Real client libraries have tests
+//! of their own. It must not know what a right answer is.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

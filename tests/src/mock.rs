@@ -1,4 +1,6 @@
-//! The scripted upstream as a process of its own: `gatewright mock`, on a free port. It must not know the gateway under test.
+//! The scripted upstream as a process of its own: `gatewright mock`, on a free port.
+//!
+//! Apart so that it outlives a gateway that a test kills. It must not know the gateway under test.
 
 use std::process::{Child, Command};
 

@@ -1,5 +1,7 @@
 //! Tests that need more than a Rust toolchain and a C compiler: they run where what they need is named, and say loudly that they do not
-//! run elsewhere. It must not know what they need it for.
+//! run elsewhere.
+//!
+//! Apart so that all of them say it alike. It must not know what they need it for.
 
 use std::io::Write;
 

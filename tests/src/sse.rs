@@ -1,4 +1,6 @@
 //! Reads a stream of server-sent events as a client does, for the tests: strict, whole, and keeping what was sent.
+//!
+//! Apart from the gateway's own reader because a test that used that would share its mistakes. It must not know what a test expects.
 
 use serde_json::Value;
 

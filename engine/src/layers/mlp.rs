@@ -1,6 +1,6 @@
 //! The gated feed-forward part, SwiGLU (Shazeer, <https://arxiv.org/abs/2002.05202>).
 //!
-//! Apart because families share it.
+//! Apart because families share it. It must not know weights' names or which layer it is.
 
 use burn::tensor::Tensor;
 

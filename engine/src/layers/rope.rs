@@ -1,6 +1,7 @@
 //! Rotary position embedding: the angles of a step's rows (Su et al., <https://arxiv.org/abs/2104.09864>).
 //!
-//! Apart because it knows positions and nothing else. The rounding is that of Hugging Face transformers: all in f32.
+//! Apart because positions are all that it needs. The rounding is that of Hugging Face transformers: all in f32. It must not know
+//! sequences or weights.
 
 use crate::ops::{Heads, Rotation};
 

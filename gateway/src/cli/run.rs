@@ -1,7 +1,7 @@
 //! What each command does: reads its arguments into calls of the rooms, and words the outcome.
 //!
 //! Apart from the arguments so that the help is seen in one place. Results go to standard output, complaints to standard error;
-//! 0 is success, 1 a failure, 2 a mistake in what was written.
+//! 0 is success, 1 a failure, 2 a mistake in what was written. It must not do a room's work itself.
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};

@@ -1,6 +1,7 @@
-//! A whole answer, folded from chunks. The only place where deltas are added up.
+//! A whole answer, folded from chunks.
 //!
-//! It must not know dialects, and never drops what it does not understand: unknown fields end in the choice's extras.
+//! Apart so that deltas are added up in one place. It must not know dialects, and never drops what it does not understand: unknown
+//! fields end in the choice's extras.
 
 use crate::chunk::{Chunk, Delta, FinishReason, Usage};
 use crate::extras::{Extras, RawJson};

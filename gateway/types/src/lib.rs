@@ -1,7 +1,7 @@
 //! The nouns of Gatewright that every room shares: requests, messages, deltas, segments, faults.
 //!
-//! Invariant: nothing here does I/O, waits, or fails except by parsing. It knows no wire format by name (the dialects of the
-//! gateway do), no HTTP and no runtime.
+//! Apart because the rooms meet in these alone. Invariant: nothing here does I/O, waits, or fails except by parsing. It must not know
+//! a wire format by name (the dialects of the gateway do), HTTP or a runtime.
 
 mod chunk;
 mod completion;

@@ -1,6 +1,6 @@
 //! The nouns of the plugin contract that the gateway and the plugin host share. The contract itself is `plugins/wit/`.
 //!
-//! It must not know how a guest receives them.
+//! Apart because they change only with the contract. It must not know how a guest receives them.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
 //! What a Luau plugin gives back, read into the contract's terms: actions, what it declares, results of tools.
 //!
 //! Fields are read raw: no metatable runs while the host reads. Offsets turn from Luau's (1-based, inclusive) into the
-//! contract's (0-based, exclusive end) here and nowhere else. It must not know events or VMs.
+//! contract's (0-based, exclusive end) here and nowhere else. Apart because a plugin may give back anything, and its form is checked
+//! here. It must not know events or VMs.
 
 use mlua::{Function, LuaString, Table, Value};
 

@@ -3,7 +3,8 @@
 //! The interrupt asks at every safepoint of the VM. The cheap monotonic clock is read at each fourth, for one call of a library
 //! may take long between two of them; only when a quarter of the CPU budget has passed on it is the thread's CPU clock read, and
 //! only that trips the CPU limit: a plugin that waits for a processor on a loaded machine is not blamed for it. All is counted from
-//! the call's first instruction. Once tripped it stays tripped until the next call: `pcall` cannot swallow it. It must not know the VM.
+//! the call's first instruction. Once tripped it stays tripped until the next call: `pcall` cannot swallow it. It is apart so that
+//! it is tested without a VM, of which it must not know.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! A Luau plugin at work for one request: its environment, its context, and calls into it within the limits.
 //!
-//! It must not know what becomes of the actions. When it is dropped after a call that went well, its VM goes back to the pool;
-//! nothing of the request is reachable in it then.
+//! Apart from the VM because it ends with its request. It must not know what becomes of the actions. When it is dropped after a call
+//! that went well, its VM goes back to the pool; nothing of the request is reachable in it then.
 
 use std::sync::Arc;
 

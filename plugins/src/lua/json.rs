@@ -1,7 +1,8 @@
 //! JSON to Luau values and back: settings, parameters, arguments and results of tools.
 //!
-//! It must not know what the values mean. Metatables are never followed: guest code does not run while the host reads.
-//! `null` becomes `nil`; an empty table becomes `{}`; a table with entries 1..n and nothing else becomes an array.
+//! Apart because `powers`, `actions` and `instance` need it. It must not know what the values mean. Metatables are never followed:
+//! guest code does not run while the host reads. `null` becomes `nil`; an empty table becomes `{}`; a table with entries 1..n and
+//! nothing else becomes an array.
 
 use mlua::{Lua, Table, Value as Luau};
 use serde_json::{Map, Number, Value};

@@ -1,7 +1,7 @@
 //! One closed Luau VM: which libraries it has, its guards, its host functions, and the plugin's code loaded into it.
 //!
-//! The list of globals is a list of what is allowed: what a later Luau adds stays out until someone reads it. It must not know
-//! requests: `instance` opens an environment in it for each.
+//! The list of globals is a list of what is allowed: what a later Luau adds stays out until someone reads it. Apart because it
+//! outlives requests. It must not know them: `instance` opens an environment in it for each.
 
 use std::sync::Arc;
 

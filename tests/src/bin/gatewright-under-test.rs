@@ -1,4 +1,6 @@
-//! The gateway as the tests start and kill it: its entry, nothing added. It must not know the tests.
+//! The gateway as the tests start and kill it: its entry, nothing added.
+//!
+//! Apart so that whoever builds the tests builds it. It must not know the tests.
 
 use std::process::ExitCode;
 

@@ -9,6 +9,8 @@ use super::syntax::is_test_only;
 
 const LONGEST: usize = 400;
 const SHAPELESS: [&str; 10] = ["util", "utils", "helper", "helpers", "common", "misc", "manager", "managers", "base", "service"];
+/// Where the rooms' sources are; guests of policies have theirs in `guest/src`.
+const ROOMS: [&str; 6] = ["gateway/src", "gateway/types/src", "plugins/src", "plugins/sdk/rust/src", "engine/src", "tests/src"];
 
 #[test]
 fn a_file_has_at_most_400_lines() {
@@ -21,6 +23,33 @@ fn a_file_has_at_most_400_lines() {
 fn every_file_opens_with_what_it_is() {
     let silent: Vec<_> = rust().into_iter().filter(|(_, t)| !t.starts_with("//!")).map(|(p, _)| p).collect();
     assert!(silent.is_empty(), "these say not what they are: {silent:?}");
+}
+
+#[test]
+fn every_source_says_why_it_is_apart_and_what_it_must_not_know() {
+    let sources: Vec<_> = rust().into_iter().filter(|(p, _)| within_a_room(p).is_some_and(|rest| !is_test(rest))).collect();
+    for room in ROOMS.into_iter().chain(["policies"]) {
+        assert!(sources.iter().any(|(p, _)| p.starts_with(room)), "{room} has no sources");
+    }
+    let silent: Vec<_> = sources.into_iter().filter(|(_, t)| !says_its_bounds(t)).map(|(p, _)| p).collect();
+    assert!(silent.is_empty(), "the first lines say not why it is apart, or what it must not know: {silent:?}");
+    assert!(says_its_bounds("//! X.\n//!\n//! Apart because Y. It must\n//! not know Z.\n\nfn x() {}\n"));
+    assert!(!says_its_bounds("//! X. It must not know Y.\n") && !says_its_bounds("//! X. Apart because Y.\n"));
+    assert!(!says_its_bounds("//! X. It must not know Y.\n\n//! Apart.\n"), "behind the opening");
+}
+
+/// Where the file stands within its room's sources, if it is one of them.
+fn within_a_room(path: &Path) -> Option<&Path> {
+    let guest = path.ancestors().find(|folder| folder.starts_with("policies") && folder.ends_with("guest/src"));
+    let room = ROOMS.into_iter().map(Path::new).find(|room| path.starts_with(room)).or(guest)?;
+    path.strip_prefix(room).ok()
+}
+
+/// Whether the opening gives a reason and a bound.
+fn says_its_bounds(text: &str) -> bool {
+    let opening: Vec<_> = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
+    let opening = opening.join(" ");
+    (opening.contains("Apart") || opening.contains("apart")) && opening.contains("must not")
 }
 
 #[test]

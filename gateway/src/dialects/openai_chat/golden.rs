@@ -1,7 +1,8 @@
 //! The dialect against files: a request in, an upstream's body out; a stream in, a stream out, untouched and rewritten; the whole
 //! answer gathered from it.
 //!
-//! Each folder of `tests/golden/openai_chat` is a case. What a person has to judge is in the files, not here.
+//! Each folder of `tests/golden/openai_chat` is a case. Apart because it runs reading and writing together. It must not say what is
+//! right: that is in the files, for a person to judge.
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 //!
 //! `request` reads and writes what is asked, `delta` reads answers, `write` writes them, `fault` words refusals, `wire` and `out`
 //! are the JSON underneath. Nothing is lost on the way: what the canonical types do not have travels in their extras, byte for byte.
-//! It must not know HTTP, sockets or time.
+//! Apart so that another API is another folder. It must not know HTTP, sockets or time.
 
 pub mod delta;
 pub mod fault;

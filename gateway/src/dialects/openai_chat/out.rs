@@ -68,8 +68,30 @@ impl Out {
     /// A string.
     pub(super) fn string(&mut self, text: &str) {
         self.comma();
-        // Writing into a vector cannot fail.
-        let _ = serde_json::to_writer(&mut self.0, text);
+        self.0.push(b'"');
+        let mut rest = text.as_bytes();
+        while let Some(at) = first_to_escape(rest) {
+            self.0.extend_from_slice(&rest[..at]);
+            self.escape(rest[at]);
+            rest = &rest[at + 1..];
+        }
+        self.0.extend_from_slice(rest);
+        self.0.push(b'"');
+    }
+
+    /// A character that JSON's strings cannot hold as it is (RFC 8259, section 7).
+    fn escape(&mut self, byte: u8) {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0C => b'f',
+            // Writing into a vector cannot fail.
+            _ => return drop(write!(self.0, "\\u{byte:04x}")),
+        };
+        self.0.extend_from_slice(&[b'\\', short]);
     }
 
     /// A raw value.
@@ -119,6 +141,37 @@ impl Out {
                 self.0.push(b':');
                 self.raw(value.get());
             }
+        }
+    }
+}
+
+/// Where the first byte stands that is escaped in JSON. Prompts are long and hold few: blocks are looked at as one, which compiles to
+/// vector instructions.
+fn first_to_escape(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let is = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    let mut from = 0;
+    for block in bytes.chunks(BLOCK) {
+        if block.iter().fold(false, |any, byte| any | is(*byte)) {
+            return block.iter().position(|byte| is(*byte)).map(|at| from + at);
+        }
+        from += block.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Out;
+
+    proptest! {
+        #[test]
+        fn strings_are_written_as_serde_json_writes_them(text in "(?s)[\\x00-\\x22\\\\a-c\u{7f}é🙂]{0,100}") {
+            let mut out = Out::default();
+            out.string(&text);
+            prop_assert_eq!(out.done(), serde_json::to_vec(&text).unwrap_or_default());
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Upstreams that speak OpenAI's chat completions: any compatible base URL.
 //!
 //! Streams and whole answers go the same way, over hyper's client and our bounded reading; which of them comes is seen in the
-//! head of the answer. Faults are worded in `refusal`. It must not know clients, routes or retries: each call is one attempt.
+//! head of the answer. Faults are worded in `refusal`. Apart because all that goes out to providers goes out here. It must not know
+//! clients, routes or retries: each call is one attempt.
 
 mod clients;
 mod dial;

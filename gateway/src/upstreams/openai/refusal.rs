@@ -1,7 +1,7 @@
 //! What an upstream's failure means: a fault with a word on retrying, fit to be shown to a client.
 //!
 //! Apart because nothing of the provider's credentials may leave here. Time is not asked for: a date in `Retry-After` counts from
-//! the `Date` of the same response.
+//! the `Date` of the same response. It must not try again by itself.
 
 use std::time::{Duration, Instant};
 

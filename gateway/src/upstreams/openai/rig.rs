@@ -1,6 +1,6 @@
 //! A scripted server for tests: what it sends, when, and how it ends, byte by byte.
 //!
-//! Apart from the tests that use it, here and in `dispatch`. It must not know the dialect: a script is bytes.
+//! Apart because tests of several modules use it. It must not know the dialect: a script is bytes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 //!
 //! `folds.txt` says it for characters that stand for one thing: compatibility forms and accents (Unicode's NFKD, marks dropped),
 //! look-alikes of Latin letters (Unicode TS #39, confusables), and letters whose Unicode name says that they are a Latin letter with
-//! a stroke, hook, circle or square. Each entry is a character and what it stands for, in code point order. What may stand for
-//! several letters (leetspeak, `н` for h or n) is said here by hand. It must not know terms, words or gaps.
+//! a stroke, hook, circle or square. Each entry is a character and what it stands for, in code point order. What may stand for several
+//! letters (leetspeak, `н` for h or n) is said here by hand. Apart because it changes with Unicode. It must not know terms, words or gaps.
 
 use crate::block::Set;
 

@@ -1,7 +1,7 @@
 //! Walks the tree of terms along the tokens of a text, from each place where a word may begin.
 //!
-//! A walk ends at the first letter that no term has, and a term is bounded: the work is proportional to the text. The rules of
-//! spacing are in the policy's README, with what they miss. It must not know characters or settings.
+//! A walk ends at the first letter that no term has, and a term is bounded: the work is proportional to the text. The rules of spacing
+//! are in the policy's README, with what they miss. Apart because they are applied here alone. It must not know characters or settings.
 
 use crate::fold::Kind;
 use crate::starts::Starts;

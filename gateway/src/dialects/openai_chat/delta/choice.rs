@@ -1,7 +1,7 @@
 //! One choice of a chunk or of a whole answer, to deltas.
 //!
 //! Apart because a stream's `delta` and a whole answer's `message` are read by the same code. Fields without a channel end in
-//! [`Delta::Other`], so that they are passed on and put on the record.
+//! [`Delta::Other`], so that they are passed on and put on the record. It must not know what else the answer says.
 
 use gatewright_types::{Delta, Extras, FinishReason};
 use serde::de::MapAccess;

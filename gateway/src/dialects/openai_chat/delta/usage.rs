@@ -1,6 +1,7 @@
 //! The `usage` object, as the many servers of this dialect write it.
 //!
-//! Apart because the details objects are read for two numbers and otherwise kept as they came.
+//! Apart because the details objects are read for two numbers and otherwise kept as they came. It must not know where in an
+//! answer the object stood.
 
 use gatewright_types::{Extras, Usage};
 use serde::de::{DeserializeSeed, MapAccess};

@@ -1,6 +1,7 @@
 //! The lists of a request: messages with their parts and calls, and the tools on offer.
 //!
-//! Apart from the request's own fields only for length. Errors carry the path inside the list.
+//! Apart from the request's own fields only for length. Errors carry the path inside the list. It must not know those
+//! fields.
 
 use gatewright_types::{Content, Extras, Message, Part, Role, Tool, ToolCall, ToolDefinition};
 use serde_json::value::RawValue;

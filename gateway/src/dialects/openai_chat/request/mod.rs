@@ -1,8 +1,8 @@
 //! What is asked: a client's body to the canonical request, and that to an upstream's body.
 //!
 //! Reading and writing lose nothing but what has no meaning (order of known fields, `stream: false`): a field that we do not know, a
-//! known one that is null, and the spelling that the client chose travel in the extras of their object. It must not know which
-//! upstream is asked.
+//! known one that is null, and the spelling that the client chose travel in the extras of their object. Apart because both must
+//! agree on the notes below. It must not know which upstream is asked.
 //!
 //! A spelling is kept as a *note*: an extra of that name whose value is `true`, which no client can send there (it is refused as a
 //! wrong type). A note holds no text, so nothing slips past a policy in it, and what a policy changed is written in the client's

@@ -1,6 +1,7 @@
 //! The canonical request to an upstream's body.
 //!
-//! Apart from reading because it serves requests that policies changed: a typed field always wins over an extra of its name.
+//! Apart from reading because it serves requests that policies changed: a typed field always wins over an extra of its name. It must
+//! not know which upstream is asked.
 
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Content, Message, Part, Role, Tool, ToolCall, ToolDefinition};

@@ -1,6 +1,7 @@
 //! One choice of an event: all deltas of a chunk that belong to it, in OpenAI's shape.
 //!
-//! Apart because a chunk may hold several texts of a choice (a guard released held text) that the client gets as one.
+//! Apart because a chunk may hold several texts of a choice (a guard released held text) that the client gets as one. It
+//! must not know the event around it.
 
 use std::borrow::Cow;
 

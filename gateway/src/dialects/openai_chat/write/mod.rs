@@ -145,7 +145,7 @@ fn frame(data: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(data.len() + 8);
     frame.put_slice(b"data: ");
     // A line break in JSON is only layout, but it would end the event's line.
-    if data.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+    if memchr::memchr2(b'\n', b'\r', data).is_some() {
         frame.extend(data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     } else {
         frame.put_slice(data);

@@ -1,6 +1,7 @@
 //! A whole answer, gathered from deltas, in OpenAI's shape.
 //!
-//! Apart from events only by shape. Where the upstream's own body is untouched, nobody comes here: it is passed on as it is.
+//! Apart from events only by shape. Where the upstream's own body is untouched, nobody comes here: it is passed on as it is. It must
+//! not know who answered, or in how many pieces.
 
 use std::collections::BTreeMap;
 

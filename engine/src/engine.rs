@@ -86,6 +86,11 @@ impl Engine {
         self.0.context
     }
 
+    /// Requests that it runs, and that wait.
+    pub fn load(&self) -> (usize, usize) {
+        self.0.queue.load()
+    }
+
     /// Takes one request in: a stream of its deltas, and the work that comes before the first of them, to be run off the async
     /// threads. Reads only what concerns the model: messages, tools, sampling. `now` is in Unix seconds, for templates that print a
     /// date and for the seeds of requests that bring none.

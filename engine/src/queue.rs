@@ -78,6 +78,12 @@ impl Queue {
         Ok(Seat(self.open.clone()))
     }
 
+    /// Requests that run, those whose prompts are being tokenised among them, and requests that wait.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let waiting = self.lock().jobs.len();
+        (self.open.load(Ordering::Acquire).saturating_sub(waiting), waiting)
+    }
+
     fn living(&self) -> Result<MutexGuard<'_, State>, EngineError> {
         let state = self.lock();
         if state.dead { Err(EngineError::Step("the engine's thread has ended".to_owned())) } else { Ok(state) }

@@ -20,8 +20,10 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use crate::config::keys::digest;
-use crate::host::HostCell;
+use crate::host::{HostCell, Shared};
+use crate::observe::Name;
 use crate::records;
+use crate::upstreams::Load;
 
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -70,8 +72,22 @@ async fn token(State(admin): State<Admin>, request: Request, next: Next) -> Resp
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     let host = admin.cell.load();
-    host.shared.metrics.counted(&host.shared.plugins.counts());
+    read_levels(&host.shared);
     ([(header::CONTENT_TYPE, TEXT)], host.shared.metrics.render())
+}
+
+/// Brings the figures that others keep up to date.
+fn read_levels(shared: &Shared) {
+    let metrics = &shared.metrics;
+    metrics.counted(&shared.plugins.counts());
+    metrics.level(Name::RecordsQueue, &[], shared.records.waiting() as u64);
+    metrics.level(Name::CacheEntries, &[], shared.cache.entries());
+    metrics.level(Name::CacheBytes, &[], shared.cache.bytes());
+    for (name, model) in shared.engines.all() {
+        let Some(Load { running, waiting }) = model.upstream.load() else { continue };
+        metrics.level(Name::EngineRunning, &[&name], running as u64);
+        metrics.level(Name::EngineWaiting, &[&name], waiting as u64);
+    }
 }
 
 async fn config(State(admin): State<Admin>) -> Response {

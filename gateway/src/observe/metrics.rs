@@ -19,8 +19,6 @@ use super::names::{Kind, Name};
 
 /// Routes, legs, plugins and models that get a label value of their own, each; the rest share `other`.
 const MAX_VALUES: usize = 256;
-/// Probes at most.
-const MAX_PROBES: usize = 64;
 
 type Labels = Vec<(&'static str, Cow<'static, str>)>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
@@ -45,8 +43,6 @@ impl Counters {
     }
 }
 
-type Probe = (Gauge, Box<dyn Fn() -> i64 + Send + Sync>);
-
 /// All metrics of one gateway. One per process, shared across reloads.
 pub struct Metrics {
     registry: Registry,
@@ -56,7 +52,6 @@ pub struct Metrics {
     routes: Handles<RouteMetrics>,
     upstreams: Handles<UpstreamMetrics>,
     plugins: Handles<PluginMetrics>,
-    probes: Mutex<Vec<Probe>>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -103,7 +98,6 @@ impl Metrics {
             routes: Handles::default(),
             upstreams: Handles::default(),
             plugins: Handles::default(),
-            probes: Mutex::default(),
         }
     }
 
@@ -160,17 +154,10 @@ impl Metrics {
         self.counter(Name::Reloads, &[result])
     }
 
-    /// Reads a gauge of someone else's (`CacheBytes`, `RecordsQueue`, `EngineWaiting`, ...) whenever the text is made. At most
-    /// 64 of them; a name that is no gauge, or one too many, is ignored. The same labels again replace the probe.
-    pub fn probe(&self, name: Name, values: &[&str], read: impl Fn() -> i64 + Send + Sync + 'static) {
-        let Some(family) = self.gauges.get(&name) else { return };
-        let labels = labels(name, values);
-        let gauge = family.get_or_create_owned(&labels);
-        let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
-        probes.retain(|(other, _)| !std::ptr::eq(other.inner(), gauge.inner()));
-        if probes.len() < MAX_PROBES {
-            probes.push((gauge, Box::new(read)));
-        }
+    /// Takes over a figure that someone else keeps (`CacheBytes`, `RecordsQueue`, `EngineWaiting`, ...). A name that is no gauge is
+    /// ignored.
+    pub fn level(&self, name: Name, values: &[&str], level: u64) {
+        self.gauge(name, values).set(i64::try_from(level).unwrap_or(i64::MAX));
     }
 
     /// Takes over counts that someone else keeps (of plugins: plugin, name, count). They only grow.
@@ -182,9 +169,6 @@ impl Metrics {
 
     /// The exposition, in OpenMetrics' text format (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
     pub fn render(&self) -> String {
-        for (gauge, read) in self.probes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            gauge.set(read());
-        }
         let mut text = String::new();
         // Writing to a string does not fail; a half-written page would show in the missing `# EOF`.
         if encode(&mut text, &self.registry).is_err() {
@@ -250,8 +234,8 @@ mod tests {
         metrics.counted(&[("secrets".into(), "keys_seen".to_owned(), 4)]);
         metrics.counted(&[("secrets".into(), "keys_seen".to_owned(), 5)]);
         metrics.connections(Port::Client).inc();
-        metrics.probe(Name::RecordsQueue, &[], || 5);
-        metrics.probe(Name::RecordsQueue, &[], || 6);
+        metrics.level(Name::RecordsQueue, &[], 5);
+        metrics.level(Name::RecordsQueue, &[], 6);
         let text = metrics.render();
         for line in [
             "gatewright_requests_total{route=\"chat\",outcome=\"ok\"} 1",

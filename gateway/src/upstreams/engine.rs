@@ -13,7 +13,7 @@ use gatewright_engine::{Engine, EngineError, Generation};
 use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry};
 use tokio::time::Sleep;
 
-use super::{Deadline, Deltas, Upstream};
+use super::{Deadline, Deltas, Load, Upstream};
 use crate::clock::Clock;
 
 /// How long a full engine is said to need.
@@ -42,6 +42,11 @@ impl Upstream for EngineUpstream {
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas {
         let alarm = Box::pin(tokio::time::sleep_until(deadline.0.into()));
         Box::pin(Answer { upstream: self.clone(), state: State::Asked(request), alarm })
+    }
+
+    fn load(&self) -> Option<Load> {
+        let (running, waiting) = self.engine.load();
+        Some(Load { running, waiting })
     }
 }
 

@@ -33,4 +33,18 @@ pub trait Upstream: Send + Sync {
     /// Asks. `request.model` is the upstream's own name of the model. Nothing happens before the first poll. The first item
     /// tells whether it speaks: an error there may be retried elsewhere.
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas;
+
+    /// What it is at, where it is ours to know.
+    fn load(&self) -> Option<Load> {
+        None
+    }
+}
+
+/// Requests at an upstream that is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Being answered.
+    pub running: usize,
+    /// Waiting for their turn.
+    pub waiting: usize,
 }

@@ -91,3 +91,25 @@ fn a_client_that_hangs_up_frees_its_sequence() {
     let allowed = first * (LEAST / FIRST / 3);
     assert!(left.elapsed() < allowed, "{:?} after the hang-up, {allowed:?} would have been in time", left.elapsed());
 }
+
+#[test]
+fn what_runs_and_waits_is_among_the_metrics() {
+    let gateway = Gateway::start(&Setup::default()).unwrap();
+    let figure = |name: &str| {
+        let page = Request::get("/metrics").send(&gateway.admin).unwrap().body;
+        page.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+            .unwrap_or_else(|| panic!("{name}: {page}"))
+    };
+    let running = "gatewright_engine_running{model=\"gatewright-demo\"}";
+    assert_eq!((figure(running), figure("gatewright_engine_waiting{model=\"gatewright-demo\"}")), (0, 0));
+    assert_eq!((figure("gatewright_records_queue{}"), figure("gatewright_cache_entries{}")), (0, 0));
+    let mut live = Request::stream(DEMO, "What is 312 + 459?").open(&gateway.url).unwrap();
+    live.until("delta").unwrap();
+    assert!(figure("gatewright_records_queue{}") == 1, "a place is held for the row of a request in flight");
+    live.until("[DONE]").unwrap();
+    gatewright_tests::wait_until("the answer is stored, and nothing runs", || {
+        figure("gatewright_cache_entries{}") == 1 && figure("gatewright_cache_bytes{}") > 0 && figure(running) == 0
+    })
+    .unwrap();
+}

@@ -27,4 +27,5 @@ mod yaml;
 
 pub use api::*;
 pub use host::{Host, Plugin, Spent};
+pub use manifest::is_plugin_name;
 pub use session::{Chain, Session};

@@ -188,8 +188,8 @@ impl Manifest {
     }
 }
 
-/// `[a-z0-9-]`, 1 to 40 characters: it becomes part of tool names.
-pub(crate) fn is_plugin_name(name: &str) -> bool {
+/// Whether a plugin may be named so: `[a-z0-9-]`, 1 to 40 characters, for it becomes part of tool names.
+pub fn is_plugin_name(name: &str) -> bool {
     (1..=40).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use gatewright_plugins::is_plugin_name;
+
 use super::super::run::{Outcome, failed, print};
 
 /// The template: path in the folder, text; `NAME` stands for the plugin's name.
@@ -17,8 +19,7 @@ const TEMPLATE: [(&str, &str); 5] = [
 
 /// Makes the folder.
 pub(super) fn new(name: &str, folder: Option<PathBuf>) -> Outcome {
-    let fits = (1..=40).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if !fits {
+    if !is_plugin_name(name) {
         return Err(failed(&format_args!("`{name}` is no name for a plugin: 1 to 40 of a-z, 0-9 and -")));
     }
     let folder = folder.unwrap_or_else(|| PathBuf::from(name));

@@ -27,6 +27,7 @@ pub(crate) use run::run;
   gatewright validate                          all mistakes of ./gatewright.yaml, with line and column
   gatewright key new alice                     a key for a client, and the lines for gatewright.yaml
   gatewright plugin new no-shouting            a plugin of your own, in Lua, to be changed
+  gatewright plugin add oci://HOST/PLUGIN:TAG  somebody else's: what it is, what it asks for, and then your yes
   gatewright mock                              a scripted upstream to try things with")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -56,7 +57,7 @@ and this made the schema beside it:
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Write and try plugins
+    /// Write, try, share and lock plugins
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,

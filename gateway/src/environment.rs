@@ -14,6 +14,7 @@ pub struct Environment {
     variables: BTreeMap<String, String>,
     folder: PathBuf,
     terminal: bool,
+    asks: bool,
     cores: usize,
 }
 
@@ -33,6 +34,7 @@ impl Environment {
             variables,
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             terminal: std::io::stdout().is_terminal(),
+            asks: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -40,7 +42,7 @@ impl Environment {
     /// An environment of these variables alone, in this working folder, with no terminal: for tests.
     pub fn of(variables: &[(&str, &str)], folder: impl Into<PathBuf>) -> Self {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { variables, folder: folder.into(), terminal: false, cores: 1 }
+        Self { variables, folder: folder.into(), terminal: false, asks: false, cores: 1 }
     }
 
     /// A variable's value; `None` when it is not set or empty.
@@ -70,6 +72,11 @@ impl Environment {
             (None, Some(home)) => home.join(".local/share/gatewright"),
             (None, None) => self.folder.join("gatewright-data"),
         }
+    }
+
+    /// Whether somebody can be asked: standard input and standard error are a terminal.
+    pub fn asks(&self) -> bool {
+        self.asks
     }
 
     /// What to log, in the form `info,gatewright::upstreams=debug`: `$GATEWRIGHT_LOG`, else `info`.

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 pub use build::BuildError;
-pub(crate) use build::load as load_plugin;
 pub use route::{Route, RouteTools};
 
 use crate::clock::{Clock, Ids};
@@ -114,6 +113,8 @@ pub struct Host {
     pub shared: Arc<Shared>,
     /// Unix seconds at which it was built.
     pub built_at: u64,
+    /// The plugins that are in service, by name.
+    pub plugins: BTreeMap<String, Arc<gatewright_plugins::Plugin>>,
     /// By SHA-256 of the key's text.
     key_states: HashMap<[u8; 32], Arc<KeyState>>,
     /// Everything that is listed: routes, models of the engine, `provider/model`.

@@ -209,10 +209,11 @@ impl Running {
                 false => Ok(()),
             }
         });
-        let reloader = Arc::clone(&self.reloader);
+        let (reloader, asked) = (Arc::clone(&self.reloader), Arc::clone(&self.reloader));
         let admin = Admin {
             cell: Arc::clone(&self.cell),
             token: token.sha256,
+            refused: Arc::new(move || asked.refused()),
             reload: Arc::new(move || {
                 let reloader = Arc::clone(&reloader);
                 Box::pin(async move { reloader.reload().await })

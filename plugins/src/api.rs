@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use gatewright_types::{Channel, Phase};
 
+use crate::bundle::Bundle;
+
 /// Where a plugin's files are.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -15,6 +17,8 @@ pub enum Source {
     Folder(PathBuf),
     /// Files that are packed into the binary: name within the folder, bytes.
     Packed(&'static [(&'static str, &'static [u8])]),
+    /// Files that were read already.
+    Bundle(Arc<Bundle>),
 }
 
 /// Whether a plugin acts.

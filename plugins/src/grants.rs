@@ -27,6 +27,18 @@ pub(crate) fn parse(name: &str) -> Result<Grant, String> {
     })
 }
 
+/// The name of a power.
+pub(crate) const fn name(grant: Grant) -> &'static str {
+    match grant {
+        Grant::Log => "log",
+        Grant::Settings => "settings",
+        Grant::Store => "store",
+        Grant::Fetch => "fetch",
+        Grant::Model => "model",
+        Grant::Metrics => "metrics",
+    }
+}
+
 /// What a plugin may do: what it asks for and is granted.
 ///
 /// # Errors

@@ -2,8 +2,8 @@
 //!
 //! Apart because it alone knows both sandboxes by name. It must not know requests: it makes plugins, `session` uses them.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,10 +11,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use crate::about::About;
 use crate::api::{LoadError, Mode, OnError, Operator, Source};
+use crate::bundle::{self, LARGEST_FILE};
 use crate::chain::Units;
 use crate::grants;
-use crate::guest::{Limits, Program, Sandbox, Setup};
+use crate::guest::{Grant, Limits, Program, Sandbox, Setup};
 use crate::lua::Luau;
 use crate::manifest::{Kind, Manifest, Subscription, is_plugin_name};
 use crate::prefilter::Prefilter;
@@ -43,6 +45,8 @@ pub struct Plugin {
     version: String,
     description: String,
     digest: String,
+    /// Powers that its manifest asks for, and those of them that it has.
+    powers: (BTreeSet<Grant>, BTreeSet<Grant>),
     pub(crate) mode: Mode,
     pub(crate) on_error: OnError,
     pub(crate) subscription: Subscription,
@@ -105,6 +109,11 @@ impl Plugin {
         &self.digest
     }
 
+    /// What there is to know before it is let in.
+    pub fn about(&self) -> About {
+        About::of(self, (&self.powers.0, &self.powers.1))
+    }
+
     /// Whether it acts.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -131,9 +140,6 @@ impl Plugin {
     }
 }
 
-/// Largest entry file, in bytes.
-const LARGEST_ENTRY: usize = 64 << 20;
-
 impl Host {
     /// A host with its sandboxes. `slots` bounds instances per plugin that may be in use at once; at least 1.
     pub fn new(slots: usize) -> Self {
@@ -151,6 +157,19 @@ impl Host {
     /// # Errors
     /// When a file is missing or wrong, settings do not fit the schema, or a grant is unknown.
     pub fn load(&self, source: &Source, operator: &Operator) -> Result<Arc<Plugin>, LoadError> {
+        self.make(source, operator, settings)
+    }
+
+    /// Loads a plugin to look at it: settings that it cannot do without may be missing.
+    ///
+    /// # Errors
+    /// As [`Host::load`], but for settings that do not fit the schema.
+    pub fn look(&self, source: &Source, operator: &Operator) -> Result<About, LoadError> {
+        let plugin = self.make(source, operator, |schema, given| filled(schema, given).map(Value::Object))?;
+        Ok(plugin.about())
+    }
+
+    fn make(&self, source: &Source, operator: &Operator, settings: SettingsOf) -> Result<Arc<Plugin>, LoadError> {
         let text = file(source, "plugin.yaml")?;
         let text = String::from_utf8(text).map_err(|_| LoadError(format!("{}: not UTF-8", place(source, "plugin.yaml"))))?;
         let manifest =
@@ -167,7 +186,7 @@ impl Host {
         let setup = Setup {
             name: Arc::clone(&name),
             limits,
-            granted,
+            granted: granted.clone(),
             settings: settings.to_string().into(),
             services: Services { log: Arc::new(Traced), store: self.shelves.of(&name), counts: Arc::clone(&self.counts) },
             slots: self.slots,
@@ -182,7 +201,8 @@ impl Host {
         let prefilter = prefilter.map_err(|error| fail(&format_args!("{}: {error}", manifest.entry)))?;
         Ok(Arc::new(Plugin {
             prefilter,
-            digest: digest(&text, &code),
+            digest: bundle::digest(text.as_bytes(), &code),
+            powers: (manifest.grants, granted),
             mode: operator.mode,
             on_error: operator.on_error.unwrap_or(manifest.on_error),
             subscription: manifest.subscription,
@@ -200,55 +220,49 @@ impl Host {
     }
 }
 
-fn digest(manifest: &str, code: &[u8]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in [manifest.as_bytes(), code] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().to_hex().to_string()
-}
-
 fn place(source: &Source, name: &str) -> String {
     match source {
         Source::Folder(folder) => folder.join(name).display().to_string(),
         Source::Packed(_) => format!("{name} (packed)"),
+        Source::Bundle(bundle) => format!("{}: {name}", bundle.place()),
     }
 }
 
 fn file(source: &Source, name: &str) -> Result<Vec<u8>, LoadError> {
-    let bytes = match source {
-        Source::Folder(folder) => read(&folder.join(name))?,
-        Source::Packed(files) => match files.iter().find(|(found, _)| *found == name) {
-            Some((_, bytes)) => bytes.to_vec(),
-            None => return Err(LoadError(format!("{}: missing", place(source, name)))),
-        },
-    };
-    if bytes.len() > LARGEST_ENTRY {
-        return Err(LoadError(format!("{}: more than {LARGEST_ENTRY} bytes", place(source, name))));
+    let missing = || LoadError(format!("{}: missing", place(source, name)));
+    match source {
+        Source::Folder(folder) => bundle::read(&folder.join(name), LARGEST_FILE),
+        Source::Packed(files) => {
+            files.iter().find(|(found, _)| *found == name).map(|(_, bytes)| bytes.to_vec()).ok_or_else(missing)
+        }
+        Source::Bundle(bundle) => bundle.get(name).map(<[u8]>::to_vec).ok_or_else(missing),
     }
-    Ok(bytes)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|error| LoadError(format!("{}: {error}", path.display())))
-}
+/// Makes settings of a schema and of what was given.
+type SettingsOf = fn(Option<&Value>, &Value) -> Result<Value, String>;
 
-/// The operator's settings with the schema's top-level defaults, checked against the schema.
-fn settings(schema: Option<&Value>, given: &Value) -> Result<Value, String> {
+/// The operator's settings with the schema's top-level defaults.
+fn filled(schema: Option<&Value>, given: &Value) -> Result<Map<String, Value>, String> {
     let mut settings = match given {
         Value::Null => Map::new(),
         Value::Object(map) => map.clone(),
         _ => return Err("settings: expected keys and values".into()),
     };
-    let Some(schema) = schema else {
-        return if settings.is_empty() { Ok(Value::Object(settings)) } else { Err("settings: this plugin takes none".into()) };
-    };
-    for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+    for (key, property) in schema.and_then(|schema| schema.get("properties")?.as_object()).into_iter().flatten() {
         if let (Some(default), false) = (property.get("default"), settings.contains_key(key)) {
             settings.insert(key.clone(), default.clone());
         }
     }
+    Ok(settings)
+}
+
+/// The same, checked against the schema.
+fn settings(schema: Option<&Value>, given: &Value) -> Result<Value, String> {
+    let settings = filled(schema, given)?;
+    let Some(schema) = schema else {
+        return if settings.is_empty() { Ok(Value::Object(settings)) } else { Err("settings: this plugin takes none".into()) };
+    };
     let validator =
         jsonschema::validator_for(schema).map_err(|error| format!("settings: the manifest's schema is wrong: {error}"))?;
     let settings = Value::Object(settings);

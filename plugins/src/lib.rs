@@ -5,7 +5,10 @@
 //! [`Chain::open`] opens a [`Session`] for one request. What plugins are told and may answer is in `wit/v1/plugin.wit`; `README.md`
 //! beside this crate explains it.
 
+mod about;
 mod api;
+mod archive;
+mod bundle;
 pub mod cases;
 mod chain;
 mod clock;
@@ -25,7 +28,10 @@ mod tools;
 mod wasm;
 mod yaml;
 
+pub use about::About;
 pub use api::*;
+pub use archive::pack;
+pub use bundle::Bundle;
 pub use host::{Host, Plugin, Spent};
 pub use manifest::is_plugin_name;
 pub use session::{Chain, Session};

@@ -1,10 +1,11 @@
-//! `gatewright plugin`: what an author of plugins may ask for, and its help.
+//! `gatewright plugin`: what an author of plugins may ask for, and its help; what is for others' plugins is in `others`.
 //!
-//! Apart from the other commands because operators need none of it. It must not know how a plugin is run: that is the plugin host's.
+//! Apart from the other commands because it is about plugins alone. It must not know how a plugin is run: that is the plugin host's.
 
 mod eval;
 mod new;
 mod once;
+mod others;
 mod scores;
 mod test;
 
@@ -16,6 +17,7 @@ use gatewright_types::{Channel, Phase};
 use serde_json::Value;
 
 use super::run::{FAILED, Failure, Outcome, failed};
+use crate::environment::Environment;
 use crate::packed;
 
 /// What is done with a plugin.
@@ -85,6 +87,8 @@ note(\"score\", \"0.93\"): then recall at 1% false positives is that of the best
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Others(others::OthersCommand),
 }
 
 /// Which plugin.
@@ -123,7 +127,7 @@ fn channel(text: &str) -> Result<Channel, String> {
 }
 
 /// Does what was asked.
-pub(super) fn run(command: PluginCommand) -> Outcome {
+pub(super) fn run(command: PluginCommand, environment: Environment) -> Outcome {
     match command {
         PluginCommand::New { name, folder } => new::new(&name, folder),
         PluginCommand::Test { plugin, splits, only } => test::test(&plugin, splits, only.as_deref()),
@@ -132,6 +136,7 @@ pub(super) fn run(command: PluginCommand) -> Outcome {
             let form = if json { scores::Form::Json } else { scores::Form::Table };
             eval::eval(&plugin, &dataset, shown, form)
         }
+        PluginCommand::Others(command) => others::run(command, environment),
     }
 }
 

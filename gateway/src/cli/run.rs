@@ -15,11 +15,10 @@ use super::{Cli, Command, KeyCommand, Serve, Usage, plugin};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, FILE, keys};
 use crate::environment::Environment;
-use crate::host::load_plugin;
 use crate::memory::Tidier;
 use crate::records::{self, UsageFilter};
 use crate::serve::{self, Configuration, Overrides, Source};
-use crate::{mock, packed, terminal};
+use crate::{mock, packed, supply, terminal};
 
 /// Why a command went wrong: its exit status, and what to tell.
 pub(super) type Failure = (u8, Vec<String>);
@@ -44,7 +43,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
         Command::Validate { file } => validate(&file, &environment),
         Command::Schema => print(&format!("{:#}\n", config::schema())),
         Command::Key { command: KeyCommand::New { name } } => new_key(&name),
-        Command::Plugin { command } => plugin::run(command),
+        Command::Plugin { command } => plugin::run(command, environment),
         Command::Usage(args) => usage(args, environment),
         Command::Mock { listen, script } => {
             block_on(1, |_| async move { mock::serve(listen, script.as_deref()).await.map_err(|error| failed(&error)) })
@@ -78,14 +77,14 @@ fn serve(args: Serve, environment: Environment) -> Outcome {
 }
 
 /// The file that was named, the one in the working folder, or none.
-fn source(named: Option<PathBuf>, environment: &Environment) -> Source {
+pub(super) fn source(named: Option<PathBuf>, environment: &Environment) -> Source {
     let usual = || environment.folder().join(FILE).is_file().then(|| PathBuf::from(FILE));
     named.or_else(usual).map_or(Source::Zero, Source::File)
 }
 
 fn validate(file: &Path, environment: &Environment) -> Outcome {
     let plugins = gatewright_plugins::Host::new(1);
-    match config::check_file(file, environment, |fact| load_plugin(&plugins, fact).map(drop)) {
+    match config::check_file(file, environment, |facts, fact| supply::load(&plugins, facts, fact).map(drop)) {
         Ok(()) => print(&format!("{}: fit to be served\n", file.display())),
         Err(complaints) => {
             let count = match complaints.len() {

@@ -10,6 +10,9 @@ use std::time::Duration;
 use gatewright_plugins::Mode;
 use gatewright_types::DeviceChoice;
 
+use crate::supply::signature::PublicKey;
+use crate::supply::{PluginSource, SupplyFacts};
+
 /// A text that must never be printed: `Debug` and `Display` show stars.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
@@ -55,6 +58,8 @@ pub struct Facts {
     pub plugins: BTreeMap<String, PluginFact>,
     /// Chain of every route that names none of its own (and of `provider/model`), in order.
     pub default_plugins: Vec<String>,
+    /// What plugins from outside are held to.
+    pub supply: SupplyFacts,
     /// Keys; empty means: no authentication, loopback only.
     pub keys: Vec<KeyFact>,
     /// The response cache.
@@ -186,10 +191,12 @@ pub enum LegTarget {
 pub struct PluginFact {
     /// Name in the configuration.
     pub name: String,
-    /// Folder, or `None` for the ready-made policy of that name (`policy`) packed into the binary.
-    pub folder: Option<PathBuf>,
-    /// Name of the packed policy when `folder` is `None`.
-    pub policy: Option<String>,
+    /// Where its files are.
+    pub source: PluginSource,
+    /// The same, as the configuration says it.
+    pub written: String,
+    /// Keys of which one must have signed it; `None` is those of [`SupplyFacts`].
+    pub signed_by: Option<Vec<PublicKey>>,
     /// What the operator says of it: mode, on_error, settings, grants, limits.
     pub operator: gatewright_plugins::Operator,
 }
@@ -198,6 +205,11 @@ impl PluginFact {
     /// Whether it acts.
     pub fn mode(&self) -> Mode {
         self.operator.mode
+    }
+
+    /// Keys of which one must have signed it.
+    pub fn keys<'a>(&'a self, facts: &'a Facts) -> &'a [PublicKey] {
+        self.signed_by.as_ref().unwrap_or(&facts.supply.keys)
     }
 }
 

@@ -37,11 +37,11 @@ pub fn load_file(path: &Path, environment: &Environment) -> Result<Facts, Vec<Co
 pub fn check_file(
     path: &Path,
     environment: &Environment,
-    load: impl Fn(&PluginFact) -> Result<(), String>,
+    load: impl Fn(&Facts, &PluginFact) -> Result<(), String>,
 ) -> Result<(), Vec<Complaint>> {
     let (text, folder) = text_of(path, environment)?;
     let mut reading = read(&text, &folder, environment);
-    for fact in reading.facts.iter().flat_map(|facts| facts.plugins.values()) {
+    for (facts, fact) in reading.facts.iter().flat_map(|facts| facts.plugins.values().map(move |fact| (facts, fact))) {
         let pointer = format!("/plugins/{}", yaml::escape(&fact.name));
         let path = yaml::readable(&pointer);
         // A plugin that is not what its section says cannot be judged.
@@ -50,7 +50,7 @@ pub fn check_file(
         if reading.complaints.iter().any(within) {
             continue;
         }
-        if let Err(message) = load(fact) {
+        if let Err(message) = load(facts, fact) {
             let mark = reading.document.key_mark(&pointer);
             reading.complaints.push(Complaint { mark, path, message, hint: None });
         }

@@ -23,5 +23,5 @@ pub use complaint::{Complaint, Mark};
 pub use load::{FILE, check_file, load, load_file};
 pub(crate) use resolve::parse_address;
 pub use schema::schema;
-pub use watch::Watch;
+pub use watch::{Watch, Watched};
 pub use zero::DEMO;

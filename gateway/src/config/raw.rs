@@ -3,8 +3,11 @@
 //! Apart because these are the shapes of a text, with defaults not yet filled in. It must not know what they come to: see
 //! `resolve`.
 
+mod registry;
+
 use std::collections::BTreeMap;
 
+pub(crate) use registry::{KeyText, Registry};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -60,6 +63,12 @@ pub(crate) struct Root {
     /// which they are written.
     #[schemars(with = "Vec<String>")]
     pub(crate) default_plugins: Option<Vec<String>>,
+    /// Public keys of which one must have signed every plugin that is not ready-made; `signed_by` of a plugin counts more. Default:
+    /// none, and no signature is wanted.
+    pub(crate) plugin_keys: Vec<KeyText>,
+    /// Logins of the registries that plugins come from, by host (`registry.example.com`, with its port where it has one). Others are
+    /// asked without one.
+    pub(crate) registries: BTreeMap<String, Registry>,
     /// Bounds of the response cache; a route turns it on.
     pub(crate) cache: Cache,
     /// Clients' keys by name, each stored as SHA-256; `gatewright key new` makes one. Without keys nobody is asked for one, and
@@ -196,7 +205,17 @@ pub(crate) struct Plugin {
     /// Folder with its `plugin.yaml`, relative to this file. A change in it reloads.
     #[schemars(with = "String")]
     pub(crate) folder: Option<String>,
-    /// A ready-made policy instead of a folder. Default, without `folder`: the one of the plugin's own name.
+    /// Instead of a folder, an archive of one, `.tar.gz`, as `gatewright plugin pack` makes it. A change of it reloads.
+    #[schemars(with = "String")]
+    pub(crate) file: Option<String>,
+    /// Instead of a folder, a place in an OCI registry. Its digest must be in `gatewright.lock`, which `gatewright plugin lock` writes;
+    /// it is fetched once, and kept in the data folder.
+    #[schemars(with = "String", extend("examples" = ["oci://registry.example.com/plugins/mine:1.0"]))]
+    pub(crate) oci: Option<String>,
+    /// Public keys of which one must have signed it, in place of `plugin_keys`; an empty list wants no signature.
+    #[schemars(with = "Vec<KeyText>")]
+    pub(crate) signed_by: Option<Vec<KeyText>>,
+    /// A ready-made policy instead of a folder. Default, without any of these: the one of the plugin's own name.
     #[schemars(with = "String")]
     pub(crate) policy: Option<String>,
     /// `enforce`: it acts. `shadow`: it acts on a copy, is recorded and changes nothing. `off`: it is not asked. Default:
@@ -208,8 +227,8 @@ pub(crate) struct Plugin {
     pub(crate) on_error: Option<OnError>,
     /// Its settings, by the schema in its manifest.
     pub(crate) settings: Map<String, Value>,
-    /// Powers that it is given, of those that its manifest asks for. Default: none for a `folder`; for a ready-made policy `log`
-    /// and `settings`, which reach nothing outside the sandbox, where it asks for them.
+    /// Powers that it is given, of those that its manifest asks for. Default: none; for a ready-made policy `log` and
+    /// `settings`, which reach nothing outside the sandbox, where it asks for them.
     #[schemars(with = "Vec<String>")]
     pub(crate) grants: Option<Vec<String>>,
     /// Limits in place of the manifest's, by the manifest's names.

@@ -6,6 +6,7 @@ mod keys;
 mod plugins;
 mod providers;
 mod routes;
+mod supply;
 mod texts;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -63,6 +64,7 @@ impl Resolver<'_> {
             providers,
             models,
             plugins,
+            supply: self.supply(root),
             cache: self.cache(root),
             limits: self.limits(root),
             verdict_headers: root.verdict_headers,

@@ -200,7 +200,7 @@ fn what_is_wrong_with_a_plugin_when_it_is_loaded_is_told_at_its_place_with_all_t
     let file = folder.path().join("gatewright.yaml");
     std::fs::write(&file, text).unwrap();
     let plugins = gatewright_plugins::Host::new(1);
-    let load = |fact: &super::facts::PluginFact| crate::host::load_plugin(&plugins, fact).map(drop);
+    let load = |facts: &Facts, fact: &super::facts::PluginFact| crate::supply::load(&plugins, facts, fact).map(drop);
     let complaints = super::check_file(&file, &environment(), load).unwrap_err();
     let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 3, "{told:#?}");
@@ -256,7 +256,7 @@ fn the_schema_covers_and_documents_every_key() {
     let schema = schema();
     walk(&schema, &schema, "");
     let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
-    let expected = "listen admin_listen data allowed_hosts device providers models routes plugins default_plugins cache keys limits verdict_headers logging";
+    let expected = "listen admin_listen data allowed_hosts device providers models routes plugins default_plugins plugin_keys registries cache keys limits verdict_headers logging";
     assert_eq!(keys.join(" "), expected);
 }
 

@@ -16,6 +16,8 @@ use super::facts::{
 use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;
 use crate::packed;
+use crate::supply::registry::Registries;
+use crate::supply::{PluginSource, SupplyFacts};
 use crate::upstreams::catalog::{self, Row};
 
 /// Name of the demo model and of its route.
@@ -40,6 +42,10 @@ impl Facts {
             routes: demo_routes(),
             default_plugins: plugins.keys().cloned().collect(),
             plugins,
+            supply: SupplyFacts {
+                registries: Registries { proxies: environment.proxies(), ..Registries::default() },
+                ..SupplyFacts::default()
+            },
             keys: Vec::new(),
             cache: CacheFact::default(),
             limits: LimitFacts::default(),
@@ -74,7 +80,8 @@ fn ready_made(name: &str) -> Option<PluginFact> {
         settings,
         ..Operator::default()
     };
-    Some(PluginFact { name: name.to_owned(), folder: None, policy: Some(name.to_owned()), operator })
+    let source = PluginSource::Packed(name.to_owned());
+    Some(PluginFact { name: name.to_owned(), source, written: name.to_owned(), signed_by: None, operator })
 }
 
 fn demo_models() -> BTreeMap<String, ModelFact> {

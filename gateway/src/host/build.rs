@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatewright_plugins::{Chain, DeclaredTool, Mode, Plugin, Source};
+use gatewright_plugins::{Chain, DeclaredTool, Mode, Plugin};
 use gatewright_types::{Extras, ToolDefinition};
 use serde_json::value::RawValue;
 
 use super::route::{Plugins, Route, RouteTools};
 use super::{Host, OpenModel, Shared};
-use crate::config::facts::{Facts, LegFact, LegTarget, PluginFact, ProviderFact, RouteFact, ToolLoopFact};
+use crate::config::facts::{Facts, LegFact, LegTarget, ProviderFact, RouteFact, ToolLoopFact};
 use crate::config::keys::KeyRing;
 use crate::life::ears::Ears;
+use crate::supply;
 use crate::upstreams::Upstream;
 use crate::upstreams::dispatch::Leg;
 use crate::upstreams::openai::OpenAiUpstream;
@@ -133,13 +134,23 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     let states = shared.limiter.link(&facts.keys, Instant::now());
     let key_states = facts.keys.iter().map(|key| key.sha256).zip(states).collect();
     let keys = KeyRing::new(&facts.keys);
-    Ok(Host { built_at: shared.clock.now_s(), keys, key_states, routes, open_providers, shared: Arc::clone(shared), facts })
+    let plugins = builder.loaded;
+    Ok(Host {
+        built_at: shared.clock.now_s(),
+        keys,
+        key_states,
+        plugins,
+        routes,
+        open_providers,
+        shared: Arc::clone(shared),
+        facts,
+    })
 }
 
 impl Builder<'_> {
     fn load_plugins(&mut self) {
         for (name, fact) in &self.facts.plugins {
-            match load(&self.shared.plugins, fact) {
+            match supply::load(&self.shared.plugins, self.facts, fact) {
                 Ok(Some(plugin)) => drop(self.loaded.insert(name.clone(), plugin)),
                 Ok(None) => {}
                 Err(error) => self.problems.push(format!("plugin `{name}`: {error}")),
@@ -277,27 +288,6 @@ impl Builder<'_> {
 /// A route of one leg with the default chain and nothing else.
 fn plain(name: &str, leg: LegFact) -> RouteFact {
     RouteFact { name: name.to_owned(), legs: vec![leg], plugins: None, cache: None, tools: None, strict: false }
-}
-
-/// Loads a plugin as its fact says; `None` for one that is off.
-///
-/// # Errors
-/// Why it cannot be used, for the operator.
-pub(crate) fn load(plugins: &gatewright_plugins::Host, fact: &PluginFact) -> Result<Option<Arc<Plugin>>, String> {
-    if fact.mode() == Mode::Off {
-        return Ok(None);
-    }
-    let source = source(fact).ok_or("there is no ready-made policy of that name; give a `folder`")?;
-    let mut operator = fact.operator.clone();
-    operator.name.get_or_insert_with(|| fact.name.clone());
-    plugins.load(&source, &operator).map(Some).map_err(|error| error.to_string())
-}
-
-fn source(fact: &PluginFact) -> Option<Source> {
-    match (&fact.folder, &fact.policy) {
-        (Some(folder), _) => Some(Source::Folder(folder.clone())),
-        (None, policy) => crate::packed::policy(policy.as_deref().unwrap_or(&fact.name)).map(Source::Packed),
-    }
 }
 
 fn definition(tool: &DeclaredTool) -> Option<ToolDefinition> {

@@ -39,6 +39,8 @@ pub struct Admin {
     pub token: [u8; 32],
     /// Reloads.
     pub reload: Reload,
+    /// Why the last reload was refused; nothing where it was not.
+    pub refused: Arc<dyn Fn() -> Arc<Vec<String>> + Send + Sync>,
 }
 
 /// The router of the admin port, less the probes.
@@ -48,7 +50,7 @@ pub fn admin_router(admin: Admin) -> Router {
         .route("/admin/keys", get(keys))
         .route("/admin/plugins", get(plugins))
         .route("/admin/usage", get(usage))
-        .route("/admin/reload", post(reload))
+        .route("/admin/reload", post(reload).get(last_reload))
         .route_layer(middleware::from_fn_with_state(admin.clone(), token));
     api.route("/metrics", get(metrics)).fallback(not_found).method_not_allowed_fallback(wrong_method).with_state(admin)
 }
@@ -99,7 +101,7 @@ async fn keys(State(admin): State<Admin>) -> Response {
 }
 
 async fn plugins(State(admin): State<Admin>) -> Response {
-    said(StatusCode::OK, &show::plugins(&admin.cell.load().facts))
+    said(StatusCode::OK, &show::plugins(&admin.cell.load()))
 }
 
 /// Narrows the usage.
@@ -134,6 +136,12 @@ async fn reload(State(admin): State<Admin>) -> Response {
             said(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "error": { "message": message, "complaints": complaints } }))
         }
     }
+}
+
+/// How the last one went: what was refused is not in service, and what is in service is older than the files.
+async fn last_reload(State(admin): State<Admin>) -> Response {
+    let refused = (admin.refused)();
+    said(StatusCode::OK, &json!({ "built_at": admin.cell.load().built_at, "refused": *refused }))
 }
 
 async fn not_found() -> Response {

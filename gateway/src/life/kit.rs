@@ -27,6 +27,7 @@ use crate::http::client_router;
 use crate::limits::Limiter;
 use crate::observe::Metrics;
 use crate::records::{Records, Row};
+use crate::supply::PluginSource;
 use crate::upstreams::cache::Cache;
 use crate::upstreams::{Deadline, Deltas, Upstream};
 
@@ -171,7 +172,13 @@ impl Kit {
         std::fs::write(folder.join("plugin.yaml"), head).unwrap();
         std::fs::write(folder.join("plugin.luau"), source).unwrap();
         let operator = Operator { name: Some(name.to_owned()), mode: Mode::Enforce, ..Operator::default() };
-        let fact = PluginFact { name: name.to_owned(), folder: Some(folder), policy: None, operator };
+        let fact = PluginFact {
+            name: name.to_owned(),
+            written: folder.display().to_string(),
+            source: PluginSource::Folder(folder),
+            signed_by: None,
+            operator,
+        };
         self.facts.plugins.insert(name.to_owned(), fact);
         self.facts.default_plugins.push(name.to_owned());
     }

@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use gatewright_types::DeviceChoice;
 use tokio::sync::{Mutex, watch};
 
 use super::data::{self, MadeKey};
 use super::engines;
 use crate::config::facts::Facts;
-use crate::config::{self, Watch};
+use crate::config::{self, Watch, Watched};
 use crate::environment::Environment;
 use crate::host::{Host, HostCell, Shared};
 use crate::http::health::Stage;
+use crate::supply::PluginSource;
+use crate::supply::lock::LOCK;
 
 /// Changes that come close together are one change.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -97,7 +100,10 @@ impl Configuration {
     fn digest_text(&self) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new();
         if let Source::File(path) = &self.source {
-            hasher.update(&std::fs::read(path).unwrap_or_default());
+            for path in [path.clone(), path.with_file_name(LOCK)] {
+                let bytes = std::fs::read(path).unwrap_or_default();
+                hasher.update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
+            }
         }
         hasher
     }
@@ -107,15 +113,31 @@ impl Configuration {
 pub(crate) type Fingerprint = blake3::Hash;
 
 fn with_plugins(mut hasher: blake3::Hasher, facts: &Facts) -> Fingerprint {
-    for folder in plugin_folders(facts) {
+    for place in plugin_places(facts) {
         let mut left = MAX_FILES;
-        digest_folder(&folder, &mut hasher, &mut left);
+        match place {
+            Watched::Folder(folder) => digest_folder(&folder, &mut hasher, &mut left),
+            Watched::File(file) => digest_file(&file, &mut hasher),
+        }
     }
     hasher.finalize()
 }
 
-fn plugin_folders(facts: &Facts) -> impl Iterator<Item = PathBuf> {
-    facts.plugins.values().filter_map(|plugin| plugin.folder.clone())
+/// Where plugins are that may change: what is named by a digest does not.
+fn plugin_places(facts: &Facts) -> impl Iterator<Item = Watched> {
+    facts.plugins.values().filter_map(|plugin| match &plugin.source {
+        PluginSource::Folder(folder) => Some(Watched::Folder(folder.clone())),
+        PluginSource::File(file) => Some(Watched::File(file.clone())),
+        PluginSource::Packed(_) | PluginSource::Oci(_) => None,
+    })
+}
+
+/// Name, size and time of a file.
+fn digest_file(path: &Path, hasher: &mut blake3::Hasher) {
+    if let Ok(about) = path.metadata() {
+        let text = format!("{}\0{}\0{:?}\0", path.display(), about.len(), about.modified().ok());
+        hasher.update(text.as_bytes());
+    }
 }
 
 /// Names, sizes and times of the files of a folder: what tells that one was edited.
@@ -126,12 +148,9 @@ fn digest_folder(folder: &Path, hasher: &mut blake3::Hasher, left: &mut usize) {
     for path in entries {
         let Some(fewer) = left.checked_sub(1) else { return };
         *left = fewer;
-        if let Ok(about) = path.metadata() {
-            let text = format!("{}\0{}\0{:?}\0", path.display(), about.len(), about.modified().ok());
-            hasher.update(text.as_bytes());
-            if about.is_dir() && !path.is_symlink() {
-                digest_folder(&path, hasher, left);
-            }
+        digest_file(&path, hasher);
+        if path.is_dir() && !path.is_symlink() {
+            digest_folder(&path, hasher, left);
         }
     }
 }
@@ -157,12 +176,14 @@ pub(crate) struct Reloader {
     shared: Arc<Shared>,
     /// What the files were like when they were read last.
     seen: Mutex<Fingerprint>,
+    /// Why the last one was refused; nothing where it was not.
+    refused: ArcSwap<Vec<String>>,
 }
 
 impl Reloader {
     /// For a host that was built from this configuration, as its files were then.
     pub(crate) fn new((configuration, seen): (Configuration, Fingerprint), cell: Arc<HostCell>, shared: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { configuration, cell, shared, seen: Mutex::new(seen) })
+        Arc::new(Self { configuration, cell, shared, seen: Mutex::new(seen), refused: ArcSwap::default() })
     }
 
     /// Reads the configuration and puts it to work.
@@ -172,6 +193,11 @@ impl Reloader {
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<(), Vec<String>> {
         let mut seen = self.seen.lock().await;
         self.build(&mut seen).await
+    }
+
+    /// Why the last reload was refused; nothing where it was not.
+    pub(crate) fn refused(&self) -> Arc<Vec<String>> {
+        self.refused.load_full()
     }
 
     /// The same, when the files are not what they were: whether they were not.
@@ -197,12 +223,18 @@ impl Reloader {
                 for complaint in &complaints {
                     tracing::error!("{complaint}");
                 }
-                tracing::error!("the configuration was not reloaded: {} mistakes; the last good one stays", complaints.len());
+                let count = complaints.len();
+                tracing::error!(
+                    "the configuration was not reloaded, whatever else changed in it: {count} mistakes; the last good one stays, its \
+                     plugins among it"
+                );
+                self.refused.store(Arc::new(complaints.clone()));
                 return Err(complaints);
             }
         };
         *seen = read;
         self.cell.store(Arc::new(host));
+        self.refused.store(Arc::default());
         self.shared.metrics.reloads("applied").inc();
         tracing::info!("the configuration was reloaded");
         Ok(())
@@ -229,7 +261,7 @@ impl Reloader {
         };
         let changed = watch.changed();
         loop {
-            if let Err(failed) = watch.plugins(plugin_folders(&self.cell.load().facts)) {
+            if let Err(failed) = watch.plugins(plugin_places(&self.cell.load().facts)) {
                 tracing::warn!("changes of these plugins are not noticed: {}", failed.join(", "));
             }
             // What changed before it was watched was not noticed.

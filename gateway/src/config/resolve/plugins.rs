@@ -1,6 +1,6 @@
 //! Plugins and the chains that name them.
 //!
-//! Apart because a plugin is a folder or a ready-made policy, and a chain only names. It must not load one: what a manifest says
+//! Apart because a plugin is a place or a ready-made policy, and a chain only names. It must not load one: what a manifest says
 //! is the plugin host's to check.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use super::super::raw::{self, Plugin, Root};
 use super::super::yaml::escape;
 use super::Resolver;
 use crate::packed;
+use crate::supply::PluginSource;
+use crate::supply::registry::Place;
 
 impl Resolver<'_> {
     pub(super) fn plugins(&mut self, root: &Root) -> BTreeMap<String, PluginFact> {
@@ -28,24 +30,56 @@ impl Resolver<'_> {
             let hint = "use letters, digits, `-` and single `_`, 48 at most: its tools are named `plugin__tool`".to_owned();
             self.complain_key(&at, "this cannot be a plugin's name", Some(hint));
         }
-        let folder = raw.folder.as_deref().map(|text| self.path(&format!("{at}/folder"), text));
-        let policy = match (&folder, &raw.policy) {
-            (None, None) => Some(name.to_owned()),
-            (_, policy) => policy.clone(),
-        };
-        match (&folder, &policy) {
-            (Some(_), Some(_)) => self.complain(&format!("{at}/policy"), "give `folder` or `policy`, not both", None),
-            (Some(folder), None) if !folder.join("plugin.yaml").is_file() => {
-                self.complain(&format!("{at}/folder"), format!("{} has no plugin.yaml", folder.display()), None);
-            }
-            (None, Some(policy)) if packed::policy(policy).is_none() => self.no_policy(&at, policy, raw),
-            _ => {}
-        }
+        let (source, written) = self.source(&at, name, raw);
         let mut operator = operator(name, raw);
-        if let (None, None, Some(policy)) = (&folder, &raw.grants, &policy) {
+        if let (PluginSource::Packed(policy), None) = (&source, &raw.grants) {
             operator.grants = Manifest::of(policy).grants;
         }
-        PluginFact { name: name.to_owned(), folder, policy, operator }
+        let signed_by = raw.signed_by.as_ref().map(|keys| self.public_keys(&format!("{at}/signed_by"), keys));
+        PluginFact { name: name.to_owned(), source, written, signed_by, operator }
+    }
+
+    /// Where a plugin comes from, and the same as it is written.
+    fn source(&mut self, at: &str, name: &str, raw: &Plugin) -> (PluginSource, String) {
+        let named = [("folder", &raw.folder), ("file", &raw.file), ("oci", &raw.oci), ("policy", &raw.policy)];
+        let mut named = named.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
+        let first = named.next();
+        if let (Some((first, _)), Some((second, _))) = (first, named.next()) {
+            self.complain(&format!("{at}/{second}"), format!("give `{first}` or `{second}`, not both"), None);
+        }
+        let (key, text) = first.unwrap_or(("policy", name));
+        let pointer = format!("{at}/{key}");
+        let source = match key {
+            "folder" => {
+                let folder = self.path(&pointer, text);
+                if !folder.join("plugin.yaml").is_file() {
+                    self.complain(&pointer, format!("{} has no plugin.yaml", folder.display()), None);
+                }
+                PluginSource::Folder(folder)
+            }
+            "file" => {
+                let file = self.path(&pointer, text);
+                if !file.is_file() {
+                    let hint = "`gatewright plugin pack FOLDER` makes one".to_owned();
+                    self.complain(&pointer, format!("{} is no file", file.display()), Some(hint));
+                }
+                PluginSource::File(file)
+            }
+            "oci" => match Place::read(text) {
+                Ok(place) => PluginSource::Oci(place),
+                Err(message) => {
+                    self.complain(&pointer, message, None);
+                    PluginSource::Packed(name.to_owned())
+                }
+            },
+            _ => {
+                if packed::policy(text).is_none() {
+                    self.no_policy(at, text, raw);
+                }
+                PluginSource::Packed(text.to_owned())
+            }
+        };
+        (source, text.to_owned())
     }
 
     fn no_policy(&mut self, at: &str, policy: &str, raw: &Plugin) {
@@ -54,7 +88,7 @@ impl Resolver<'_> {
         match raw.policy {
             Some(_) => self.complain(&format!("{at}/policy"), message, hint),
             None => {
-                let folder = "give its `folder`";
+                let folder = "give its `folder`, `file` or `oci`";
                 self.complain_key(at, message, Some(hint.map_or_else(|| folder.to_owned(), |hint| format!("{hint}, or {folder}"))));
             }
         }

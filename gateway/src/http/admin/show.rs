@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::config::facts::{Facts, LegFact, LegTarget, LimitFacts, PluginFact, ProviderFact, RouteFact};
+use crate::host::Host;
 
 /// The configuration without secrets. Times are in milliseconds, sizes in bytes.
 pub(super) fn config(facts: &Facts) -> Value {
@@ -27,6 +28,9 @@ pub(super) fn config(facts: &Facts) -> Value {
         "routes": map(facts.routes.values(), |route| (&route.name, show_route(route))),
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),
         "default_plugins": facts.default_plugins,
+        "plugin_keys": facts.supply.keys.len(),
+        "registries": facts.supply.registries.logins.keys().collect::<Vec<_>>(),
+        "locked": facts.supply.lock.is_some(),
         "keys": facts.keys.len(),
         "cache": {
             "max_size": facts.cache.max_bytes,
@@ -56,10 +60,19 @@ pub(super) fn keys(facts: &Facts) -> Value {
     json!({ "keys": keys.collect::<Vec<_>>() })
 }
 
-/// Plugins, without their settings: they may hold secrets.
-pub(super) fn plugins(facts: &Facts) -> Value {
+/// Plugins, as they are in service, without their settings: they may hold secrets.
+pub(super) fn plugins(host: &Host) -> Value {
+    let facts = &host.facts;
+    let shown = |fact: &PluginFact| {
+        let mut shown = show_plugin(fact);
+        if let (Some(plugin), Some(shown)) = (host.plugins.get(&fact.name), shown.as_object_mut()) {
+            shown.insert("version".to_owned(), plugin.version().into());
+            shown.insert("digest".to_owned(), format!("blake3:{}", plugin.digest()).into());
+        }
+        shown
+    };
     json!({
-        "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),
+        "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, shown(plugin))),
         "default_plugins": facts.default_plugins,
     })
 }
@@ -115,8 +128,7 @@ fn show_route(route: &RouteFact) -> Value {
 
 fn show_plugin(plugin: &PluginFact) -> Value {
     json!({
-        "folder": plugin.folder.as_ref().map(|folder| folder.display().to_string()),
-        "policy": plugin.policy,
+        "source": plugin.source.to_string(),
         "mode": plugin.operator.mode,
         "on_error": plugin.operator.on_error,
         "grants": plugin.operator.grants,
@@ -140,10 +152,13 @@ mod tests {
     #[test]
     fn no_secret_is_shown() {
         let text = "providers:\n  p:\n    base_url: http://h/v1\n    api_key: sk-hidden-1\n    headers: {x-a: hidden-2}\n\
-            keys:\n  k: {sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}\n";
+            keys:\n  k: {sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}\n\
+            registries:\n  r.example: {username: u, password: hidden-3}\n\
+            plugins:\n  p: {oci: 'oci://r.example/p:1', settings: {key: hidden-4}}\n";
         let facts = crate::config::load(text, std::path::Path::new("/w"), &Environment::of(&[], "/w")).unwrap();
-        let shown = format!("{}{}{}", config(&facts), keys(&facts), plugins(&facts));
-        for secret in ["hidden-1", "hidden-2", "ba7816bf"] {
+        let plugins: Vec<_> = facts.plugins.values().map(show_plugin).collect();
+        let shown = format!("{}{}{plugins:?}", config(&facts), keys(&facts));
+        for secret in ["hidden-1", "hidden-2", "hidden-3", "hidden-4", "ba7816bf"] {
             assert!(!shown.contains(secret), "{secret}");
         }
         assert!(shown.contains("http://h/v1") && shown.contains("x-a") && shown.contains("\"k\""));

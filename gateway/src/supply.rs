@@ -1,0 +1,204 @@
+//! Where plugins come from, and whether they are what was agreed to: folders, files and registries, signatures, the lock.
+//!
+//! Apart because a plugin is checked before any of it runs, in one place, whoever loads it: `serve`, `validate` or a command. It must
+//! not know what a plugin does.
+
+pub mod lock;
+pub mod registry;
+pub mod signature;
+pub mod store;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gatewright_plugins::{Bundle, Host, Mode, Operator, Plugin, Source};
+
+use self::lock::{LOCK, Lock, Locked, short};
+use self::registry::{Artifact, Place, Progress, Registries};
+use self::signature::{PublicKey, Signed};
+use self::store::Store;
+use crate::config::facts::{Facts, PluginFact};
+
+/// Where a plugin's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginSource {
+    /// A ready-made policy, packed into the binary.
+    Packed(String),
+    /// A folder.
+    Folder(PathBuf),
+    /// An archive of a folder.
+    File(PathBuf),
+    /// An artifact in a registry.
+    Oci(Place),
+}
+
+impl fmt::Display for PluginSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packed(name) => write!(f, "ready-made {name}"),
+            Self::Folder(path) | Self::File(path) => path.display().fmt(f),
+            Self::Oci(place) => place.fmt(f),
+        }
+    }
+}
+
+/// What all plugins from outside are held to.
+#[derive(Clone, Debug, Default)]
+pub struct SupplyFacts {
+    /// What was agreed to; `None` where nobody made a lock.
+    pub lock: Option<Lock>,
+    /// Keys of which one must have signed a plugin from outside; with none, no signature is wanted.
+    pub keys: Vec<PublicKey>,
+    /// How registries are asked.
+    pub registries: Registries,
+}
+
+/// A plugin that was read, and not yet run.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetched {
+    /// Its files.
+    pub(crate) bundle: Arc<Bundle>,
+    /// Digest of its artifact, where it comes from a registry.
+    pub(crate) artifact: Option<String>,
+    /// Who signed it; `None` where no signature is wanted.
+    pub(crate) signed: Option<Signed>,
+}
+
+/// What plugins are fetched with.
+#[derive(Clone, Copy)]
+pub(crate) struct Supply<'a> {
+    facts: &'a SupplyFacts,
+    data: &'a Path,
+    progress: Progress<'a>,
+}
+
+/// Progress that nobody sees.
+pub(crate) const UNSEEN: Progress<'static> = &|_, _| {};
+
+impl<'a> Supply<'a> {
+    /// With what a configuration says.
+    pub(crate) fn of(facts: &'a Facts) -> Self {
+        Self { facts: &facts.supply, data: &facts.data, progress: UNSEEN }
+    }
+
+    /// The same, with somebody who is told how far it is.
+    pub(crate) fn told(self, progress: Progress<'a>) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// Reads a plugin. One in a registry is read by its digest, out of the data folder where it is there.
+    ///
+    /// # Errors
+    /// When it cannot be had, or is not what the digest says.
+    pub(crate) fn fetch(&self, source: &PluginSource, keys: &[PublicKey], digest: Option<&str>) -> Result<Fetched, String> {
+        let own = |bundle: Result<Bundle, gatewright_plugins::LoadError>| bundle.map_err(|error| error.to_string());
+        let (bundle, artifact) = match source {
+            PluginSource::Packed(name) => return Err(format!("`{name}` is in the binary")),
+            PluginSource::Folder(path) => (own(Bundle::folder(path))?, None),
+            PluginSource::File(path) => (own(Bundle::file(path))?, None),
+            PluginSource::Oci(place) => {
+                let digest = match digest {
+                    Some(digest) => digest.to_owned(),
+                    None => self.facts.registries.resolve(place)?,
+                };
+                let artifact = self.artifact(place, &digest, keys)?;
+                (own(Bundle::archive(&place.to_string(), &artifact.layer))?, Some((digest, artifact.signatures)))
+            }
+        };
+        let beside = artifact.as_ref().map(|(digest, signatures)| (digest.as_str(), signatures.as_slice()));
+        let signed = (!keys.is_empty()).then(|| signature::signed(keys, &bundle, beside));
+        Ok(Fetched { bundle: Arc::new(bundle), artifact: artifact.map(|(digest, _)| digest), signed })
+    }
+
+    /// An artifact out of the data folder, or else out of its registry; and its signatures, where they are wanted and were not there.
+    fn artifact(&self, place: &Place, digest: &str, keys: &[PublicKey]) -> Result<Artifact, String> {
+        let store = Store::of(self.data);
+        let mut artifact = match store.get(digest)? {
+            Some(artifact) if keys.is_empty() || !artifact.signatures.is_empty() => return Ok(artifact),
+            Some(artifact) => artifact,
+            None => {
+                let artifact = self.facts.registries.pull((place, digest), self.progress)?;
+                store.put(digest, &artifact)?;
+                return Ok(artifact);
+            }
+        };
+        // Without a network it is as it was: then the signature in its archive is what counts.
+        if let Ok(signatures) = self.facts.registries.signatures(place, digest) {
+            artifact.signatures = signatures;
+            store.put(digest, &artifact)?;
+        }
+        Ok(artifact)
+    }
+}
+
+impl Fetched {
+    /// Whether it is signed as is wanted.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn trusted(&self) -> Result<(), String> {
+        let keys = "`signed_by` (or `plugin_keys`)";
+        match &self.signed {
+            None | Some(Signed::By(_)) => Ok(()),
+            Some(Signed::Not) => Err(format!("it is not signed, and {keys} wants a signature")),
+            Some(Signed::ByOthers) => Err(format!("its signature is by none of the keys of {keys}, or of another version")),
+        }
+    }
+}
+
+/// Loads a plugin as its fact says; `None` for one that is off. What is from outside is checked before any of it runs: its signature
+/// where one is wanted, and against the lock where there is one.
+///
+/// # Errors
+/// Why it cannot be used, for the operator.
+pub(crate) fn load(host: &Host, facts: &Facts, fact: &PluginFact) -> Result<Option<Arc<Plugin>>, String> {
+    if fact.mode() == Mode::Off {
+        return Ok(None);
+    }
+    let operator = Operator { name: Some(fact.name.clone()), ..fact.operator.clone() };
+    let run = |source: &Source| host.load(source, &operator).map_err(|error| error.to_string());
+    if let PluginSource::Packed(name) = &fact.source {
+        let files = crate::packed::policy(name).ok_or("there is no ready-made policy of that name; give a `folder`")?;
+        return run(&Source::Packed(files)).map(Some);
+    }
+    let locked = locked(facts, fact)?;
+    let fetched = Supply::of(facts).fetch(&fact.source, fact.keys(facts), locked.and_then(|locked| locked.artifact.as_deref()))?;
+    fetched.trusted()?;
+    let source = Source::Bundle(Arc::clone(&fetched.bundle));
+    let Some(locked) = locked else { return run(&source).map(Some) };
+    let found = format!("blake3:{}", fetched.bundle.digest());
+    if found != locked.digest {
+        // It is looked at without any power, to say what is different.
+        let bare = Operator { name: operator.name.clone(), settings: operator.settings.clone(), ..Operator::default() };
+        let told = match host.look(&source, &bare) {
+            Ok(about) => locked.differences(&Locked::of(&fact.written, fetched.artifact.as_deref(), &about)).join("; "),
+            Err(error) => format!("digest {} -> {}; {error}", short(&locked.digest), short(&found)),
+        };
+        return Err(changed(&told));
+    }
+    let plugin = run(&source)?;
+    let told = locked.differences(&Locked::of(&fact.written, fetched.artifact.as_deref(), &plugin.about()));
+    if told.is_empty() { Ok(Some(plugin)) } else { Err(changed(&told.join("; "))) }
+}
+
+/// What was agreed to of a plugin; `None` where there is no lock.
+fn locked<'a>(facts: &'a Facts, fact: &PluginFact) -> Result<Option<&'a Locked>, String> {
+    let Some(lock) = &facts.supply.lock else {
+        return match &fact.source {
+            PluginSource::Oci(_) => Err(format!("a plugin from a registry needs a {LOCK}: run `gatewright plugin lock`")),
+            _ => Ok(None),
+        };
+    };
+    let locked = lock.plugins.get(&fact.name);
+    let locked =
+        locked.ok_or_else(|| format!("it is not in {LOCK}: look at it, and run `gatewright plugin lock` to agree to it"))?;
+    match locked.source == fact.written {
+        true => Ok(Some(locked)),
+        false => Err(changed(&format!("source {} -> {}", locked.source, fact.written))),
+    }
+}
+
+fn changed(told: &str) -> String {
+    format!("it is not what {LOCK} has: {told}; if that is as it should be, run `gatewright plugin lock`")
+}

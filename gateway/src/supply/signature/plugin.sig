@@ -1,0 +1,2 @@
+MEQCIHgQHZy3vGB0gKist17L5Seqnu/kDSxDpJ9avUwMYyEdAiByNGcDLOv2AVHbaOiFhOnedFyY
+63zJQIs2aXuKtutZnA==

@@ -102,6 +102,9 @@ impl<'a> Supply<'a> {
                     Some(digest) => digest.to_owned(),
                     None => self.facts.registries.resolve(place)?,
                 };
+                if place.digest().is_some_and(|named| named != digest) {
+                    return Err(changed(&format!("artifact {} -> {place}", short(&digest))));
+                }
                 let artifact = self.artifact(place, &digest, keys)?;
                 (own(Bundle::archive(&place.to_string(), &artifact.layer))?, Some((digest, artifact.signatures)))
             }

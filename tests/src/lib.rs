@@ -6,10 +6,12 @@ mod child;
 mod http;
 mod mock;
 mod optional;
+mod registry;
 mod sse;
 
 pub use child::{Broken, Gateway, Setup, binary, wait_until};
 pub use http::{Live, Request, Response};
 pub use mock::Mock;
 pub use optional::{named, skipped};
+pub use registry::{Registry, sha256};
 pub use sse::{Answer, Frame, frames, read_stream};

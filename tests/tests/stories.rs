@@ -12,8 +12,10 @@ mod stories {
     mod keys;
     mod logs;
     mod operation;
+    mod others;
     mod policies;
     mod records;
+    mod reloading;
     mod starting;
     mod tools;
     mod upstreams;

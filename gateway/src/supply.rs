@@ -71,6 +71,16 @@ pub(crate) struct Supply<'a> {
     facts: &'a SupplyFacts,
     data: &'a Path,
     progress: Progress<'a>,
+    reach: Reach,
+}
+
+/// How far is looked for a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// In registries too.
+    Network,
+    /// On this machine alone.
+    Disk,
 }
 
 /// Progress that nobody sees.
@@ -79,7 +89,12 @@ pub(crate) const UNSEEN: Progress<'static> = &|_, _| {};
 impl<'a> Supply<'a> {
     /// With what a configuration says.
     pub(crate) fn of(facts: &'a Facts) -> Self {
-        Self { facts: &facts.supply, data: &facts.data, progress: UNSEEN }
+        Self { facts: &facts.supply, data: &facts.data, progress: UNSEEN, reach: Reach::Network }
+    }
+
+    /// The same, without asking a registry.
+    pub(crate) fn at_hand(self) -> Self {
+        Self { reach: Reach::Disk, ..self }
     }
 
     /// The same, with somebody who is told how far it is.
@@ -93,45 +108,64 @@ impl<'a> Supply<'a> {
     /// When it cannot be had, or is not what the digest says.
     pub(crate) fn fetch(&self, source: &PluginSource, keys: &[PublicKey], digest: Option<&str>) -> Result<Fetched, String> {
         let own = |bundle: Result<Bundle, gatewright_plugins::LoadError>| bundle.map_err(|error| error.to_string());
-        let (bundle, artifact) = match source {
-            PluginSource::Packed(name) => return Err(format!("`{name}` is in the binary")),
-            PluginSource::Folder(path) => (own(Bundle::folder(path))?, None),
-            PluginSource::File(path) => (own(Bundle::file(path))?, None),
+        let plain = |bundle: Bundle| {
+            let signed = (!keys.is_empty()).then(|| signature::signed(keys, &bundle, None));
+            Fetched { bundle: Arc::new(bundle), artifact: None, signed }
+        };
+        match source {
+            PluginSource::Packed(name) => Err(format!("`{name}` is in the binary")),
+            PluginSource::Folder(path) => own(Bundle::folder(path)).map(plain),
+            PluginSource::File(path) => own(Bundle::file(path)).map(plain),
             PluginSource::Oci(place) => {
                 let digest = match digest {
                     Some(digest) => digest.to_owned(),
+                    None if self.reach == Reach::Disk => return Err("not locked: run `gatewright plugin lock`".to_owned()),
                     None => self.facts.registries.resolve(place)?,
                 };
                 if place.digest().is_some_and(|named| named != digest) {
                     return Err(changed(&format!("artifact {} -> {place}", short(&digest))));
                 }
-                let artifact = self.artifact(place, &digest, keys)?;
-                (own(Bundle::archive(&place.to_string(), &artifact.layer))?, Some((digest, artifact.signatures)))
+                let mut artifact = self.artifact(place, &digest)?;
+                let bundle = own(Bundle::archive(&place.to_string(), &artifact.layer))?;
+                let signed = match keys {
+                    [] => None,
+                    keys => Some(self.signed(keys, &bundle, (place, &digest, &mut artifact))?),
+                };
+                Ok(Fetched { bundle: Arc::new(bundle), artifact: Some(digest), signed })
             }
-        };
-        let beside = artifact.as_ref().map(|(digest, signatures)| (digest.as_str(), signatures.as_slice()));
-        let signed = (!keys.is_empty()).then(|| signature::signed(keys, &bundle, beside));
-        Ok(Fetched { bundle: Arc::new(bundle), artifact: artifact.map(|(digest, _)| digest), signed })
+        }
     }
 
-    /// An artifact out of the data folder, or else out of its registry; and its signatures, where they are wanted and were not there.
-    fn artifact(&self, place: &Place, digest: &str, keys: &[PublicKey]) -> Result<Artifact, String> {
+    /// An artifact out of the data folder, or else out of its registry.
+    fn artifact(&self, place: &Place, digest: &str) -> Result<Artifact, String> {
         let store = Store::of(self.data);
-        let mut artifact = match store.get(digest)? {
-            Some(artifact) if keys.is_empty() || !artifact.signatures.is_empty() => return Ok(artifact),
-            Some(artifact) => artifact,
-            None => {
-                let artifact = self.facts.registries.pull((place, digest), self.progress)?;
-                store.put(digest, &artifact)?;
-                return Ok(artifact);
-            }
-        };
-        // Without a network it is as it was: then the signature in its archive is what counts.
-        if let Ok(signatures) = self.facts.registries.signatures(place, digest) {
-            artifact.signatures = signatures;
-            store.put(digest, &artifact)?;
+        if let Some(artifact) = store.get(digest)? {
+            return Ok(artifact);
         }
+        if self.reach == Reach::Disk {
+            return Err("not fetched so far".to_owned());
+        }
+        let artifact = self.facts.registries.pull((place, digest), self.progress)?;
+        store.put(digest, &artifact)?;
         Ok(artifact)
+    }
+
+    /// Who signed an artifact. Where it is none of the keys, the registry is asked whether somebody has signed it since.
+    fn signed(&self, keys: &[PublicKey], bundle: &Bundle, of: (&Place, &str, &mut Artifact)) -> Result<Signed, String> {
+        let (place, digest, artifact) = of;
+        let kept = signature::signed(keys, bundle, Some((digest, &artifact.signatures)));
+        if matches!(kept, Signed::By(_)) || self.reach == Reach::Disk {
+            return Ok(kept);
+        }
+        // Without a network it is as it was.
+        match self.facts.registries.signatures(place, digest) {
+            Ok(signatures) if signatures != artifact.signatures => {
+                artifact.signatures = signatures;
+                Store::of(self.data).put(digest, artifact)?;
+                Ok(signature::signed(keys, bundle, Some((digest, &artifact.signatures))))
+            }
+            _ => Ok(kept),
+        }
     }
 }
 

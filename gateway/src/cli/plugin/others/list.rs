@@ -14,7 +14,6 @@ use crate::environment::Environment;
 use crate::packed;
 use crate::supply::lock::{Locked, short};
 use crate::supply::signature::Signed;
-use crate::supply::store::Store;
 use crate::supply::{Fetched, PluginSource, Supply};
 
 /// Heads of the columns.
@@ -58,13 +57,7 @@ fn ready_made(host: &Host, fact: &PluginFact, name: &str) -> Result<Value, Strin
 fn outside(desk: &Desk, host: &Host, fact: &PluginFact) -> Result<Value, String> {
     let locked = desk.lock.as_ref().and_then(|lock| lock.plugins.get(&fact.name));
     let artifact = locked.and_then(|locked| locked.artifact.as_deref());
-    if let PluginSource::Oci(_) = fact.source {
-        let artifact = artifact.ok_or("not locked: run `gatewright plugin lock`")?;
-        if Store::of(&desk.facts.data).get(artifact)?.is_none() {
-            return Err("not fetched so far".to_owned());
-        }
-    }
-    let fetched = Supply::of(&desk.facts).fetch(&fact.source, fact.keys(&desk.facts), artifact)?;
+    let fetched = Supply::of(&desk.facts).at_hand().fetch(&fact.source, fact.keys(&desk.facts), artifact)?;
     let about = host.look(&desk::files(&fetched), &desk::operator(fact)).map_err(|error| error.to_string())?;
     let mut told = facts_of(&about);
     let is_locked = match locked {

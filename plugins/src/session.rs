@@ -117,6 +117,12 @@ impl Session {
         self.flow.feed(&mut self.seats, &mut self.shared, pieces, ended).await
     }
 
+    /// Whether a plugin that takes part and acts declares this tool, by its `plugin__tool` name.
+    pub fn offers(&self, name: &str) -> bool {
+        let acting = self.seats.iter().filter(|seat| !seat.is_shadow());
+        acting.flat_map(|seat| &seat.plugin.tools).any(|tool| tool.declared.name == name)
+    }
+
     /// Calls a declared tool by its `plugin__tool` name. Arguments are checked against its schema first.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::facts::{Facts, LegFact, LegTarget, LimitFacts, PluginFact, ProviderFact, RouteFact};
+use crate::config::facts::{Facts, LegFact, LegTarget, LimitFacts, PluginFact, ProviderFact, RouteFact, RuleFact};
 
 /// The configuration without secrets. Times are in milliseconds, sizes in bytes.
 pub(super) fn config(facts: &Facts) -> Value {
@@ -26,7 +26,9 @@ pub(super) fn config(facts: &Facts) -> Value {
         }))),
         "routes": map(facts.routes.values(), |route| (&route.name, show_route(route))),
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),
+        "global_plugins": facts.global_plugins,
         "default_plugins": facts.default_plugins,
+        "when": facts.when.iter().map(show_rule).collect::<Vec<_>>(),
         "keys": facts.keys.len(),
         "cache": {
             "max_size": facts.cache.max_bytes,
@@ -47,6 +49,7 @@ pub(super) fn keys(facts: &Facts) -> Value {
             "tenant": key.tenant,
             "team": key.team,
             "models": key.models,
+            "plugins": key.plugins,
             "revoked": key.revoked,
             "requests_per_minute": key.requests_per_minute,
             "tokens_per_minute": key.tokens_per_minute,
@@ -60,6 +63,7 @@ pub(super) fn keys(facts: &Facts) -> Value {
 pub(super) fn plugins(facts: &Facts) -> Value {
     json!({
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),
+        "global_plugins": facts.global_plugins,
         "default_plugins": facts.default_plugins,
     })
 }
@@ -89,6 +93,7 @@ fn show_provider(provider: &ProviderFact) -> Value {
         "headers": provider.headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "models": provider.models,
         "any_model": provider.any_model,
+        "local": provider.local,
         "attempts": provider.attempts,
         "timeouts": {
             "connect": millis(provider.timeouts.connect),
@@ -110,7 +115,15 @@ fn show_route(route: &RouteFact) -> Value {
         "cache": route.cache.map(millis),
         "tools": route.tools.map(|tools| json!({ "max_rounds": tools.max_rounds, "max_time": millis(tools.max_time) })),
         "strict": route.strict,
+        "local_only": route.local_only,
+        "when": route.when.iter().map(show_rule).collect::<Vec<_>>(),
     })
+}
+
+fn show_rule(rule: &RuleFact) -> Value {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "*".to_owned());
+    let notes: Map<_, _> = rule.notes.iter().map(|(key, wanted)| (key.clone(), value(wanted).into())).collect();
+    json!({ "note": notes, "to": rule.to, "local_only": rule.local_only })
 }
 
 fn show_plugin(plugin: &PluginFact) -> Value {
@@ -118,6 +131,7 @@ fn show_plugin(plugin: &PluginFact) -> Value {
         "folder": plugin.folder.as_ref().map(|folder| folder.display().to_string()),
         "policy": plugin.policy,
         "mode": plugin.operator.mode,
+        "percent": plugin.operator.percent.unwrap_or(100),
         "on_error": plugin.operator.on_error,
         "grants": plugin.operator.grants,
         "limits": plugin.operator.limits,

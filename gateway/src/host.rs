@@ -4,6 +4,7 @@
 //! Apart because it is the only place where facts become things: routes with their chains and legs. It must not know HTTP.
 
 mod build;
+mod chains;
 mod route;
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 pub use build::BuildError;
+pub(crate) use route::Legs;
 pub use route::{Route, RouteTools};
 
 use crate::clock::{Clock, Ids};
@@ -117,10 +119,8 @@ pub struct Host {
     pub plugins: BTreeMap<String, Arc<gatewright_plugins::Plugin>>,
     /// By SHA-256 of the key's text.
     key_states: HashMap<[u8; 32], Arc<KeyState>>,
-    /// Everything that is listed: routes, models of the engine, `provider/model`.
-    routes: BTreeMap<String, Arc<Route>>,
-    /// Providers that pass any model through.
-    open_providers: BTreeMap<String, build::OpenProvider>,
+    /// By the plugins that a key brings; without any for all others.
+    ways: BTreeMap<Vec<String>, build::Ways>,
 }
 
 impl Host {
@@ -132,18 +132,24 @@ impl Host {
         build::build(facts, shared)
     }
 
-    /// The route that a model name means: one that is listed, or `provider/model` where the provider passes any model through.
-    pub fn route(&self, model: &str) -> Option<Arc<Route>> {
-        if let Some(route) = self.routes.get(model) {
+    /// The route that a model name means for a key: one that is listed, or `provider/model` where the provider passes any model
+    /// through.
+    pub fn route(&self, key: Option<&KeyFact>, model: &str) -> Option<Arc<Route>> {
+        let ways = self.ways(key)?;
+        if let Some(route) = ways.routes.get(model) {
             return Some(Arc::clone(route));
         }
         let (provider, model) = model.split_once('/')?;
-        self.open_providers.get(provider).filter(|_| !model.is_empty()).map(|open| open.route(model))
+        ways.open_providers.get(provider).filter(|_| !model.is_empty()).map(|open| open.route(model))
     }
 
     /// Everything that is listed, by name.
     pub fn models(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.routes.values()
+        self.ways(None).into_iter().flat_map(|ways| ways.routes.values())
+    }
+
+    fn ways(&self, key: Option<&KeyFact>) -> Option<&build::Ways> {
+        self.ways.get(key.map_or(&[][..], |key| &key.plugins))
     }
 
     /// What a key has used.

@@ -15,6 +15,8 @@ mod guard;
 #[cfg(test)]
 pub(crate) mod kit;
 pub(crate) mod meter;
+mod parameters;
+mod reach;
 mod receive;
 mod refused;
 mod resolve;

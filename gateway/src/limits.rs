@@ -269,6 +269,7 @@ mod tests {
             tenant: "k".into(),
             team: None,
             models: Vec::new(),
+            plugins: Vec::new(),
             revoked: false,
             requests_per_minute: requests,
             tokens_per_minute: tokens,

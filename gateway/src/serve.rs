@@ -76,8 +76,9 @@ pub(crate) async fn serve(configuration: Configuration, tidier: Arc<Tidier>) -> 
     data::prepare(&facts.data).map_err(one)?;
     let token = data::admin_token(&facts.data).map_err(one)?;
     let clients = Clients::new(&configuration.environment.proxies());
+    let lots = blake3::derive_key("gatewright lots of a roll-out", &token.sha256);
     let opened = tokio::select! {
-        opened = tokio::task::spawn_blocking(move || open(facts, clients)) => opened,
+        opened = tokio::task::spawn_blocking(move || open(facts, clients, lots)) => opened,
         () = signals.stop() => {
             // What is being opened is not waited for: nothing was served, so there is nothing to lose.
             tracing::info!("stopped before it served");
@@ -108,13 +109,13 @@ impl Listeners {
 }
 
 /// Blocking: opens stores, models and plugins.
-fn open(mut facts: Facts, clients: Clients) -> Result<(Host, Option<MadeKey>), Vec<String>> {
+fn open(mut facts: Facts, clients: Clients, lots: [u8; 32]) -> Result<(Host, Option<MadeKey>), Vec<String>> {
     let one = |problem: String| vec![problem];
     let made = reload::secure(&mut facts).map_err(one)?;
     let clock = Arc::new(SystemClock);
     let cache = Cache::new(&facts.data.join(CACHE), &facts.cache, clock.clone());
     let records = Records::open(&facts.data.join(RECORDS), facts.limits.record_queue).map_err(|error| one(error.to_string()))?;
-    let plugins = gatewright_plugins::Host::new(facts.limits.plugin_slots);
+    let plugins = gatewright_plugins::Host::new(facts.limits.plugin_slots).drawing_by(lots);
     let ids = Ids::random().map_err(|error| one(format!("no randomness for request ids: {error}")))?;
     let shared = Arc::new(Shared {
         plugins,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatewright_types::{Channel, Phase};
 
@@ -60,6 +61,8 @@ pub struct Operator {
     pub grants: Vec<String>,
     /// Limits that replace the manifest's, by the manifest's names.
     pub limits: BTreeMap<String, u64>,
+    /// How many requests in a hundred it takes part in; all where `None`.
+    pub percent: Option<u8>,
 }
 
 /// A plugin that cannot be loaded: what, where, what to do.
@@ -84,7 +87,7 @@ pub struct Context {
     pub route: String,
     /// Model that the client asked for.
     pub model: String,
-    /// Sampling, response format, metadata: JSON, read-only.
+    /// The request's fields beside its texts (sampling, names of tools, metadata, ...): JSON, read-only.
     pub parameters: String,
 }
 
@@ -217,6 +220,77 @@ pub struct Entry {
     pub count: u64,
     /// For errors: which limit or trap.
     pub why: Option<String>,
+}
+
+/// Which plugin version took part in a session, or did not, and what it cost.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Name in the config.
+    pub plugin: Arc<str>,
+    /// Version, as its manifest says.
+    pub version: Arc<str>,
+    /// Digest that pins it, hexadecimal.
+    pub digest: Arc<str>,
+    /// Calls of the guest: events and tools. What its prefilter answered for it is none.
+    pub calls: u64,
+    /// Time that passed in them, starting the instance included.
+    pub time: Duration,
+    /// Most memory that its instance had after a call, in bytes.
+    pub memory: usize,
+    /// Errors, by [`Trip`].
+    pub trips: [u32; Trip::ALL.len()],
+    /// Why it was not asked at all, if it was not.
+    pub absent: Option<Absence>,
+}
+
+/// Which limit an error was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trip {
+    /// CPU time.
+    Cpu,
+    /// Wall clock.
+    Wall,
+    /// Memory.
+    Memory,
+    /// Bytes that it gave back.
+    Output,
+    /// No limit: a trap, an error of its own, a broken contract.
+    Other,
+}
+
+impl Trip {
+    /// All, in the order of [`Tally::trips`].
+    pub const ALL: [Self; 5] = [Self::Cpu, Self::Wall, Self::Memory, Self::Output, Self::Other];
+
+    /// Its word in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Wall => "wall",
+            Self::Memory => "memory",
+            Self::Output => "output",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Why a plugin of the chain takes no part in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The request is not among those that its percentage takes.
+    RollOut,
+    /// A shadow for which no instance was free.
+    NoInstance,
+}
+
+impl Absence {
+    /// Its word in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RollOut => "roll-out",
+            Self::NoInstance => "no-instance",
+        }
+    }
 }
 
 /// Why a tool did not answer.

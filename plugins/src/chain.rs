@@ -187,7 +187,8 @@ fn settable(pointer: &str, value: &str) -> Result<Value, GuestError> {
         "/model" => value.as_str().is_some_and(|name| !name.is_empty()),
         "/max_tokens" | "/max_completion_tokens" => value.as_u64().is_some_and(|tokens| tokens > 0),
         "/temperature" | "/top_p" | "/frequency_penalty" | "/presence_penalty" => value.is_number(),
-        "/seed" => value.is_i64() || value.is_u64(),
+        // What is larger cannot be kept, and would leave the request without a seed.
+        "/seed" => value.is_i64(),
         "/stop" => value.is_string() || value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
         "/tool_choice" => value.is_string() || value.is_object(),
         _ => match pointer.strip_prefix("/metadata/") {
@@ -285,14 +286,26 @@ mod tests {
     #[test]
     fn only_listed_fields_of_the_right_type_are_set() {
         let set = |pointer: &str, value: &str| vec![Action::Set { pointer: pointer.into(), value: value.into() }];
-        for (pointer, value) in [("/model", "\"a/b\""), ("/temperature", "0.5"), ("/stop", "[\"x\"]"), ("/metadata/team", "\"x\"")]
-        {
-            assert_eq!(kind(set(pointer, value), Units::Bytes), None, "{pointer}");
+        let known: [(&str, &[&str], &[&str]); 11] = [
+            ("/model", &["\"a/b\""], &["3", "\"\"", "null"]),
+            ("/max_tokens", &["1"], &["0", "-1", "1.5", "\"1\""]),
+            ("/max_completion_tokens", &["1"], &["0", "-1", "null"]),
+            ("/temperature", &["0", "0.5"], &["\"0\"", "null"]),
+            ("/top_p", &["1"], &["true"]),
+            ("/frequency_penalty", &["-0.5"], &["[]"]),
+            ("/presence_penalty", &["2"], &["{}"]),
+            ("/seed", &["0", "-7"], &["{", "1.5", "18446744073709551615"]),
+            ("/stop", &["\"x\"", "[\"x\"]", "[]"], &["3", "[3]"]),
+            ("/tool_choice", &["\"none\"", "{\"type\":\"function\"}"], &["1", "[]"]),
+            ("/metadata/team", &["\"x\"", "1", "true", "null"], &["{}", "[]"]),
+        ];
+        for (pointer, right, wrong) in known {
+            let said = |values: &[&str]| -> Vec<_> { values.iter().map(|value| kind(set(pointer, value), Units::Bytes)).collect() };
+            assert_eq!(said(right), vec![None; right.len()], "{pointer}");
+            assert_eq!(said(wrong), vec![Some(GuestErrorKind::Contract); wrong.len()], "{pointer}");
         }
-        for (pointer, value) in
-            [("/model", "3"), ("/messages/0", "1"), ("/max_tokens", "-1"), ("/seed", "{"), ("/metadata/a/b", "1")]
-        {
-            assert_eq!(kind(set(pointer, value), Units::Bytes), Some(GuestErrorKind::Contract), "{pointer}");
+        for pointer in ["/messages/0", "/metadata/", "/metadata/a/b", "/metadata", "/tools", "/stream", "/n", "model", ""] {
+            assert_eq!(kind(set(pointer, "\"x\""), Units::Bytes), Some(GuestErrorKind::Contract), "{pointer}");
         }
         let late = Rules { phase: Phase::Chunk, ..rules(Units::Bytes) };
         assert!(fold(set("/model", "\"a\""), &[PAGE], &late).is_err());

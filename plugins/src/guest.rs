@@ -260,6 +260,9 @@ pub(crate) trait Guest: Send {
     /// # Errors
     /// As for [`Guest::inspect`].
     async fn call_tool(&mut self, call: ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError>;
+
+    /// Bytes of memory that it has now; 0 after an error. Cheap.
+    fn memory(&self) -> usize;
 }
 
 /// One call of a tool.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use gatewright_types::{Channel, Phase};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
@@ -20,6 +21,7 @@ use crate::guest::{Grant, Limits, Program, Sandbox, Setup};
 use crate::lua::Luau;
 use crate::manifest::{Kind, Manifest, Subscription, is_plugin_name};
 use crate::prefilter::Prefilter;
+use crate::rollout::Share;
 use crate::services::counts::Counts;
 use crate::services::store::Shelves;
 use crate::services::{Services, Traced};
@@ -35,6 +37,7 @@ pub struct Host {
     slots: usize,
     shelves: Shelves,
     counts: Arc<Counts>,
+    roll_out: [u8; 32],
 }
 
 /// One loaded plugin version: immutable but for its counters.
@@ -42,11 +45,13 @@ pub struct Host {
 pub struct Plugin {
     /// Name in the config.
     pub name: Arc<str>,
-    version: String,
+    pub(crate) version: Arc<str>,
     description: String,
-    digest: String,
+    pub(crate) digest: Arc<str>,
     /// Powers that its manifest asks for, and those of them that it has.
     powers: (BTreeSet<Grant>, BTreeSet<Grant>),
+    /// Which requests it takes part in.
+    pub(crate) share: Share,
     pub(crate) mode: Mode,
     pub(crate) on_error: OnError,
     pub(crate) subscription: Subscription,
@@ -124,6 +129,17 @@ impl Plugin {
         self.on_error
     }
 
+    /// Whether it sees this channel in this phase.
+    pub fn hears(&self, phase: Phase, channel: Channel) -> bool {
+        self.subscription.hears(phase, channel)
+    }
+
+    /// Whether it must see a streamed answer whole: it acts, and subscribes to `response` and not to `chunk`.
+    pub fn wants_whole(&self) -> bool {
+        let heard = &self.subscription;
+        self.mode == Mode::Enforce && heard.hears_phase(Phase::Response) && !heard.hears_phase(Phase::Chunk)
+    }
+
     /// Whether it may have something to say about a text whose first `sent` bytes are context: it is not asked where its prefilter
     /// finds nothing. What a stream cuts in two is not missed, because what may be the beginning of a match stays back.
     pub(crate) fn has_a_say(&self, text: &str, sent: usize) -> bool {
@@ -144,7 +160,22 @@ impl Host {
     /// A host with its sandboxes. `slots` bounds instances per plugin that may be in use at once; at least 1.
     pub fn new(slots: usize) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
-        Self { luau: Luau::new(), wasm: Wasm::new(slots), slots, shelves: Shelves::default(), counts: Arc::default() }
+        Self {
+            luau: Luau::new(),
+            wasm: Wasm::new(slots),
+            slots,
+            shelves: Shelves::default(),
+            counts: Arc::default(),
+            roll_out: [0; 32],
+        }
+    }
+
+    /// The same host with a secret for drawing requests of plugins that take part in a share of them. Hosts with the same secret
+    /// draw alike.
+    #[must_use]
+    pub fn drawing_by(mut self, secret: [u8; 32]) -> Self {
+        self.roll_out = secret;
+        self
     }
 
     /// What plugins have counted: plugin, name, count; sorted.
@@ -201,14 +232,15 @@ impl Host {
         let prefilter = prefilter.map_err(|error| fail(&format_args!("{}: {error}", manifest.entry)))?;
         Ok(Arc::new(Plugin {
             prefilter,
-            digest: bundle::digest(text.as_bytes(), &code),
+            digest: bundle::digest(text.as_bytes(), &code).into(),
             powers: (manifest.grants, granted),
+            share: Share::new(operator.percent.unwrap_or(100), self.roll_out),
             mode: operator.mode,
             on_error: operator.on_error.unwrap_or(manifest.on_error),
             subscription: manifest.subscription,
             bounds: manifest.bounds,
             units: manifest.units,
-            version: manifest.version,
+            version: manifest.version.into(),
             description: manifest.description,
             name,
             limits,

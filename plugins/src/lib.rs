@@ -20,6 +20,7 @@ mod ledger;
 mod lua;
 mod manifest;
 mod prefilter;
+mod rollout;
 mod seat;
 mod services;
 mod session;

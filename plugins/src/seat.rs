@@ -4,13 +4,13 @@
 //! the answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gatewright_types::{Channel, Phase};
 use smallvec::SmallVec;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::api::{Context, Mode, OnError, ToolFailure, Verdict};
+use crate::api::{Absence, Context, Mode, OnError, Tally, ToolFailure, Trip, Verdict};
 use crate::chain::{self, Folded, Page, Rules, Stop};
 use crate::guest::{Event, Guest, GuestError, GuestErrorKind, ToolRun, View};
 use crate::host::Plugin;
@@ -47,6 +47,25 @@ pub(crate) struct Seat {
     /// Made when it is first needed; gone after an error.
     guest: Option<Box<dyn Guest>>,
     errors: u32,
+    bill: Bill,
+}
+
+/// What a plugin has cost in a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bill {
+    calls: u64,
+    time: Duration,
+    memory: usize,
+    trips: [u32; Trip::ALL.len()],
+}
+
+impl Bill {
+    /// The same, with the plugin's particulars.
+    pub(crate) fn tally(self, plugin: &Plugin, absent: Option<Absence>) -> Tally {
+        let Self { calls, time, memory, trips } = self;
+        let [name, version, digest] = [&plugin.name, &plugin.version, &plugin.digest].map(Arc::clone);
+        Tally { plugin: name, version, digest, calls, time, memory, trips, absent }
+    }
 }
 
 impl std::fmt::Debug for Seat {
@@ -57,7 +76,7 @@ impl std::fmt::Debug for Seat {
 
 impl Seat {
     pub(crate) fn new(plugin: Arc<Plugin>, permit: OwnedSemaphorePermit) -> Self {
-        Self { plugin, _permit: permit, guest: None, errors: 0 }
+        Self { plugin, _permit: permit, guest: None, errors: 0, bill: Bill::default() }
     }
 
     /// Whether what it says is only recorded.
@@ -90,7 +109,7 @@ impl Seat {
             Ok(guest) => guest.inspect(&event).await,
             Err(error) => Err(error),
         };
-        self.plugin.counters.add(started.elapsed());
+        self.pay(started.elapsed());
         let rules = Rules { phase: question.phase, units, output: self.plugin.limits.output };
         let folded = answer.and_then(|actions| chain::fold(actions, question.pages, &rules));
         match folded {
@@ -109,7 +128,7 @@ impl Seat {
             Ok(guest) => guest.call_tool(run).await,
             Err(error) => Err(error),
         };
-        self.plugin.counters.add(started.elapsed());
+        self.pay(started.elapsed());
         let limit = self.plugin.limits.output;
         let answer = match answer {
             Ok(Ok(text)) if text.len() > limit => Err(GuestError::new(GuestErrorKind::Output, format!("more than {limit} bytes"))),
@@ -123,7 +142,33 @@ impl Seat {
         self.guest = None;
         self.errors += 1;
         self.plugin.counters.fail();
+        let trip = match error.kind {
+            GuestErrorKind::Cpu => Trip::Cpu,
+            GuestErrorKind::Wall => Trip::Wall,
+            GuestErrorKind::Memory => {
+                // The instance is gone, and had all that it may have.
+                self.bill.memory = self.bill.memory.max(self.plugin.limits.memory);
+                Trip::Memory
+            }
+            GuestErrorKind::Output => Trip::Output,
+            GuestErrorKind::Trap | GuestErrorKind::Guest | GuestErrorKind::Contract | GuestErrorKind::Load => Trip::Other,
+        };
+        self.bill.trips[trip as usize] += 1;
         error
+    }
+
+    /// What it has cost so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.bill.tally(&self.plugin, None)
+    }
+
+    /// Counts one call.
+    fn pay(&mut self, took: Duration) {
+        self.plugin.counters.add(took);
+        self.bill.calls += 1;
+        self.bill.time += took;
+        let memory = self.guest.as_ref().map_or(0, |guest| guest.memory());
+        self.bill.memory = self.bill.memory.max(memory);
     }
 
     /// What an error means for the request; `None` where the plugin is as if absent. Records it.

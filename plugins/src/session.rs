@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use gatewright_types::{Channel, Phase, Segment};
 
-use crate::api::{Busy, Context, Cut, DeclaredTool, Entry, Lane, Mode, Outcome, Piece, Released, ToolFailure, Verdict};
+use crate::api::{
+    Absence, Busy, Context, Cut, DeclaredTool, Entry, Lane, Mode, Outcome, Piece, Released, Tally, ToolFailure, Verdict,
+};
 use crate::chain::{self, Folded, Page, Stop};
 use crate::flow::Flow;
 use crate::guest::ToolRun;
 use crate::host::Plugin;
 use crate::ledger::{Deed, Ledger, Place};
-use crate::seat::{Question, Seat, Shared};
+use crate::seat::{Bill, Question, Seat, Shared};
 use crate::stream::Ending;
 
 /// Plugins in order, for one route. Cheap to clone.
@@ -27,15 +29,12 @@ impl Chain {
 
     /// Whether no plugin of the chain subscribes to this phase with this channel: then there is no need to ask.
     pub fn is_deaf(&self, phase: Phase, channel: Channel) -> bool {
-        !self.0.iter().any(|plugin| plugin.subscription.hears(phase, channel))
+        !self.0.iter().any(|plugin| plugin.hears(phase, channel))
     }
 
     /// Whether the chain must see the answer whole: some enforced plugin subscribes to `response` and not to `chunk`.
     pub fn wants_whole(&self) -> bool {
-        self.0.iter().any(|plugin| {
-            let heard = &plugin.subscription;
-            plugin.mode == Mode::Enforce && heard.hears_phase(Phase::Response) && !heard.hears_phase(Phase::Chunk)
-        })
+        self.0.iter().any(|plugin| plugin.wants_whole())
     }
 
     /// Tools that the chain's enforced plugins declare, named `plugin__tool`.
@@ -50,22 +49,38 @@ impl Chain {
     }
 
     /// Takes a place in every plugin's pool for one request; they go back with the session. Instances are made when they are
-    /// first needed, and dropped after an error. A shadow for which there is no place is left out and recorded.
+    /// first needed, and dropped after an error. Left out, and recorded, is a plugin whose share of the requests this one is not in,
+    /// and a shadow for which there is no place.
     ///
     /// # Errors
     /// [`Busy`] when a pool of an enforced plugin is exhausted.
     pub async fn open(&self, context: Context) -> Result<Session, Busy> {
+        self.open_after(context, Vec::new()).await
+    }
+
+    /// The same, for a request on which plugins of another chain have left notes.
+    ///
+    /// # Errors
+    /// As [`Chain::open`].
+    pub async fn open_after(&self, context: Context, notes: Vec<(String, String)>) -> Result<Session, Busy> {
         let mut seats = Vec::with_capacity(self.0.len());
-        let mut ledger = Ledger::default();
+        let (mut ledger, mut absent) = (Ledger::default(), Vec::new());
         for plugin in self.0.iter() {
+            if !plugin.share.takes(&plugin.name, &context) {
+                absent.push((Arc::clone(plugin), Absence::RollOut));
+                continue;
+            }
             match Arc::clone(&plugin.seats).try_acquire_owned() {
                 Ok(permit) => seats.push(Seat::new(Arc::clone(plugin), permit)),
-                Err(_) if plugin.mode == Mode::Shadow => left_out(plugin, &mut ledger),
+                Err(_) if plugin.mode == Mode::Shadow => {
+                    left_out(plugin, &mut ledger);
+                    absent.push((Arc::clone(plugin), Absence::NoInstance));
+                }
                 Err(_) => return Err(Busy { plugin: plugin.name.to_string() }),
             }
         }
-        let shared = Shared { context: Arc::new(context), notes: Vec::new(), ledger };
-        Ok(Session { flow: Flow::new(seats.len()), seats, shared })
+        let shared = Shared { context: Arc::new(context), notes, ledger };
+        Ok(Session { flow: Flow::new(seats.len()), seats, absent, shared })
     }
 }
 
@@ -73,6 +88,7 @@ impl Chain {
 #[derive(Debug)]
 pub struct Session {
     seats: Vec<Seat>,
+    absent: Vec<(Arc<Plugin>, Absence)>,
     shared: Shared,
     flow: Flow,
 }
@@ -101,6 +117,12 @@ impl Session {
         self.flow.feed(&mut self.seats, &mut self.shared, pieces, ended).await
     }
 
+    /// Whether a plugin that takes part and acts declares this tool, by its `plugin__tool` name.
+    pub fn offers(&self, name: &str) -> bool {
+        let acting = self.seats.iter().filter(|seat| !seat.is_shadow());
+        acting.flat_map(|seat| &seat.plugin.tools).any(|tool| tool.declared.name == name)
+    }
+
     /// Calls a declared tool by its `plugin__tool` name. Arguments are checked against its schema first.
     ///
     /// # Errors
@@ -126,6 +148,22 @@ impl Session {
     /// What was done so far, for the record.
     pub fn record(&self) -> &[Entry] {
         self.shared.ledger.entries()
+    }
+
+    /// What each plugin of the chain has cost so far, those that take no part last.
+    pub fn tallies(&self) -> impl Iterator<Item = Tally> {
+        let absent = self.absent.iter().map(|(plugin, why)| Bill::default().tally(plugin, Some(*why)));
+        self.seats.iter().map(Seat::tally).chain(absent)
+    }
+
+    /// The plugins that take part, in order.
+    pub fn plugins(&self) -> impl Iterator<Item = &Plugin> + Clone {
+        self.seats.iter().map(|seat| &*seat.plugin)
+    }
+
+    /// Whether every plugin of the chain takes part.
+    pub fn is_whole(&self) -> bool {
+        self.absent.is_empty()
     }
 
     /// Notes so far.

@@ -56,10 +56,14 @@ pub struct Facts {
     pub routes: BTreeMap<String, RouteFact>,
     /// Plugins by name.
     pub plugins: BTreeMap<String, PluginFact>,
+    /// What every chain begins with.
+    pub global_plugins: Vec<String>,
     /// Chain of every route that names none of its own (and of `provider/model`), in order.
     pub default_plugins: Vec<String>,
     /// What plugins from outside are held to.
     pub supply: SupplyFacts,
+    /// Rules of every route, after its own.
+    pub when: Vec<RuleFact>,
     /// Keys; empty means: no authentication, loopback only.
     pub keys: Vec<KeyFact>,
     /// The response cache.
@@ -93,6 +97,8 @@ pub struct ProviderFact {
     pub any_model: bool,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// Whether what is sent there stays with the operator.
+    pub local: bool,
     /// Tries at one leg before it is given up; 1 = no retry.
     pub attempts: u32,
 }
@@ -157,6 +163,29 @@ pub struct RouteFact {
     pub tools: Option<ToolLoopFact>,
     /// Whether a request with a part that no plugin can inspect is refused.
     pub strict: bool,
+    /// Whether a request that comes here never leaves.
+    pub local_only: bool,
+    /// Rules for requests with notes.
+    pub when: Vec<RuleFact>,
+}
+
+impl RouteFact {
+    /// A route of these legs with the default chain and nothing else.
+    pub fn plain(name: &str, legs: Vec<LegFact>) -> Self {
+        let name = name.to_owned();
+        Self { name, legs, plugins: None, cache: None, tools: None, strict: false, local_only: false, when: Vec::new() }
+    }
+}
+
+/// What becomes of a request on which plugins have left notes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleFact {
+    /// Notes that must all be there; `None` is any value.
+    pub notes: Vec<(String, Option<String>)>,
+    /// The name that it goes on to.
+    pub to: Option<String>,
+    /// Whether it never leaves from then on.
+    pub local_only: bool,
 }
 
 /// Bounds of the gateway's own tool loop.
@@ -226,6 +255,8 @@ pub struct KeyFact {
     pub team: Option<String>,
     /// Route or model names it may use (`*` at the end matches any rest); empty is all.
     pub models: Vec<String>,
+    /// Plugins that its requests pass after the global ones and before their route's.
+    pub plugins: Vec<String>,
     /// Whether it is refused.
     pub revoked: bool,
     /// Requests a minute.

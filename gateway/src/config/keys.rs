@@ -107,6 +107,7 @@ mod tests {
             tenant: name.to_owned(),
             team: None,
             models: Vec::new(),
+            plugins: Vec::new(),
             revoked: false,
             requests_per_minute: None,
             tokens_per_minute: None,

@@ -3,6 +3,7 @@
 //! Apart because these are the shapes of a text, with defaults not yet filled in. It must not know what they come to: see
 //! `resolve`.
 
+mod process;
 mod registry;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ pub(crate) use registry::{KeyText, Registry};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+pub(crate) use self::process::{Cache, Format, Limits, Logging};
 
 /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`; parts may follow each other, as in `1h30m`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -59,6 +62,8 @@ pub(crate) struct Root {
     pub(crate) routes: BTreeMap<String, Route>,
     /// Plugins by name. A name of a ready-made policy needs nothing more.
     pub(crate) plugins: BTreeMap<String, Plugin>,
+    /// Plugins that every request passes, in order, before its key's and its route's. No key and no route can leave them out.
+    pub(crate) global_plugins: Vec<String>,
     /// Plugins, in order, of every route that names none of its own, and of `provider/model`. Default: all, in the order in
     /// which they are written.
     #[schemars(with = "Vec<String>")]
@@ -69,6 +74,8 @@ pub(crate) struct Root {
     /// Logins of the registries that plugins come from, by host (`registry.example.com`, with its port where it has one). Others are
     /// asked without one.
     pub(crate) registries: BTreeMap<String, Registry>,
+    /// What becomes of requests on which plugins have left notes, on every route, after the route's own `when`.
+    pub(crate) when: Vec<When>,
     /// Bounds of the response cache; a route turns it on.
     pub(crate) cache: Cache,
     /// Clients' keys by name, each stored as SHA-256; `gatewright key new` makes one. Without keys nobody is asked for one, and
@@ -110,6 +117,9 @@ pub(crate) struct Provider {
     /// Time limits of a call.
     #[serde(default)]
     pub(crate) timeouts: Timeouts,
+    /// Whether what is sent there stays with the operator: only then may it answer where `local_only` holds. Default: false.
+    #[serde(default)]
+    pub(crate) local: bool,
     /// Tries before the next leg is asked; 1 means no retry. Only before the first piece of an answer. Default: 3.
     #[serde(default)]
     #[schemars(with = "u32", range(min = 1, max = 10))]
@@ -169,7 +179,8 @@ pub(crate) struct Route {
     /// Who answers: `provider/model`, or a model of the embedded engine. Tried in order until one begins to answer.
     #[schemars(length(min = 1), extend("examples" = [["openai/gpt-4.1", "deepseek/deepseek-reasoner"]]))]
     pub(crate) legs: Vec<String>,
-    /// Plugins in order. Default: `default_plugins`.
+    /// Plugins in order, after `global_plugins` and the key's. One that is named there already runs there. Default:
+    /// `default_plugins`.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(crate) plugins: Option<Vec<String>>,
@@ -184,6 +195,31 @@ pub(crate) struct Route {
     /// Whether a request with a part that no plugin can inspect is refused. Default: false.
     #[serde(default)]
     pub(crate) strict: bool,
+    /// Whether a request that comes here never leaves: only the embedded engine and providers that are `local` may answer it, also
+    /// on a route that it is sent on to. Default: false.
+    #[serde(default)]
+    pub(crate) local_only: bool,
+    /// What becomes of requests on which plugins have left notes.
+    #[serde(default)]
+    pub(crate) when: Vec<When>,
+}
+
+/// A rule for requests on which plugins have left notes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct When {
+    /// Notes that must all be there, key and value; `*` stands for any value. A note counts whichever plugin left it, and none can
+    /// be taken back.
+    #[schemars(extend("minProperties" = 1, "examples" = [{"sensitivity": "high"}]))]
+    pub(crate) note: BTreeMap<String, String>,
+    /// Where the request goes, once the plugins have seen it: a route, a model of the embedded engine or `provider/model`. The
+    /// first rule that holds counts; whether the key may ask for that name does not.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) to: Option<String>,
+    /// Whether the request never leaves from then on: see the same key of a route. Default: false.
+    #[serde(default)]
+    pub(crate) local_only: bool,
 }
 
 /// Bounds of the gateway's own tool loop.
@@ -221,6 +257,10 @@ pub(crate) struct Plugin {
     /// `enforce`: it acts. `shadow`: it acts on a copy, is recorded and changes nothing. `off`: it is not asked. Default:
     /// `enforce`.
     pub(crate) mode: Mode,
+    /// How many requests in a hundred it takes part in, for rolling it out; the others' records say that it did not. A
+    /// conversation (`x-gatewright-conversation`) keeps its lot. Default: 100.
+    #[schemars(with = "u8", range(max = 100))]
+    pub(crate) percent: Option<u8>,
     /// What happens to a request when the plugin fails: `closed` refuses it, `open` goes on without the plugin. Default: what
     /// its manifest says.
     #[schemars(with = "OnError")]
@@ -255,20 +295,6 @@ pub(crate) enum OnError {
     Open,
 }
 
-/// Bounds of the response cache.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Cache {
-    /// Size of the cache's folder at most, 16MiB or more. Default: `256MiB`. Needs a restart.
-    #[schemars(with = "Size")]
-    pub(crate) max_size: Option<Size>,
-    /// Largest answer that is stored, an eighth of `max_size` at most. Default: `1MiB`. Needs a restart.
-    #[schemars(with = "Size")]
-    pub(crate) max_entry: Option<Size>,
-    /// Whether tenants share answers. Default: false.
-    pub(crate) across_tenants: bool,
-}
-
 /// A client's key.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -288,6 +314,9 @@ pub(crate) struct Key {
     #[serde(default)]
     #[schemars(extend("examples" = [["fast", "openai/*"]]))]
     pub(crate) models: Vec<String>,
+    /// Plugins, in order, that its requests pass after `global_plugins` and before their route's.
+    #[serde(default)]
+    pub(crate) plugins: Vec<String>,
     /// Whether it is refused. Default: false.
     #[serde(default)]
     pub(crate) revoked: bool,
@@ -303,69 +332,4 @@ pub(crate) struct Key {
     #[serde(default)]
     #[schemars(with = "u32", range(min = 1))]
     pub(crate) in_flight: Option<u32>,
-}
-
-/// Bounds of the process.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
-    /// Largest request body. Default: `32MiB`.
-    #[schemars(with = "Size")]
-    pub(crate) body: Option<Size>,
-    /// Request bodies that are coming in, all together; more are refused. The first 64KiB of each are free. `body` at least.
-    /// Default: `256MiB`, or `body` if that is more.
-    #[schemars(with = "Size")]
-    pub(crate) bodies: Option<Size>,
-    /// Connections at once; more are refused. Default: 4096. Needs a restart.
-    #[schemars(with = "usize", range(min = 1, max = 1_000_000))]
-    pub(crate) connections: Option<usize>,
-    /// Requests at once; more are refused. Default: 1024.
-    #[schemars(with = "usize", range(min = 1, max = 1_000_000))]
-    pub(crate) in_flight: Option<usize>,
-    /// Time for a client to send its headers. Default: `10s`. Needs a restart.
-    #[schemars(with = "Span")]
-    pub(crate) header_time: Option<Span>,
-    /// Time for a client to send its body. Default: `1m`.
-    #[schemars(with = "Span")]
-    pub(crate) body_time: Option<Span>,
-    /// Time that a client may take nothing of an answer before it is cut off. Default: `1m`. Needs a restart.
-    #[schemars(with = "Span")]
-    pub(crate) write_time: Option<Span>,
-    /// Text of one answer that plugins may hold back, or see whole. A longer one fails where an enforced plugin must see it whole;
-    /// a shadow does without, and that is recorded. Default: `1MiB`.
-    #[schemars(with = "Size")]
-    pub(crate) held: Option<Size>,
-    /// Largest answer of an upstream. Default: `64MiB`.
-    #[schemars(with = "Size")]
-    pub(crate) answer: Option<Size>,
-    /// Time that requests in flight have to finish when the gateway is told to stop. Default: `30s`.
-    #[schemars(with = "Span")]
-    pub(crate) drain_time: Option<Span>,
-    /// Instances of a plugin in use at once; more requests are refused. Default: 256. Needs a restart.
-    #[schemars(with = "usize", range(min = 1, max = 10_000))]
-    pub(crate) plugin_slots: Option<usize>,
-    /// Records that may wait to be written; more requests are refused. Default: 4096. Needs a restart.
-    #[schemars(with = "usize", range(min = 1, max = 1_000_000))]
-    pub(crate) record_queue: Option<usize>,
-}
-
-/// What is logged.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Logging {
-    /// `plain` or `json`. Default: `plain`. Needs a restart.
-    pub(crate) format: Format,
-    /// Whether prompts are logged, as the plugins left them, and what upstreams say in errors, which may repeat them. Answers never
-    /// are, and records hold neither. Default: false.
-    pub(crate) prompts: bool,
-}
-
-/// Form of a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub(crate) enum Format {
-    #[default]
-    Plain,
-    Json,
 }

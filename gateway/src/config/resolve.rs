@@ -6,6 +6,7 @@ mod keys;
 mod plugins;
 mod providers;
 mod routes;
+mod rules;
 mod supply;
 mod texts;
 
@@ -59,7 +60,9 @@ impl Resolver<'_> {
             allowed_hosts: self.allowed_hosts(root),
             device: self.device(root),
             routes: self.routes(root, &providers, &models),
+            global_plugins: self.chain("/global_plugins", &root.global_plugins),
             default_plugins: self.default_plugins(root),
+            when: self.rules("", &root.when, (&providers, &models)),
             keys: self.keys(root),
             providers,
             models,

@@ -40,7 +40,9 @@ impl Facts {
             providers: providers(environment),
             models: demo_models(),
             routes: demo_routes(),
+            global_plugins: Vec::new(),
             default_plugins: plugins.keys().cloned().collect(),
+            when: Vec::new(),
             plugins,
             supply: SupplyFacts {
                 registries: Registries { proxies: environment.proxies(), ..Registries::default() },
@@ -96,14 +98,8 @@ fn demo_models() -> BTreeMap<String, ModelFact> {
 }
 
 fn demo_routes() -> BTreeMap<String, RouteFact> {
-    let route = packed::demo().map(|_| RouteFact {
-        name: DEMO.to_owned(),
-        legs: vec![LegFact { to: LegTarget::Engine, model: DEMO.to_owned() }],
-        plugins: None,
-        cache: Some(DEMO_TTL),
-        tools: None,
-        strict: false,
-    });
+    let leg = LegFact { to: LegTarget::Engine, model: DEMO.to_owned() };
+    let route = packed::demo().map(|_| RouteFact { cache: Some(DEMO_TTL), ..RouteFact::plain(DEMO, vec![leg]) });
     route.into_iter().map(|route| (route.name.clone(), route)).collect()
 }
 
@@ -124,6 +120,7 @@ fn providers(environment: &Environment) -> BTreeMap<String, ProviderFact> {
             models: row.models.iter().map(|model| (*model).to_owned()).collect(),
             any_model: true,
             timeouts: Timeouts::default(),
+            local: false,
             attempts: 3,
         })
     };

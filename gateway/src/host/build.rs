@@ -2,19 +2,16 @@
 //!
 //! Apart because it runs at start and on reload only. It must not know requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatewright_plugins::{Chain, DeclaredTool, Mode, Plugin};
-use gatewright_types::{Extras, ToolDefinition};
-use serde_json::value::RawValue;
+use gatewright_plugins::Plugin;
 
-use super::route::{Plugins, Route, RouteTools};
+use super::route::{Home, Legs, Plugins, Route};
 use super::{Host, OpenModel, Shared};
-use crate::config::facts::{Facts, LegFact, LegTarget, ProviderFact, RouteFact, ToolLoopFact};
+use crate::config::facts::{Facts, LegFact, LegTarget, ProviderFact, RouteFact, RuleFact};
 use crate::config::keys::KeyRing;
-use crate::life::ears::Ears;
 use crate::supply;
 use crate::upstreams::Upstream;
 use crate::upstreams::dispatch::Leg;
@@ -30,6 +27,7 @@ pub struct BuildError(pub Vec<String>);
 pub(super) struct OpenProvider {
     provider: Provider,
     plugins: Plugins,
+    rules: Arc<[RuleFact]>,
     metrics: Arc<crate::observe::RouteMetrics>,
     upstream_metrics: Arc<crate::observe::UpstreamMetrics>,
 }
@@ -57,12 +55,14 @@ impl OpenProvider {
     pub(super) fn route(&self, model: &str) -> Arc<Route> {
         let fact = &self.provider.fact;
         let name = format!("{}/{model}", fact.name);
-        let leg = provider_leg(&self.provider, model);
+        let legs = vec![provider_leg(&self.provider, model)];
         Arc::new(Route {
             leg_metrics: vec![(name.clone(), Arc::clone(&self.upstream_metrics))],
             name,
-            legs: vec![leg],
-            digest: digest(&[(self.provider.place, model)]),
+            legs: Legs { legs, digest: digest(&[(self.provider.place, model)]) },
+            home: if fact.local { Home::Everybody } else { Home::Nobody },
+            local_only: false,
+            rules: Arc::clone(&self.rules),
             plugins: self.plugins.clone(),
             cache: None,
             tools: None,
@@ -110,22 +110,42 @@ fn place_of(fact: &ProviderFact) -> Place {
 }
 
 /// What is linked while a host is built.
-struct Builder<'a> {
-    facts: &'a Facts,
-    shared: &'a Arc<Shared>,
-    loaded: BTreeMap<String, Arc<Plugin>>,
+pub(super) struct Builder<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) loaded: BTreeMap<String, Arc<Plugin>>,
+    /// Chains that were linked, by the names that they were asked for by.
+    pub(super) linked: BTreeMap<Vec<String>, Plugins>,
     providers: BTreeMap<String, Provider>,
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
+}
+
+/// Where requests of keys that bring the same plugins may go.
+#[derive(Debug)]
+pub(super) struct Ways {
+    /// Everything that is listed: routes, models of the engine, `provider/model`.
+    pub(super) routes: BTreeMap<String, Arc<Route>>,
+    /// Providers that pass any model through.
+    pub(super) open_providers: BTreeMap<String, OpenProvider>,
 }
 
 pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildError> {
-    let mut builder = Builder { facts: &facts, shared, loaded: BTreeMap::new(), providers: BTreeMap::new(), problems: Vec::new() };
+    let mut builder = Builder {
+        facts: &facts,
+        shared,
+        loaded: BTreeMap::new(),
+        linked: BTreeMap::new(),
+        providers: BTreeMap::new(),
+        problems: Vec::new(),
+    };
     builder.load_plugins();
     builder.make_providers();
-    let routes = builder.routes();
-    let open_providers = builder.open_providers();
+    let ways = builder.ways();
     if !builder.problems.is_empty() {
-        return Err(BuildError(builder.problems));
+        // Each way tells of its own.
+        let mut told = BTreeSet::new();
+        let problems = builder.problems.into_iter().filter(|problem| told.insert(problem.clone()));
+        return Err(BuildError(problems.collect()));
     }
     shared.cache.tune(&facts.cache);
     if facts.routes.values().any(|route| route.cache.is_some()) {
@@ -135,16 +155,7 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     let key_states = facts.keys.iter().map(|key| key.sha256).zip(states).collect();
     let keys = KeyRing::new(&facts.keys);
     let plugins = builder.loaded;
-    Ok(Host {
-        built_at: shared.clock.now_s(),
-        keys,
-        key_states,
-        plugins,
-        routes,
-        open_providers,
-        shared: Arc::clone(shared),
-        facts,
-    })
+    Ok(Host { built_at: shared.clock.now_s(), keys, key_states, plugins, ways, shared: Arc::clone(shared), facts })
 }
 
 impl Builder<'_> {
@@ -171,53 +182,40 @@ impl Builder<'_> {
         }
     }
 
-    /// A chain of these plugins. Those that are off are left out; the configuration has checked the names.
-    fn plugins(&mut self, names: &[String]) -> Plugins {
-        let acting: Vec<(&String, &Arc<Plugin>)> = names.iter().filter_map(|name| Some((name, self.loaded.get(name)?))).collect();
-        if acting.is_empty() {
-            return Plugins::default();
-        }
-        let enforced = |name: &str| self.facts.plugins.get(name).is_some_and(|fact| fact.mode() == Mode::Enforce);
-        let chain = Chain::new(acting.iter().map(|(_, plugin)| Arc::clone(plugin)).collect());
-        let enforced: Vec<_> = acting.iter().filter(|(name, _)| enforced(name)).map(|(_, plugin)| Arc::clone(plugin)).collect();
-        let metrics = acting.iter().map(|(name, _)| ((*name).clone(), self.shared.metrics.plugin(name)));
-        Plugins {
-            ears: Ears::of(&chain),
-            enforced_ears: (!enforced.is_empty()).then(|| Ears::of(&Chain::new(enforced))),
-            metrics: metrics.collect(),
-            names: acting.iter().map(|(name, _)| (*name).clone()).collect(),
-            chain: Some(chain),
-        }
-    }
-
-    fn leg(&mut self, of: &str, fact: &LegFact) -> Option<Leg> {
+    fn leg(&self, of: &str, fact: &LegFact) -> Result<Leg, String> {
         match &fact.to {
             LegTarget::Provider(name) => match self.providers.get(name) {
-                Some(provider) => return Some(provider_leg(provider, &fact.model)),
-                None => self.problems.push(format!("model `{of}`: there is no provider `{name}`")),
+                Some(provider) => Ok(provider_leg(provider, &fact.model)),
+                None => Err(format!("model `{of}`: there is no provider `{name}`")),
             },
             LegTarget::Engine => match self.shared.engines.get(&fact.model) {
                 Some(OpenModel { upstream, .. }) => {
                     let name = format!("engine/{}", fact.model);
-                    return Some(Leg { name, upstream, model: fact.model.clone(), attempts: 1, timeouts: None });
+                    Ok(Leg { name, upstream, model: fact.model.clone(), attempts: 1, timeouts: None })
                 }
-                None => self.problems.push(format!("model `{of}`: the embedded engine has no model `{}`", fact.model)),
+                None => Err(format!("model `{of}`: the embedded engine has no model `{}`", fact.model)),
             },
         }
-        None
     }
 
-    fn route(&mut self, fact: &RouteFact) -> Arc<Route> {
-        let default = &self.facts.default_plugins;
-        let plugins = self.plugins(fact.plugins.as_ref().unwrap_or(default));
-        let legs: Vec<Leg> = fact.legs.iter().filter_map(|leg| self.leg(&fact.name, leg)).collect();
-        let places: Vec<(Place, &str)> = fact.legs.iter().map(|leg| (self.place(leg), leg.model.as_str())).collect();
+    fn route(&mut self, fact: &RouteFact, of_key: &[String]) -> Arc<Route> {
+        let plugins = self.plugins(of_key, fact.plugins.as_ref());
         let tools = fact.tools.and_then(|bounds| self.tools(&plugins, bounds));
-        let max_time = legs.iter().map(|leg| leg.timeouts.map_or(ENGINE_TIME, |timeouts| timeouts.total)).sum();
+        let legs = self.legs(fact, |_| true);
+        let home = match fact.legs.iter().filter(|leg| self.is_local(leg)).count() {
+            0 => Home::Nobody,
+            local if local == fact.legs.len() => Home::Everybody,
+            _ => Home::Some(self.legs(fact, |leg| self.is_local(leg))),
+        };
+        let lost: Vec<String> = fact.legs.iter().filter_map(|leg| self.leg(&fact.name, leg).err()).collect();
+        self.problems.extend(lost);
+        let max_time = legs.legs.iter().map(|leg| leg.timeouts.map_or(ENGINE_TIME, |timeouts| timeouts.total)).sum();
         Arc::new(Route {
-            digest: digest(&places),
-            leg_metrics: legs.iter().map(|leg| (leg.name.clone(), self.shared.metrics.upstream(&leg.name))).collect(),
+            leg_metrics: legs.legs.iter().map(|leg| (leg.name.clone(), self.shared.metrics.upstream(&leg.name))).collect(),
             legs,
+            home,
+            local_only: fact.local_only,
+            rules: fact.when.iter().chain(&self.facts.when).cloned().collect(),
             plugins,
             cache: fact.cache,
             tools,
@@ -227,6 +225,21 @@ impl Builder<'_> {
             owner: "gatewright".to_owned(),
             name: fact.name.clone(),
         })
+    }
+
+    /// The legs of a route that are wanted. One that leads nowhere is left out.
+    fn legs(&self, fact: &RouteFact, wanted: impl Fn(&LegFact) -> bool) -> Legs {
+        let wanted: Vec<&LegFact> = fact.legs.iter().filter(|leg| wanted(leg)).collect();
+        let places: Vec<(Place, &str)> = wanted.iter().map(|leg| (self.place(leg), leg.model.as_str())).collect();
+        Legs { digest: digest(&places), legs: wanted.iter().filter_map(|leg| self.leg(&fact.name, leg).ok()).collect() }
+    }
+
+    /// Whether what a leg is asked stays with the operator.
+    fn is_local(&self, leg: &LegFact) -> bool {
+        match &leg.to {
+            LegTarget::Engine => true,
+            LegTarget::Provider(name) => self.providers.get(name).is_some_and(|provider| provider.fact.local),
+        }
     }
 
     /// Where a leg leads, as far as answers may differ by it.
@@ -239,65 +252,49 @@ impl Builder<'_> {
         place.unwrap_or_default()
     }
 
-    fn tools(&mut self, plugins: &Plugins, fact: ToolLoopFact) -> Option<RouteTools> {
-        let declared = plugins.chain.as_ref().map(Chain::tools).unwrap_or_default();
-        let tools = declared.into_iter().filter_map(|tool| match definition(&tool) {
-            Some(definition) => Some(definition),
-            None => {
-                self.problems.push(format!("tool `{}`: its parameters are not JSON", tool.name));
-                None
-            }
-        });
-        let tools: Vec<_> = tools.collect();
-        (!tools.is_empty()).then_some(RouteTools { fact, tools })
+    /// The ways of keys without plugins of their own, and of each list of plugins that keys bring.
+    fn ways(&mut self) -> BTreeMap<Vec<String>, Ways> {
+        let own = self.facts.keys.iter().map(|key| key.plugins.clone());
+        let chains: BTreeSet<Vec<String>> = own.chain([Vec::new()]).collect();
+        let link = |of_key: Vec<String>| {
+            let ways = Ways { routes: self.routes(&of_key), open_providers: self.open_providers(&of_key) };
+            (of_key, ways)
+        };
+        chains.into_iter().map(link).collect()
     }
 
     /// All that is listed: routes first, then the engine's models, then what providers list.
-    fn routes(&mut self) -> BTreeMap<String, Arc<Route>> {
+    fn routes(&mut self, of_key: &[String]) -> BTreeMap<String, Arc<Route>> {
         let facts = self.facts;
-        let mut routes: BTreeMap<_, _> = facts.routes.values().map(|fact| (fact.name.clone(), self.route(fact))).collect();
+        let mut routes: BTreeMap<_, _> = facts.routes.values().map(|fact| (fact.name.clone(), self.route(fact, of_key))).collect();
         for name in facts.models.keys().filter(|name| !facts.routes.contains_key(*name)) {
             let leg = LegFact { to: LegTarget::Engine, model: name.clone() };
-            routes.insert(name.clone(), self.route(&plain(name, leg)));
+            routes.insert(name.clone(), self.route(&RouteFact::plain(name, vec![leg]), of_key));
         }
         for provider in facts.providers.values() {
             for model in &provider.models {
                 let name = format!("{}/{model}", provider.name);
                 if !routes.contains_key(&name) {
                     let leg = LegFact { to: LegTarget::Provider(provider.name.clone()), model: model.clone() };
-                    routes.insert(name.clone(), self.route(&plain(&name, leg)));
+                    routes.insert(name.clone(), self.route(&RouteFact::plain(&name, vec![leg]), of_key));
                 }
             }
         }
         routes
     }
 
-    fn open_providers(&mut self) -> BTreeMap<String, OpenProvider> {
-        let plugins = self.plugins(&self.facts.default_plugins);
+    fn open_providers(&mut self, of_key: &[String]) -> BTreeMap<String, OpenProvider> {
+        let plugins = self.plugins(of_key, None);
+        let rules: Arc<[RuleFact]> = self.facts.when.iter().cloned().collect();
         let open = |(name, provider): (&String, &Provider)| {
             let any = format!("{name}/*");
             let metrics = self.shared.metrics.route(&any);
             let upstream_metrics = self.shared.metrics.upstream(&any);
-            let open = OpenProvider { provider: provider.clone(), plugins: plugins.clone(), metrics, upstream_metrics };
-            (name.clone(), open)
+            let (provider, plugins, rules) = (provider.clone(), plugins.clone(), Arc::clone(&rules));
+            (name.clone(), OpenProvider { provider, plugins, rules, metrics, upstream_metrics })
         };
         self.providers.iter().filter(|(_, provider)| provider.fact.any_model).map(open).collect()
     }
-}
-
-/// A route of one leg with the default chain and nothing else.
-fn plain(name: &str, leg: LegFact) -> RouteFact {
-    RouteFact { name: name.to_owned(), legs: vec![leg], plugins: None, cache: None, tools: None, strict: false }
-}
-
-fn definition(tool: &DeclaredTool) -> Option<ToolDefinition> {
-    Some(ToolDefinition {
-        name: tool.name.clone(),
-        description: Some(tool.description.clone()),
-        parameters: Some(RawValue::from_string(tool.parameters.clone()).ok()?),
-        function_extras: Extras::new(),
-        extras: Extras::new(),
-    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatewright_plugins::Chain;
 use gatewright_types::ToolDefinition;
 
-use crate::config::facts::ToolLoopFact;
+use crate::config::facts::{RuleFact, ToolLoopFact};
 use crate::life::ears::Ears;
 use crate::observe::{PluginMetrics, RouteMetrics, UpstreamMetrics};
 use crate::upstreams::dispatch::Leg;
@@ -35,15 +35,36 @@ pub(crate) struct Plugins {
     pub(crate) metrics: Arc<[(String, Arc<PluginMetrics>)]>,
 }
 
-/// A route.
+/// Who may answer, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Legs {
+    pub(crate) legs: Vec<Leg>,
+    /// Who would answer, with which settings.
+    pub(crate) digest: [u8; 32],
+}
+
+/// Which of a route's legs stay with the operator.
+#[derive(Debug)]
+pub(crate) enum Home {
+    /// None.
+    Nobody,
+    /// All.
+    Everybody,
+    /// These.
+    Some(Legs),
+}
+
+/// A route as the requests of some keys take it: those that bring no plugins of their own, or those that bring the same.
 #[derive(Debug)]
 pub struct Route {
     /// The name that clients use as `model`.
     pub name: String,
-    /// Who may answer, in order.
-    pub(crate) legs: Vec<Leg>,
-    /// Digest of the legs: who would answer, with which settings.
-    pub(crate) digest: [u8; 32],
+    pub(crate) legs: Legs,
+    pub(crate) home: Home,
+    /// Whether a request that comes here never leaves.
+    pub(crate) local_only: bool,
+    /// Rules for requests with notes, its own first.
+    pub(crate) rules: Arc<[RuleFact]>,
     pub(crate) plugins: Plugins,
     /// How long answers are cached, if they are.
     pub(crate) cache: Option<Duration>,
@@ -59,14 +80,23 @@ pub struct Route {
 }
 
 impl Route {
+    /// The legs that stay with the operator.
+    pub(crate) fn local_legs(&self) -> Option<&Legs> {
+        match &self.home {
+            Home::Nobody => None,
+            Home::Everybody => Some(&self.legs),
+            Home::Some(legs) => Some(legs),
+        }
+    }
+
     /// Figures of one of its legs.
     pub(crate) fn leg_metrics(&self, leg: &str) -> Option<&UpstreamMetrics> {
         self.leg_metrics.iter().find(|(name, _)| name == leg).map(|(_, metrics)| &**metrics)
     }
 
     /// Figures of one of its plugins.
-    pub(crate) fn plugin_metrics(&self, plugin: &str) -> Option<&PluginMetrics> {
-        self.plugins.metrics.iter().find(|(name, _)| name == plugin).map(|(_, metrics)| &**metrics)
+    pub(crate) fn plugin_metrics(&self, plugin: &str) -> Option<Arc<PluginMetrics>> {
+        self.plugins.metrics.iter().find(|(name, _)| name == plugin).map(|(_, metrics)| Arc::clone(metrics))
     }
 
     /// Whether the same plugins in the same order act on both.

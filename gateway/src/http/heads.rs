@@ -9,11 +9,13 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap
 use crate::config::facts::Secret;
 use crate::host::Host;
 use crate::life::Head;
+use crate::life::seat::Told;
 use crate::limits::{Gauge, Standing};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const CACHE: HeaderName = HeaderName::from_static("x-gatewright-cache");
 pub(super) const PLUGINS: HeaderName = HeaderName::from_static("x-gatewright-plugins");
+pub(super) const VERSIONS: HeaderName = HeaderName::from_static("x-gatewright-plugin-versions");
 pub(super) const LEG: HeaderName = HeaderName::from_static("x-gatewright-leg");
 pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-gatewright-attempts");
 pub(super) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-gatewright-answered-by");
@@ -53,6 +55,15 @@ fn says_no_store(value: &HeaderValue) -> bool {
 pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
+    }
+}
+
+/// What the plugins did, where it is told.
+pub(super) fn put_told(headers: &mut HeaderMap, told: &Told) {
+    for (name, text) in [(PLUGINS, &told.did), (VERSIONS, &told.versions)] {
+        if let Some(text) = text {
+            put(headers, name, text);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn list(authenticated: &Authenticated) -> Response<Body> {
 /// [`FaultKind::UnknownModel`] when there is none of that name, or none that the key may use.
 pub(super) fn one(authenticated: &Authenticated, name: &str) -> Result<Response<Body>, Fault> {
     let caller = authenticated.caller();
-    let route = caller.host.route(name).filter(|_| caller.may_use(name));
+    let route = caller.host.route(caller.key.as_deref(), name).filter(|_| caller.may_use(name));
     let route = route.ok_or_else(|| Fault::caller(FaultKind::UnknownModel, "There is no model of that name here.").at("model"))?;
     Ok(answer(authenticated, &model(&route, caller.host.built_at)))
 }

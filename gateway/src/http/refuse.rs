@@ -9,7 +9,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICAT
 use axum::http::{Response, StatusCode};
 use gatewright_types::{Fault, FaultKind, Retry};
 
-use super::heads::{self, PLUGINS, REQUEST_ID};
+use super::heads::{self, REQUEST_ID};
 use crate::dialects::openai_chat::fault::envelope;
 use crate::life::Refused;
 
@@ -18,9 +18,7 @@ pub(super) fn refuse(refused: &Refused, request_id: &str) -> Response<Body> {
     let mut response = fault(refused.fault(), request_id);
     let headers = response.headers_mut();
     heads::put_standing(headers, &refused.standing());
-    if let Some(verdicts) = refused.what_plugins_did() {
-        heads::put(headers, PLUGINS, verdicts);
-    }
+    heads::put_told(headers, refused.told());
     response
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_types::{Completion, Fault, FaultKind, Raw, gather_into};
 
-use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, PLUGINS, REQUEST_ID};
+use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, REQUEST_ID};
 use super::refuse::refuse;
 use super::sse_out::EventBody;
 use crate::dialects::openai_chat::NAME;
@@ -118,7 +118,5 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
             headers.insert(ATTEMPTS, figures.attempts.into());
         }
     });
-    if let Some(verdicts) = seat.verdicts() {
-        heads::put(headers, PLUGINS, &verdicts);
-    }
+    heads::put_told(headers, &seat.verdicts());
 }

@@ -14,6 +14,7 @@ use gatewright_types::{Chunk, Delta, Fault, FaultKind, FinishReason};
 use hyper::body::{Body, Frame};
 use tokio::time::Sleep;
 
+use super::heads::{PLUGINS, VERSIONS};
 use crate::dialects::openai_chat::write::EventWriter;
 use crate::life::Settled;
 
@@ -40,13 +41,15 @@ impl EventBody {
     /// The end of an answer that ended well.
     fn end(&mut self) -> Bytes {
         // What plugins did later than the headers went out is told in a comment.
-        let verdicts = self.settled.take().and_then(|settled| settled.seat().verdicts());
+        let told = self.settled.take().map(|settled| settled.seat().verdicts()).unwrap_or_default();
         let end = self.writer.end();
-        let Some(verdicts) = verdicts else { return end };
-        let mut bytes = BytesMut::with_capacity(verdicts.len() + end.len() + 32);
-        bytes.extend_from_slice(b": x-gatewright-plugins: ");
-        bytes.extend_from_slice(verdicts.replace(['\r', '\n'], " ").as_bytes());
-        bytes.extend_from_slice(b"\n\n");
+        let mut bytes = BytesMut::with_capacity(end.len());
+        for (name, text) in [(&PLUGINS, told.did), (&VERSIONS, told.versions)] {
+            if let Some(text) = text {
+                let comment = format!(": {name}: {}\n\n", text.replace(['\r', '\n'], " "));
+                bytes.extend_from_slice(comment.as_bytes());
+            }
+        }
         bytes.extend_from_slice(&end);
         bytes.freeze()
     }

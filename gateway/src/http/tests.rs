@@ -27,6 +27,7 @@ fn key(name: &str, text: &str) -> KeyFact {
         tenant: name.to_owned(),
         team: None,
         models: Vec::new(),
+        plugins: Vec::new(),
         revoked: false,
         requests_per_minute: None,
         tokens_per_minute: None,

@@ -116,7 +116,9 @@ fn url(address: SocketAddr) -> String {
 }
 
 fn policies(facts: &Facts) -> String {
-    let chain = facts.default_plugins.iter().filter_map(|name| facts.plugins.get(name));
+    let global = facts.global_plugins.iter();
+    let chain = global.chain(facts.default_plugins.iter().filter(|name| !facts.global_plugins.contains(name)));
+    let chain = chain.filter_map(|name| facts.plugins.get(name));
     let told: Vec<String> = chain
         .filter_map(|plugin| match plugin.mode() {
             Mode::Enforce => Some(format!("{} (enforced)", plugin.name)),
@@ -181,9 +183,7 @@ mod tests {
     fn facts(route: &str) -> Facts {
         let mut facts = Facts::zero_config(&Environment::of(&[], "/w"));
         let leg = LegFact { to: LegTarget::Provider("p".to_owned()), model: "m".to_owned() };
-        let route_fact =
-            RouteFact { name: route.to_owned(), legs: vec![leg], plugins: None, cache: None, tools: None, strict: false };
-        facts.routes = [(route.to_owned(), route_fact)].into();
+        facts.routes = [(route.to_owned(), RouteFact::plain(route, vec![leg]))].into();
         facts
     }
 

@@ -1,8 +1,8 @@
-//! What a route's chain listens to: asked once when the route is linked, looked up on each request.
+//! What a chain listens to: asked once when a route is linked, looked up on each request; and anew where not all of it takes part.
 //!
 //! Apart because four stages ask. It must not know sessions or texts.
 
-use gatewright_plugins::Chain;
+use gatewright_plugins::Plugin;
 use gatewright_types::{Channel, Phase};
 
 /// Which phases and channels some plugin of a chain subscribes to.
@@ -15,14 +15,14 @@ pub(crate) struct Ears {
 }
 
 impl Ears {
-    /// The ears of a chain.
-    pub(crate) fn of(chain: &Chain) -> Self {
-        let mut ears = Self { heard: [0; 5], wants_whole: chain.wants_whole() };
-        for phase in Phase::ALL {
-            for channel in Channel::ALL {
-                if !chain.is_deaf(phase, channel) {
-                    ears.heard[phase as usize] |= 1 << channel as u16;
-                }
+    /// The ears of these plugins.
+    pub(crate) fn of<'a>(plugins: impl Iterator<Item = &'a Plugin>) -> Self {
+        let mut ears = Self::default();
+        for plugin in plugins {
+            ears.wants_whole |= plugin.wants_whole();
+            for phase in Phase::ALL {
+                let heard = Channel::ALL.into_iter().filter(|channel| plugin.hears(phase, *channel));
+                ears.heard[phase as usize] |= heard.fold(0, |bits, channel| bits | 1 << channel as u16);
             }
         }
         ears
@@ -66,6 +66,20 @@ pub(super) const fn of_tool(phase: Phase) -> &'static str {
     match phase {
         Phase::ToolCall => "tool-call:tool-args",
         _ => "tool-result:tool-output",
+    }
+}
+
+/// Which phases and channels a record's word is about.
+pub(super) fn meant(word: &'static str) -> Vec<(Phase, Channel)> {
+    let in_phases = |phases: &[Phase], word: fn(Channel) -> &'static str, wanted: &str| -> Vec<(Phase, Channel)> {
+        let channels = Channel::ALL.into_iter().filter(|channel| word(*channel) == wanted);
+        channels.flat_map(|channel| phases.iter().map(move |phase| (*phase, channel)).collect::<Vec<_>>()).collect()
+    };
+    match word {
+        "tool-call:tool-args" => vec![(Phase::ToolCall, Channel::ToolArgs)],
+        "tool-result:tool-output" => vec![(Phase::ToolResult, Channel::ToolOutput)],
+        word if word.starts_with("request:") => in_phases(&[Phase::Request], of_request, word),
+        word => in_phases(&[Phase::Chunk, Phase::Response], of_answer, word),
     }
 }
 

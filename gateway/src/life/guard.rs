@@ -7,14 +7,14 @@ mod beside;
 
 use std::sync::Arc;
 
-use gatewright_plugins::{Lane, Piece, Released, Session, Verdict};
+use gatewright_plugins::{Lane, Mode, Piece, Released, Session, Verdict};
 use gatewright_types::{Channel, Chunk, Delta, Fault, FaultKind, Phase};
 use smallvec::{SmallVec, smallvec};
 
 use self::beside::{Beside, Turn};
 pub(super) use self::beside::{Chunks, strip, tell};
-use super::ears::{Ears, of_answer};
-use super::meter::Meter;
+use super::ears::{self, Ears, of_answer};
+use super::meter::{Meter, Missed, Why};
 use crate::host::Route;
 
 /// The chain at work for one request.
@@ -25,6 +25,8 @@ pub(super) struct Guard {
     pub(super) ears: Ears,
     /// Of those that are enforced: what the client has to wait for.
     pub(super) enforced: Ears,
+    /// Of the whole chain, those among it that take no part in this request.
+    all: Ears,
     meter: Arc<Meter>,
     /// Lanes that were fed and have not ended.
     lanes: Vec<Lane>,
@@ -32,8 +34,8 @@ pub(super) struct Guard {
     calls: CallsCome,
     /// Whether what cannot be inspected is dropped.
     strict: bool,
-    /// Entries of the session that the meter has already.
-    published: usize,
+    /// Entries and tallies of sessions before this one, which the meter has already.
+    published: (usize, usize),
 }
 
 /// How tool calls come to the guard.
@@ -56,11 +58,21 @@ impl Drop for Guard {
 
 impl Guard {
     pub(super) fn new(session: Session, route: &Route, meter: Arc<Meter>) -> Self {
-        let published = meter.read(|figures| figures.entries.len());
+        let published = meter.read(|figures| (figures.entries.len(), figures.tallies.len()));
+        let plugins = &route.plugins;
+        // Where not all take part, those who do are asked.
+        let (ears, enforced) = match session.is_whole() {
+            true => (plugins.ears, plugins.enforced_ears.unwrap_or_default()),
+            false => {
+                let enforced = session.plugins().filter(|plugin| plugin.mode() == Mode::Enforce);
+                (Ears::of(session.plugins()), Ears::of(enforced))
+            }
+        };
         Self {
             session,
-            ears: route.plugins.ears,
-            enforced: route.plugins.enforced_ears.unwrap_or_default(),
+            ears,
+            enforced,
+            all: plugins.ears,
             meter,
             lanes: Vec::new(),
             beside: Beside::default(),
@@ -84,16 +96,30 @@ impl Guard {
     pub(super) fn publish(&mut self) {
         let (before, record) = (self.published, self.session.record());
         self.meter.read(|figures| {
-            figures.entries.truncate(before);
+            figures.entries.truncate(before.0);
             figures.entries.extend_from_slice(record);
+            figures.tallies.truncate(before.1);
+            figures.tallies.extend(self.session.tallies());
+            figures.notes.clear();
+            figures.notes.extend_from_slice(self.session.notes());
         });
     }
 
-    /// Puts on the record that a text was not inspected.
+    /// Puts on the record that a text was not inspected, for nobody who takes part listens to it.
     pub(super) fn missed(&self, word: &'static str) {
+        if self.meter.read(|figures| figures.uninspected.iter().any(|missed| missed.what == word)) {
+            return;
+        }
+        let heard_by_all = |(phase, channel): (Phase, Channel)| self.all.hears(phase, channel);
+        let absent = !self.session.is_whole() && ears::meant(word).into_iter().any(heard_by_all);
+        self.missed_for(word, if absent { Why::Absent } else { Why::Unheard });
+    }
+
+    /// The same, for a reason.
+    pub(super) fn missed_for(&self, word: &'static str, why: Why) {
         self.meter.read(|figures| {
-            if !figures.uninspected.contains(&word) {
-                figures.uninspected.push(word);
+            if !figures.uninspected.iter().any(|missed| missed.what == word) {
+                figures.uninspected.push(Missed { what: word, why });
             }
         });
     }

@@ -149,8 +149,7 @@ impl Kit {
         facts.default_plugins.clear();
         facts.providers.clear();
         let leg = LegFact { to: LegTarget::Engine, model: "m".to_owned() };
-        let route = RouteFact { name: "m".to_owned(), legs: vec![leg], plugins: None, cache: None, tools: None, strict: false };
-        facts.routes = BTreeMap::from([("m".to_owned(), route)]);
+        facts.routes = BTreeMap::from([("m".to_owned(), RouteFact::plain("m", vec![leg]))]);
         Self { folder, upstream: Arc::default(), facts, router: None }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! Apart because the answer's stream, its guards and its seat all know a part of it. It must not know who reads it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use gatewright_plugins::Entry;
+use gatewright_plugins::{Entry, Tally};
 use gatewright_types::{ChatRequest, Chunk, Content, Delta, Part, Tool, Usage};
+use serde::Serialize;
 
 use crate::observe::CacheResult;
 
@@ -49,10 +50,36 @@ pub(crate) struct Figures {
     pub(crate) entries: Vec<Entry>,
     /// Tools of the gateway's own that were run: name, and how it went (`ok` or `failed`).
     pub(crate) tools: Vec<(String, &'static str)>,
-    /// What no plugin inspected, and where: `request:media`.
-    pub(crate) uninspected: Vec<&'static str>,
+    /// What no plugin inspected, and where.
+    pub(crate) uninspected: Vec<Missed>,
+    /// What the plugins cost, by session.
+    pub(crate) tallies: Vec<Tally>,
+    /// Notes that they left.
+    pub(crate) notes: Vec<(String, String)>,
+    /// Why the request may not leave, if it may not.
+    pub(crate) kept_here: Option<Arc<str>>,
     /// The round that runs.
     pub(super) round: Option<Round>,
+}
+
+/// Something that no plugin inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Missed {
+    /// What, and where: `request:media`.
+    pub(crate) what: &'static str,
+    pub(crate) why: Why,
+}
+
+/// Why something was not inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Why {
+    /// No plugin of the chain listens to it.
+    Unheard,
+    /// Those that listen to it take no part in this request.
+    Absent,
+    /// It is longer than what may be held for those that must see it whole.
+    TooLong,
 }
 
 /// A model call under way.

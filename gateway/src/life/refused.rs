@@ -5,6 +5,7 @@
 use gatewright_types::Fault;
 
 use super::authenticate::Caller;
+use super::seat::Told;
 use super::verdicts;
 use crate::limits::Standing;
 use crate::observe::Outcome;
@@ -23,17 +24,17 @@ pub struct Refused(Box<Inner>);
 struct Inner {
     fault: Fault,
     standing: Standing,
-    verdicts: Option<String>,
+    verdicts: Told,
 }
 
 impl Refused {
     /// A refusal, and how the key's limits stand.
     pub(super) fn new(fault: Fault, standing: Standing) -> Self {
-        Self(Box::new(Inner { fault, standing, verdicts: None }))
+        Self(Box::new(Inner { fault, standing, verdicts: Told::default() }))
     }
 
     /// The same refusal, with what the plugins did.
-    pub(super) fn verdicts(mut self, verdicts: Option<String>) -> Self {
+    pub(super) fn verdicts(mut self, verdicts: Told) -> Self {
         self.0.verdicts = verdicts;
         self
     }
@@ -48,9 +49,9 @@ impl Refused {
         self.0.standing
     }
 
-    /// What the plugins did, for the header; `None` where they were not asked or nobody wants to know.
-    pub fn what_plugins_did(&self) -> Option<&str> {
-        self.0.verdicts.as_deref()
+    /// What the plugins did, for the headers.
+    pub(crate) fn told(&self) -> &Told {
+        &self.0.verdicts
     }
 }
 

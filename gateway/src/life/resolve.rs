@@ -56,7 +56,7 @@ pub(super) fn route_of(caller: &Caller, model: &str) -> Result<Arc<Route>, Fault
         let message = format!("This API key may not use the model `{}`.", cut(model));
         return Err(Fault::caller(FaultKind::Forbidden, message).at("model"));
     }
-    caller.host.route(model).ok_or_else(|| {
+    caller.host.route(caller.key.as_deref(), model).ok_or_else(|| {
         let message = format!("The model `{}` does not exist here. `GET /v1/models` lists those that do.", cut(model));
         Fault::caller(FaultKind::UnknownModel, message).at("model")
     })

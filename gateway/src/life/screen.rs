@@ -26,6 +26,8 @@ use super::admit::Admitted;
 use super::authenticate::Caller;
 use super::ears::of_request;
 use super::guard::{Guard, fault_of, not_json};
+use super::parameters;
+use super::reach::Reach;
 use super::refused::Refused;
 use super::seat::Seat;
 use super::segments::{self, Layout};
@@ -45,6 +47,7 @@ pub struct Screened {
     pub(super) caller: Arc<Caller>,
     pub(super) request: ChatRequest,
     pub(super) route: Arc<Route>,
+    pub(super) reach: Reach,
     pub(super) guard: Option<Guard>,
     pub(super) substitute: Option<Substitute>,
     // Last, so that it is given up after the guard has told the meter.
@@ -62,11 +65,12 @@ const MAX_ROUTES: usize = 3;
 pub async fn screen(mut admitted: Admitted) -> Result<Screened, Refused> {
     match inspect(&mut admitted).await {
         Ok((guard, substitute)) => {
-            let Admitted { caller, request, route, seat, .. } = admitted;
+            let Admitted { caller, request, route, reach, seat, .. } = admitted;
+            seat.meter().read(|figures| figures.kept_here = reach.why().cloned());
             if caller.host.facts.log_prompts {
                 log(&caller, &request);
             }
-            Ok(Screened { caller, request, route, guard, substitute, seat, _made_here: () })
+            Ok(Screened { caller, request, route, reach, guard, substitute, seat, _made_here: () })
         }
         Err(fault) => Err(admitted.seat.refuse(fault)),
     }
@@ -79,33 +83,55 @@ fn log(caller: &Caller, request: &ChatRequest) {
 }
 
 async fn inspect(admitted: &mut Admitted) -> Result<(Option<Guard>, Option<Substitute>), Fault> {
-    let mut guard = open(admitted).await?;
+    let mut notes = Vec::new();
+    let mut guard = open(admitted, Vec::new()).await?;
+    let mut way = ask(guard.as_mut(), admitted).await?;
     for _ in 0..=MAX_ROUTES {
-        let Some(guarded) = &mut guard else {
-            refuse_where_strict(admitted)?;
-            return Ok((None, None));
-        };
-        let (substitute, model) = ask(guarded, admitted).await?;
-        let Some(model) = model.filter(|model| substitute.is_none() && *model != admitted.route.name) else {
-            return Ok((guard, substitute));
-        };
-        let before = Arc::clone(&admitted.route);
-        admitted.on_another_route(&model)?;
-        if before.same_chain(&admitted.route) {
-            // These plugins have seen the request: another look would only send it on again.
-            guarded.on_another_route(&admitted.route);
-            refuse_where_strict(admitted)?;
-            return Ok((guard, None));
+        if way.0.is_some() {
+            return Ok((guard, way.0));
         }
-        drop(guard.take());
-        guard = open(admitted).await?;
+        let noted = guard.as_ref().map_or(&*notes, |guard| guard.session.notes());
+        let Some(next) = next(admitted, noted, way.1.take()) else { return Ok((guard, None)) };
+        let before = Arc::clone(&admitted.route);
+        match next {
+            Next::Rule(to) => admitted.is_sent_to(&to)?,
+            Next::Plugin(model) => admitted.asks_for(&model)?,
+        }
+        match &mut guard {
+            // These plugins have seen the request: another look would only send it on again. The rules are others.
+            Some(guarded) if before.same_chain(&admitted.route) => {
+                guarded.on_another_route(&admitted.route);
+                refuse_where_strict(admitted, guard.as_ref())?;
+            }
+            _ => {
+                notes = guard.take().map_or(notes, |guard| guard.session.notes().to_vec());
+                guard = open(admitted, notes.clone()).await?;
+                way = ask(guard.as_mut(), admitted).await?;
+            }
+        }
     }
     Err(Fault::gateway(FaultKind::Internal, "The policies of this gateway send this request from route to route."))
 }
 
+/// Who sends a request on, and where.
+enum Next {
+    Rule(String),
+    Plugin(String),
+}
+
+/// Where a request goes after its plugins have seen it: a rule of the operator counts more than a plugin's `set /model`.
+fn next(admitted: &mut Admitted, notes: &[(String, String)], model: Option<String>) -> Option<Next> {
+    let route = Arc::clone(&admitted.route);
+    let rule = admitted.reach.heed(&route, notes).filter(|to| *to != route.name);
+    let model = || model.filter(|model| *model != route.name).map(Next::Plugin);
+    rule.map(|to| Next::Rule(to.to_owned())).or_else(model)
+}
+
 /// One chain's look at the request: an answer in the model's place, and another model to ask.
-async fn ask(guard: &mut Guard, admitted: &mut Admitted) -> Result<(Option<Substitute>, Option<String>), Fault> {
-    let mut layout = lay(guard, admitted)?;
+async fn ask(guard: Option<&mut Guard>, admitted: &mut Admitted) -> Result<(Option<Substitute>, Option<String>), Fault> {
+    let layout = guard.as_deref().map(|guard| lay(guard, admitted));
+    refuse_where_strict(admitted, guard.as_deref())?;
+    let (Some(guard), Some(mut layout)) = (guard, layout) else { return Ok((None, None)) };
     if layout.segments.is_empty() {
         return Ok((None, None));
     }
@@ -124,21 +150,20 @@ async fn ask(guard: &mut Guard, admitted: &mut Admitted) -> Result<(Option<Subst
     }
 }
 
-/// The request as segments. What nobody inspects goes on the record, or is refused where the route is strict.
-fn lay(guard: &Guard, admitted: &Admitted) -> Result<Layout, Fault> {
+/// The request as segments. What nobody inspects goes on the record.
+fn lay(guard: &Guard, admitted: &Admitted) -> Layout {
     let layout = segments::lay(&admitted.request, &guard.ears);
     layout.unheard.iter().for_each(|word| guard.missed(word));
-    refuse_where_strict(admitted)?;
-    Ok(layout)
+    layout
 }
 
-/// Refuses a request with a part that no enforced plugin of its route can inspect, where the route is strict.
-fn refuse_where_strict(admitted: &Admitted) -> Result<(), Fault> {
+/// Refuses a request with a part that no enforced plugin that takes part in it can inspect, where the route is strict.
+fn refuse_where_strict(admitted: &Admitted, guard: Option<&Guard>) -> Result<(), Fault> {
     let route = &admitted.route;
     if !route.strict {
         return Ok(());
     }
-    let ears = route.plugins.enforced_ears.unwrap_or_default();
+    let ears = guard.map(|guard| guard.enforced).unwrap_or_default();
     let enforced = segments::lay(&admitted.request, &ears);
     let parts = [Channel::Media, Channel::Other].map(of_request);
     let Some(word) = enforced.unheard.iter().find(|word| parts.contains(word)) else { return Ok(()) };
@@ -148,11 +173,11 @@ fn refuse_where_strict(admitted: &Admitted) -> Result<(), Fault> {
 }
 
 /// Takes instances of the route's plugins, where it has any.
-async fn open(admitted: &Admitted) -> Result<Option<Guard>, Fault> {
+async fn open(admitted: &Admitted, notes: Vec<(String, String)>) -> Result<Option<Guard>, Fault> {
     let route = &admitted.route;
     let Some(chain) = &route.plugins.chain else { return Ok(None) };
     let context = context(&admitted.caller, &admitted.request, route);
-    let session: Session = chain.open(context).await.map_err(|busy| {
+    let session: Session = chain.open_after(context, notes).await.map_err(|busy| {
         let message = "The policies of this gateway are all at work. Try again in a moment.";
         let retry = Retry::Here(Some(Duration::from_secs(1)));
         Fault::gateway(FaultKind::Overloaded, message).retry(retry).detail(busy)
@@ -169,27 +194,6 @@ fn context(caller: &Caller, request: &ChatRequest, route: &Route) -> Context {
         team: caller.team().map(str::to_owned),
         route: route.name.clone(),
         model: request.model.clone(),
-        parameters: parameters(request),
+        parameters: parameters::of(request),
     }
-}
-
-/// What a plugin may read of the request beside its texts: JSON.
-fn parameters(request: &ChatRequest) -> String {
-    let sampling = &request.sampling;
-    let mut fields = serde_json::Map::new();
-    let mut put = |name: &str, value: Option<serde_json::Value>| {
-        if let Some(value) = value {
-            fields.insert(name.to_owned(), value);
-        }
-    };
-    put("stream", Some(request.stream.into()));
-    put("max_tokens", sampling.max_tokens.map(Into::into));
-    put("temperature", sampling.temperature.map(Into::into));
-    put("top_p", sampling.top_p.map(Into::into));
-    put("seed", sampling.seed.map(Into::into));
-    put("n", sampling.n.map(Into::into));
-    put("stop", (!sampling.stop.is_empty()).then(|| sampling.stop.clone().into()));
-    put("response_format", request.response_format.as_ref().and_then(|format| serde_json::from_str(format.get()).ok()));
-    put("metadata", request.extras.get("metadata").and_then(|json| serde_json::from_str(json).ok()));
-    serde_json::Value::Object(fields).to_string()
 }

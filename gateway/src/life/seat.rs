@@ -14,7 +14,7 @@ use super::verdicts;
 use crate::config::facts::Facts;
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
-use crate::observe::{InFlight, Outcome, TokenKind};
+use crate::observe::{InFlight, Outcome, PluginMetrics, TokenKind};
 use crate::records::{Row, Slot, micros};
 
 /// What an admitted request holds.
@@ -24,6 +24,15 @@ pub(super) struct Permits {
     pub(super) slot: Slot,
     pub(super) taken: Option<Taken>,
     pub(super) standing: Standing,
+}
+
+/// What clients are told of the plugins, where the operator wants it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// Who did what, and what was not inspected.
+    pub(crate) did: Option<String>,
+    /// Which versions were asked, at what cost.
+    pub(crate) versions: Option<String>,
 }
 
 /// Permits, and all that the row of the request will say.
@@ -90,9 +99,11 @@ impl Seat {
     }
 
     /// What the plugins did so far, where the operator wants clients to know.
-    pub(crate) fn verdicts(&self) -> Option<String> {
-        let wanted = self.caller.host.facts.verdict_headers;
-        wanted.then(|| self.meter.read(|figures| verdicts::compact(figures))).flatten()
+    pub(crate) fn verdicts(&self) -> Told {
+        match self.caller.host.facts.verdict_headers {
+            true => self.meter.read(|figures| Told { did: verdicts::compact(figures), versions: verdicts::versions(figures) }),
+            false => Told::default(),
+        }
     }
 
     /// Ends in a fault before anything was sent.
@@ -168,12 +179,26 @@ impl Seat {
         metrics.tokens(TokenKind::Completion, usage.completion);
         metrics.tokens(TokenKind::Reasoning, usage.reasoning.unwrap_or_default());
         for entry in &figures.entries {
-            if let Some(plugin) = self.route.plugin_metrics(&entry.plugin) {
-                plugin.did(entry.did, entry.count);
-                if let Some(why) = &entry.why {
-                    plugin.tripped(why.split_whitespace().next().unwrap_or_default());
-                }
-            }
+            self.plugin(&entry.plugin).did(entry.did, entry.count);
+        }
+        for tally in figures.tallies.iter().filter(|tally| tally.calls > 0 || tally.trips != [0; 5]) {
+            self.plugin(&tally.plugin).cost(tally);
+        }
+    }
+
+    /// The figures of a plugin; one of a route that the request has left is looked up.
+    fn plugin(&self, name: &str) -> Arc<PluginMetrics> {
+        self.route.plugin_metrics(name).unwrap_or_else(|| self.caller.host.shared.metrics.plugin(name))
+    }
+
+    /// The line in the log about the plugins, where they took part.
+    fn tell(&self, figures: &Figures) {
+        let id = &self.caller.head.request_id;
+        let (did, versions) = (|| verdicts::compact(figures), || verdicts::versions(figures));
+        if verdicts::intervened(figures) {
+            tracing::info!(target: "gatewright::plugins", request_id = %id, model = %self.route.name, did = did(), versions = versions(), "plugins");
+        } else if !figures.entries.is_empty() || !figures.uninspected.is_empty() {
+            tracing::debug!(target: "gatewright::plugins", request_id = %id, model = %self.route.name, did = did(), versions = versions(), "plugins");
         }
     }
 }
@@ -215,6 +240,7 @@ impl Drop for Seat {
             self.count(outcome, figures);
             let row = self.row(outcome, status, figures);
             crate::logging::access(&row);
+            self.tell(figures);
             if let Some(slot) = self.slot.take() {
                 slot.send(row);
             }

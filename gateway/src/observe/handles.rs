@@ -2,8 +2,10 @@
 //!
 //! Apart so that the hot path never builds labels. It must not know how they are exposed.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use gatewright_plugins::{Tally, Trip};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -194,6 +196,9 @@ pub struct PluginMetrics {
     pub(super) counters: Counters,
     pub(super) passes: Counter,
     pub(super) errors: Counter,
+    pub(super) calls: Counter,
+    pub(super) duration: Histogram,
+    pub(super) memory: Gauge,
 }
 
 impl PluginMetrics {
@@ -214,10 +219,13 @@ impl PluginMetrics {
         }
     }
 
-    /// It tripped a limit. `limit` is the plugin host's word; unknown ones are counted as `other`.
-    pub fn tripped(&self, limit: &str) {
-        const LIMITS: [&str; 4] = ["cpu", "wall", "memory", "output"];
-        let limit = if LIMITS.contains(&limit) { limit } else { "other" };
-        self.counters.get(Name::PluginTrips, &[&self.plugin, limit]).inc();
+    /// It cost a request this.
+    pub fn cost(&self, tally: &Tally) {
+        self.calls.inc_by(tally.calls);
+        self.duration.observe(tally.time.as_secs_f64());
+        self.memory.inner().fetch_max(i64::try_from(tally.memory).unwrap_or(i64::MAX), Ordering::Relaxed);
+        for (trip, count) in Trip::ALL.iter().zip(tally.trips).filter(|(_, count)| *count > 0) {
+            self.counters.get(Name::PluginTrips, &[&self.plugin, trip.as_str()]).inc_by(count.into());
+        }
     }
 }

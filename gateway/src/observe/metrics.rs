@@ -28,6 +28,12 @@ fn buckets() -> Histogram {
     Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0])
 }
 
+/// Seconds. Most plugins take microseconds.
+fn fine_buckets() -> Histogram {
+    let micros = [2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 1e5, 1e6];
+    Histogram::new(micros.map(|micros: f64| micros / 1e6))
+}
+
 fn labels(name: Name, values: &[&str]) -> Labels {
     name.labels().iter().zip(values).map(|(label, value)| (*label, Cow::Owned((*value).to_owned()))).collect()
 }
@@ -84,6 +90,7 @@ impl Metrics {
                     gauges.insert(name, family);
                 }
                 Kind::Histogram => {
+                    let buckets = if name == Name::PluginDuration { fine_buckets } else { buckets };
                     let family = Histograms::new_with_constructor(buckets);
                     registry.register(name.registered(), name.help(), family.clone());
                     histograms.insert(name, family);
@@ -130,6 +137,9 @@ impl Metrics {
             counters: self.counters.clone(),
             passes: self.counter(Name::PluginActions, &[plugin, "pass"]),
             errors: self.counter(Name::PluginErrors, &[plugin]),
+            calls: self.counter(Name::PluginCalls, &[plugin]),
+            duration: self.histogram(Name::PluginDuration, &[plugin]),
+            memory: self.gauge(Name::PluginMemory, &[plugin]),
             plugin: plugin.to_owned(),
         })
     }
@@ -214,6 +224,8 @@ impl<T> Handles<T> {
 mod tests {
     use std::time::Duration;
 
+    use gatewright_plugins::Tally;
+
     use super::{MAX_VALUES, Metrics};
     use crate::observe::{AttemptOutcome, CacheResult, Name, Outcome, Port, TokenKind};
 
@@ -230,7 +242,18 @@ mod tests {
         metrics.upstream("mock/a").attempt(AttemptOutcome::Spoke, Duration::from_millis(1));
         metrics.plugin("secrets").did("shadow:edit", 2);
         metrics.plugin("secrets").did("error", 1);
-        metrics.plugin("secrets").tripped("cpu");
+        let tally = Tally {
+            plugin: "secrets".into(),
+            version: "1".into(),
+            digest: "d".into(),
+            calls: 3,
+            time: Duration::from_micros(4),
+            memory: 4096,
+            trips: [2, 0, 0, 0, 1],
+            absent: None,
+        };
+        metrics.plugin("secrets").cost(&tally);
+        metrics.plugin("secrets").cost(&Tally { memory: 1, trips: [0; 5], ..tally });
         metrics.counted(&[("secrets".into(), "keys_seen".to_owned(), 4)]);
         metrics.counted(&[("secrets".into(), "keys_seen".to_owned(), 5)]);
         metrics.connections(Port::Client).inc();
@@ -248,7 +271,11 @@ mod tests {
             "gatewright_upstream_attempts_total{leg=\"mock/a\",outcome=\"spoke\"} 1",
             "gatewright_plugin_actions_total{plugin=\"secrets\",did=\"shadow:edit\"} 2",
             "gatewright_plugin_errors_total{plugin=\"secrets\"} 1",
-            "gatewright_plugin_trips_total{plugin=\"secrets\",limit=\"cpu\"} 1",
+            "gatewright_plugin_trips_total{plugin=\"secrets\",limit=\"cpu\"} 2",
+            "gatewright_plugin_trips_total{plugin=\"secrets\",limit=\"other\"} 1",
+            "gatewright_plugin_calls_total{plugin=\"secrets\"} 6",
+            "gatewright_plugin_duration_seconds_bucket{le=\"5e-6\",plugin=\"secrets\"} 2",
+            "gatewright_plugin_memory_bytes{plugin=\"secrets\"} 4096",
             "gatewright_plugin_count_total{plugin=\"secrets\",name=\"keys_seen\"} 5",
             "gatewright_connections{port=\"client\"} 1",
             "gatewright_records_queue{} 6",

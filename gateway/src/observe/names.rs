@@ -53,6 +53,12 @@ pub enum Name {
     PluginErrors,
     /// Limits that plugins tripped.
     PluginTrips,
+    /// Calls of plugins.
+    PluginCalls,
+    /// Time in plugins.
+    PluginDuration,
+    /// Memory of plugins.
+    PluginMemory,
     /// What plugins count themselves.
     PluginCount,
     /// Rows that wait to be written.
@@ -76,7 +82,7 @@ type Entry = (Kind, &'static str, &'static [&'static str], &'static str);
 
 impl Name {
     /// All names, in the order of the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Requests,
         Self::RequestsInFlight,
         Self::RequestDuration,
@@ -90,6 +96,9 @@ impl Name {
         Self::PluginActions,
         Self::PluginErrors,
         Self::PluginTrips,
+        Self::PluginCalls,
+        Self::PluginDuration,
+        Self::PluginMemory,
         Self::PluginCount,
         Self::RecordsQueue,
         Self::RecordsRefused,
@@ -128,7 +137,25 @@ impl Name {
                 (Counter, "gatewright_plugin_actions", &["plugin", "did"], "What plugins did, shadow mode included")
             }
             Self::PluginErrors => (Counter, "gatewright_plugin_errors", &["plugin"], "Failures of plugins"),
-            Self::PluginTrips => (Counter, "gatewright_plugin_trips", &["plugin", "limit"], "Limits that plugins tripped"),
+            Self::PluginTrips => (
+                Counter,
+                "gatewright_plugin_trips",
+                &["plugin", "limit"],
+                "Limits that plugins tripped: cpu, wall, memory, output; other is a failure that was none",
+            ),
+            Self::PluginCalls => (Counter, "gatewright_plugin_calls", &["plugin"], "Calls of plugins, events and tools"),
+            Self::PluginDuration => (
+                Histogram,
+                "gatewright_plugin_duration_seconds",
+                &["plugin"],
+                "Time that a request spends in a plugin that it calls",
+            ),
+            Self::PluginMemory => (
+                Gauge,
+                "gatewright_plugin_memory_bytes",
+                &["plugin"],
+                "Most memory that an instance of a plugin has had after a call",
+            ),
             Self::PluginCount => {
                 (Counter, "gatewright_plugin_count", &["plugin", "name"], "What plugins count themselves, by their names")
             }

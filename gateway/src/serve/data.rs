@@ -97,6 +97,7 @@ pub(crate) fn client_key(folder: &Path, show: impl FnOnce(&Secret) -> io::Result
         tenant: "made-at-start".to_owned(),
         team: None,
         models: Vec::new(),
+        plugins: Vec::new(),
         revoked: false,
         requests_per_minute: None,
         tokens_per_minute: None,

@@ -148,7 +148,7 @@ mod tests {
         }
         let (host, names) = opened(&facts, &shared);
         assert_eq!(names, ["a", "b"]);
-        let digest = |host: &Host, model: &str| host.route(model).unwrap().digest;
+        let digest = |host: &Host, model: &str| host.route(None, model).unwrap().legs.digest;
         let first = digest(&host.unwrap(), "b");
         assert!(opened(&facts, &shared).1.is_empty(), "nothing changed");
         facts.models.get_mut("a").unwrap().max_running = 2;
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(names, ["a", "b"]);
         assert_ne!(digest(&host.unwrap(), "b"), first);
         facts.models.remove("b");
-        assert!(opened(&facts, &shared).0.unwrap().route("b").is_none());
+        assert!(opened(&facts, &shared).0.unwrap().route(None, "b").is_none());
         assert_eq!(shared.engines.all().into_keys().collect::<Vec<_>>(), ["a"]);
     }
 

@@ -139,6 +139,10 @@ impl Guest for Instance {
     async fn call_tool(&mut self, run: ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError> {
         self.call(Shown { bytes: run.arguments.len(), notes: run.notes }, |instance, vm| instance.run_tool(vm, &run))
     }
+
+    fn memory(&self) -> usize {
+        self.vm.as_ref().map_or(0, |vm| vm.lua.used_memory())
+    }
 }
 
 impl Drop for Instance {

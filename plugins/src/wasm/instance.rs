@@ -96,6 +96,10 @@ impl Guest for WasmGuest {
         self.live = Some(live);
         Ok(answer.map_err(convert::failure))
     }
+
+    fn memory(&self) -> usize {
+        self.live.as_ref().map_or(0, |live| live.store.data().memory.used())
+    }
 }
 
 /// Runs a long call on a thread where it holds up no other request.

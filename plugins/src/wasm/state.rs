@@ -65,6 +65,11 @@ impl State {
 }
 
 impl Memory {
+    /// Bytes that it has.
+    pub(super) const fn used(&self) -> usize {
+        self.used
+    }
+
     fn grow(&mut self, more: usize) -> bool {
         match self.used.checked_add(more).filter(|used| *used <= self.most) {
             Some(used) => {

@@ -2,7 +2,7 @@
 //!
 //! Apart because it is about who may ask. It must not know how a key is presented.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::super::complaint::nearest;
 use super::super::facts::KeyFact;
@@ -11,13 +11,22 @@ use super::super::raw::{Key, Root};
 use super::super::yaml::escape;
 use super::Resolver;
 
+/// Different lists of plugins that keys may name: each is linked with every route.
+const MOST_CHAINS: usize = 64;
+
 impl Resolver<'_> {
     pub(super) fn keys(&mut self, root: &Root) -> Vec<KeyFact> {
         let mut seen: HashMap<[u8; 32], &str> = HashMap::new();
         let mut keys = Vec::new();
+        let mut chains: BTreeSet<&[String]> = BTreeSet::new();
         for (name, raw) in &root.keys {
             let at = format!("/keys/{}", escape(name));
             self.allowed_models(&at, raw);
+            let plugins = self.chain(&format!("{at}/plugins"), &raw.plugins);
+            if chains.insert(&raw.plugins) && chains.len() == MOST_CHAINS + 1 {
+                let message = format!("the keys have more than {MOST_CHAINS} different lists of plugins");
+                self.complain(&format!("{at}/plugins"), message, Some("each makes a chain of its own with every route".to_owned()));
+            }
             let Some(sha256) = self.sha256(&format!("{at}/sha256"), &raw.sha256) else { continue };
             if let Some(other) = seen.insert(sha256, name) {
                 self.complain(&format!("{at}/sha256"), format!("key `{other}` has the same digest"), None);
@@ -28,6 +37,7 @@ impl Resolver<'_> {
                 tenant: raw.tenant.clone().unwrap_or_else(|| name.clone()),
                 team: raw.team.clone(),
                 models: raw.models.clone(),
+                plugins,
                 revoked: raw.revoked,
                 requests_per_minute: raw.requests_per_minute,
                 tokens_per_minute: raw.tokens_per_minute,

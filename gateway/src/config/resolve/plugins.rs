@@ -136,5 +136,6 @@ fn operator(name: &str, raw: &Plugin) -> Operator {
         settings: Value::Object(raw.settings.clone()),
         grants: raw.grants.clone().unwrap_or_default(),
         limits: raw.limits.clone(),
+        percent: raw.percent,
     }
 }

@@ -31,6 +31,7 @@ impl Resolver<'_> {
             any_model: raw.any_model.unwrap_or(raw.models.is_empty()),
             models: raw.models.clone(),
             timeouts: self.timeouts(&at, raw),
+            local: raw.local,
             attempts: raw.attempts.unwrap_or(3),
         }
     }

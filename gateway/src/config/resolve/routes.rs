@@ -13,8 +13,8 @@ use super::super::zero::DEMO;
 use super::Resolver;
 use crate::packed;
 
-type Providers = BTreeMap<String, ProviderFact>;
-type Models = BTreeMap<String, ModelFact>;
+pub(super) type Providers = BTreeMap<String, ProviderFact>;
+pub(super) type Models = BTreeMap<String, ModelFact>;
 
 impl Resolver<'_> {
     pub(super) fn models(&mut self, root: &Root) -> Models {
@@ -53,23 +53,25 @@ impl Resolver<'_> {
     pub(super) fn routes(&mut self, root: &Root, providers: &Providers, models: &Models) -> BTreeMap<String, RouteFact> {
         let own = models.keys().map(|name| {
             let leg = LegFact { to: LegTarget::Engine, model: name.clone() };
-            let route = RouteFact { name: name.clone(), legs: vec![leg], plugins: None, cache: None, tools: None, strict: false };
-            (name.clone(), route)
+            (name.clone(), RouteFact::plain(name, vec![leg]))
         });
         let mut routes: BTreeMap<_, _> = own.collect();
         for (name, raw) in &root.routes {
             let at = format!("/routes/{}", escape(name));
             let legs = raw.legs.iter().enumerate();
             let legs = legs.filter_map(|(index, leg)| self.leg(&format!("{at}/legs/{index}"), leg, (providers, models))).collect();
-            routes.insert(name.clone(), self.route(name, raw, legs));
+            routes.insert(name.clone(), self.route(name, (raw, legs), (providers, models)));
         }
         routes
     }
 
-    fn route(&mut self, name: &str, raw: &Route, legs: Vec<LegFact>) -> RouteFact {
+    fn route(&mut self, name: &str, (raw, legs): (&Route, Vec<LegFact>), known: (&Providers, &Models)) -> RouteFact {
         let at = format!("/routes/{}", escape(name));
         if name.is_empty() {
             self.complain_key(&at, "a route's name cannot be empty", None);
+        }
+        if raw.local_only {
+            self.stay_here(&at, raw, known.0);
         }
         RouteFact {
             name: name.to_owned(),
@@ -78,6 +80,8 @@ impl Resolver<'_> {
             cache: raw.cache.as_ref().map(|text| self.span(&format!("{at}/cache"), Some(text), Duration::ZERO)),
             tools: raw.tools.as_ref().map(|tools| self.tools(&at, tools)),
             strict: raw.strict,
+            local_only: raw.local_only,
+            when: self.rules(&at, &raw.when, known),
         }
     }
 
@@ -88,7 +92,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn leg(&mut self, pointer: &str, text: &str, known: (&Providers, &Models)) -> Option<LegFact> {
+    pub(super) fn leg(&mut self, pointer: &str, text: &str, known: (&Providers, &Models)) -> Option<LegFact> {
         let (providers, models) = known;
         if models.contains_key(text) || self.written("models").iter().any(|name| name == text) {
             return Some(LegFact { to: LegTarget::Engine, model: text.to_owned() });

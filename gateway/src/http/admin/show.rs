@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::facts::{Facts, LegFact, LegTarget, LimitFacts, PluginFact, ProviderFact, RouteFact};
+use crate::config::facts::{Facts, LegFact, LegTarget, LimitFacts, PluginFact, ProviderFact, RouteFact, RuleFact};
 use crate::host::Host;
 
 /// The configuration without secrets. Times are in milliseconds, sizes in bytes.
@@ -27,10 +27,12 @@ pub(super) fn config(facts: &Facts) -> Value {
         }))),
         "routes": map(facts.routes.values(), |route| (&route.name, show_route(route))),
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),
+        "global_plugins": facts.global_plugins,
         "default_plugins": facts.default_plugins,
         "plugin_keys": facts.supply.keys.len(),
         "registries": facts.supply.registries.logins.keys().collect::<Vec<_>>(),
         "locked": facts.supply.lock.is_some(),
+        "when": facts.when.iter().map(show_rule).collect::<Vec<_>>(),
         "keys": facts.keys.len(),
         "cache": {
             "max_size": facts.cache.max_bytes,
@@ -51,6 +53,7 @@ pub(super) fn keys(facts: &Facts) -> Value {
             "tenant": key.tenant,
             "team": key.team,
             "models": key.models,
+            "plugins": key.plugins,
             "revoked": key.revoked,
             "requests_per_minute": key.requests_per_minute,
             "tokens_per_minute": key.tokens_per_minute,
@@ -73,6 +76,7 @@ pub(super) fn plugins(host: &Host) -> Value {
     };
     json!({
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, shown(plugin))),
+        "global_plugins": facts.global_plugins,
         "default_plugins": facts.default_plugins,
     })
 }
@@ -102,6 +106,7 @@ fn show_provider(provider: &ProviderFact) -> Value {
         "headers": provider.headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "models": provider.models,
         "any_model": provider.any_model,
+        "local": provider.local,
         "attempts": provider.attempts,
         "timeouts": {
             "connect": millis(provider.timeouts.connect),
@@ -123,13 +128,22 @@ fn show_route(route: &RouteFact) -> Value {
         "cache": route.cache.map(millis),
         "tools": route.tools.map(|tools| json!({ "max_rounds": tools.max_rounds, "max_time": millis(tools.max_time) })),
         "strict": route.strict,
+        "local_only": route.local_only,
+        "when": route.when.iter().map(show_rule).collect::<Vec<_>>(),
     })
+}
+
+fn show_rule(rule: &RuleFact) -> Value {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "*".to_owned());
+    let notes: Map<_, _> = rule.notes.iter().map(|(key, wanted)| (key.clone(), value(wanted).into())).collect();
+    json!({ "note": notes, "to": rule.to, "local_only": rule.local_only })
 }
 
 fn show_plugin(plugin: &PluginFact) -> Value {
     json!({
         "source": plugin.source.to_string(),
         "mode": plugin.operator.mode,
+        "percent": plugin.operator.percent.unwrap_or(100),
         "on_error": plugin.operator.on_error,
         "grants": plugin.operator.grants,
         "limits": plugin.operator.limits,

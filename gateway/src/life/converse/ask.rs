@@ -11,6 +11,7 @@ use gatewright_types::{ChatRequest, Fault};
 use super::talk::{Stage, Talk};
 use crate::host::Route;
 use crate::life::meter::Meter;
+use crate::life::reach::Reach;
 use crate::observe::{AttemptOutcome, CacheResult};
 use crate::upstreams::cache::{CacheScope, Look};
 use crate::upstreams::dispatch::{Dispatched, Witness, dispatch};
@@ -20,9 +21,12 @@ impl Talk {
     /// Asks for one answer.
     pub(super) async fn ask(&mut self) -> Result<(), Fault> {
         super::tools::check_time(self.deadline)?;
+        self.heed_notes();
+        let digest = self.reach.legs(&self.route)?.digest;
         self.meter.round_begins();
         let call = Call {
             route: Arc::clone(&self.route),
+            reach: self.reach.clone(),
             request: Arc::clone(&self.request),
             meter: Arc::clone(&self.meter),
             deadline: Deadline(self.deadline),
@@ -34,7 +38,7 @@ impl Talk {
             }
             Some(ttl) => {
                 let cache = &self.caller.host.shared.cache;
-                let scope = CacheScope { tenant: Some(self.caller.tenant()), leg: &self.route.digest };
+                let scope = CacheScope { tenant: Some(self.caller.tenant()), leg: &digest };
                 match cache.look(cache.key(&scope, &self.request)) {
                     Look::Hit(deltas) => {
                         self.meter.found(CacheResult::Hit);
@@ -55,11 +59,19 @@ impl Talk {
         });
         Ok(())
     }
+
+    /// What plugins noted since the last round may keep the next one from leaving. Where it was sent on the way here, it stays.
+    fn heed_notes(&mut self) {
+        let Some(guard) = self.guard.as_ref().filter(|_| !self.route.rules.is_empty()) else { return };
+        self.reach.heed(&self.route, guard.session.notes());
+        self.meter.read(|figures| figures.kept_here = self.reach.why().cloned());
+    }
 }
 
 /// All that a model call needs, so that it can outlive the one who began it.
 struct Call {
     route: Arc<Route>,
+    reach: Reach,
     request: Arc<ChatRequest>,
     meter: Arc<Meter>,
     deadline: Deadline,
@@ -68,8 +80,9 @@ struct Call {
 impl Call {
     /// Walks the legs until one speaks.
     async fn make(self) -> Result<Deltas, Fault> {
+        let legs = self.reach.legs(&self.route)?;
         let tries = Tries { route: &self.route, meter: &self.meter };
-        let Dispatched { deltas, leg } = dispatch(&self.route.legs, self.request, self.deadline, &tries).await?;
+        let Dispatched { deltas, leg } = dispatch(&legs.legs, self.request, self.deadline, &tries).await?;
         self.meter.read(|figures| figures.leg = Some(leg));
         Ok(deltas)
     }

@@ -10,7 +10,7 @@ use super::talk::{Attention, Stage, Talk};
 use super::whole::{Sent, Whole};
 use crate::life::ears;
 use crate::life::guard::Chunks;
-use crate::life::meter::text_bytes;
+use crate::life::meter::{Why, text_bytes};
 
 impl Talk {
     /// Takes a chunk from the upstream.
@@ -85,7 +85,7 @@ impl Talk {
             Attention::Overhear(whole) => {
                 if whole.listen(&chunk, limit).is_err() {
                     self.attention = Attention::None;
-                    self.guard.iter().for_each(|guard| guard.missed(ears::WHOLE));
+                    self.guard.iter().for_each(|guard| guard.missed_for(ears::WHOLE, Why::TooLong));
                 }
             }
         }

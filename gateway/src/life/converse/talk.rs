@@ -17,6 +17,7 @@ use crate::host::Route;
 use crate::life::authenticate::Caller;
 use crate::life::guard::{CallsCome, Guard, fault_of};
 use crate::life::meter::{Ending, Meter, has_content};
+use crate::life::reach::Reach;
 use crate::life::screen::Substitute;
 use crate::upstreams::Deltas;
 
@@ -25,6 +26,7 @@ pub(super) struct Parts {
     pub(super) caller: Arc<Caller>,
     pub(super) request: ChatRequest,
     pub(super) route: Arc<Route>,
+    pub(super) reach: Reach,
     pub(super) guard: Option<Guard>,
     pub(super) substitute: Option<Substitute>,
     pub(super) meter: Arc<Meter>,
@@ -57,6 +59,8 @@ pub(super) enum Attention {
 pub(super) struct Talk {
     pub(super) caller: Arc<Caller>,
     pub(super) route: Arc<Route>,
+    /// How far the request may go: it only ever becomes less.
+    pub(super) reach: Reach,
     /// As the model is asked; grows by the rounds of the tool loop.
     pub(super) request: Arc<ChatRequest>,
     pub(super) guard: Option<Guard>,
@@ -81,14 +85,14 @@ pub(super) struct Talk {
 
 impl Talk {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { caller, mut request, route, mut guard, substitute, meter, manner } = parts;
+        let Parts { caller, mut request, route, reach, mut guard, substitute, meter, manner } = parts;
         // Usage is always asked for, so that the meter is exact; a client that did not ask does not get to see it.
         request.include_usage = request.stream;
-        if let Some(leg) = route.legs.first() {
+        if let Some(leg) = reach.legs(&route).ok().and_then(|legs| legs.legs.first()) {
             // The first leg finds its own name there, and need not copy the request to write it.
             request.model.clone_from(&leg.model);
         }
-        let tools = super::tools::Loop::offer(&route, &mut request);
+        let tools = super::tools::Loop::offer(&route, guard.as_ref(), &mut request);
         let attention = attention(guard.as_ref(), manner);
         // Shadows hear calls in pieces where nobody else wants them whole: the client does not wait for them.
         let enforced = guard.as_ref().map(|guard| guard.enforced).unwrap_or_default();
@@ -103,6 +107,7 @@ impl Talk {
             deadline: Instant::now() + limit,
             caller,
             route,
+            reach,
             request: Arc::new(request),
             guard,
             meter,

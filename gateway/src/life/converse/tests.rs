@@ -1,6 +1,7 @@
 //! Plugins at work on answers, through the real router, host and Luau sandbox.
 
 mod beside;
+mod chains;
 mod shadows;
 mod tools;
 
@@ -236,6 +237,7 @@ async fn a_plugin_cannot_send_a_request_where_its_key_may_not_go() {
         tenant: "a".to_owned(),
         team: None,
         models: vec!["m".to_owned()],
+        plugins: Vec::new(),
         revoked: false,
         requests_per_minute: None,
         tokens_per_minute: None,

@@ -18,6 +18,7 @@ use super::talk::{Stage, Talk};
 use crate::config::facts::ToolLoopFact;
 use crate::host::Route;
 use crate::life::ears;
+use crate::life::guard::Guard;
 
 /// The tool loop of one request.
 pub(super) struct Loop {
@@ -39,8 +40,8 @@ pub(super) struct Loop {
 const MAX_CALLS: usize = 32;
 
 impl Loop {
-    /// Offers the route's tools, unless the client wants none, wants several answers, or has tools of the same names.
-    pub(super) fn offer(route: &Route, request: &mut ChatRequest) -> Option<Self> {
+    /// Offers the tools of the route's plugins that take part, unless the client wants none, wants several answers, or has tools of the same names.
+    pub(super) fn offer(route: &Route, guard: Option<&Guard>, request: &mut ChatRequest) -> Option<Self> {
         let offer = route.tools.as_ref()?;
         let none = request.tool_choice.as_ref().is_some_and(|choice| choice.get() == "\"none\"");
         if none || request.sampling.n.is_some_and(|n| n > 1) {
@@ -48,7 +49,8 @@ impl Loop {
         }
         let theirs = !request.tools.is_empty();
         let taken = |name: &str| request.tools.iter().any(|tool| matches!(tool, Tool::Function(theirs) if theirs.name == name));
-        let offered: Vec<_> = offer.tools.iter().filter(|tool| !taken(&tool.name)).cloned().collect();
+        let has = |name: &str| guard.is_some_and(|guard| guard.session.offers(name));
+        let offered: Vec<_> = offer.tools.iter().filter(|tool| !taken(&tool.name) && has(&tool.name)).cloned().collect();
         if offered.is_empty() {
             return None;
         }

@@ -86,6 +86,7 @@ pub(crate) fn fact(url: &str) -> ProviderFact {
         models: Vec::new(),
         any_model: true,
         timeouts: TIMEOUTS,
+        local: false,
         attempts: 1,
     }
 }

@@ -31,6 +31,8 @@ pub struct Host {
     luau: Luau,
     wasm: Wasm,
     slots: usize,
+    /// How many times slower WASM guests run than where it matters.
+    slower: u32,
     shelves: Shelves,
     counts: Arc<Counts>,
 }
@@ -138,7 +140,14 @@ impl Host {
     /// A host with its sandboxes. `slots` bounds instances per plugin that may be in use at once; at least 1.
     pub fn new(slots: usize) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
-        Self { luau: Luau::new(), wasm: Wasm::new(slots), slots, shelves: Shelves::default(), counts: Arc::default() }
+        Self { luau: Luau::new(), wasm: Wasm::new(slots), slots, slower: 1, shelves: Shelves::default(), counts: Arc::default() }
+    }
+
+    /// A host that counts what WASM guests compute ([`Session::fuel`](crate::Session::fuel)), for tests of plugins. Counting slows
+    /// them down, so that they get twice the CPU time.
+    pub fn counting(slots: usize) -> Self {
+        let host = Self::new(slots);
+        Self { wasm: Wasm::counting(host.slots), slower: 2, ..host }
     }
 
     /// What plugins have counted: plugin, name, count; sorted.
@@ -174,7 +183,7 @@ impl Host {
         };
         let program = match manifest.kind {
             Kind::Luau => self.luau.load(&code, setup),
-            Kind::Wasm => self.wasm.load(&code, setup),
+            Kind::Wasm => self.wasm.load(&code, Setup { limits: limits.slowed(self.slower), ..setup }),
         };
         let program = program.map_err(|error| fail(&format_args!("{}: {error}", manifest.entry)))?;
         let tools = tools::check(&name, &program.declared().tools).map_err(|error| fail(&error))?;

@@ -26,23 +26,27 @@ pub(super) fn test(plugin: &Path, splits: u64, only: Option<&str>) -> Outcome {
         let where_to = plugin.join("cases/NAME.yaml");
         return Err((MISTAKEN, vec![format!("gatewright: no case to run; cases are in {}", where_to.display())]));
     }
-    let host = Host::new(1);
+    let host = Host::counting(1);
     let trials = Trials::new(&host, Source::Folder(plugin.to_owned()), author(serde_json::Value::Null), splits);
     let (mut wrong, mut lines) = (Vec::new(), String::new());
     block_on(1, |_| async {
         let mut trials = trials;
         let bar = ProgressBar::new(all as u64).with_style(style());
         for file in &files {
-            let before = wrong.len();
+            let (before, mut costs) = (wrong.len(), Vec::new());
             for case in &file.cases {
                 bar.set_message(case.name.clone());
-                if let Err(error) = trials.run(case).await {
-                    wrong.push(format!("{}:{}: {}: {error}", file.path.display(), case.line, case.name));
+                match trials.run(case).await {
+                    Ok(fuel) => costs.push((fuel, &case.name)),
+                    Err(error) => wrong.push(format!("{}:{}: {}: {error}", file.path.display(), case.line, case.name)),
                 }
                 bar.inc(1);
             }
             let failed = wrong.len() - before;
             let _ = writeln!(lines, "{}: {} passed, {failed} failed", file.path.display(), file.cases.len() - failed);
+            for (fuel, name) in costs {
+                let _ = writeln!(lines, "  fuel {fuel:>9}  {name}");
+            }
         }
         bar.finish_and_clear();
         Ok(())

@@ -9,6 +9,7 @@ mod api;
 pub mod cases;
 mod chain;
 mod clock;
+mod component;
 mod flow;
 mod grants;
 mod guest;
@@ -26,6 +27,7 @@ mod wasm;
 mod yaml;
 
 pub use api::*;
+pub use component::{Malformed, component};
 pub use host::{Host, Plugin, Spent};
 pub use manifest::is_plugin_name;
 pub use session::{Chain, Session};

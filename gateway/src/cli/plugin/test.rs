@@ -13,9 +13,9 @@ use super::super::run::{Failure, MISTAKEN, Outcome, block_on, failed, print};
 use super::{author, told};
 
 /// Cases of one file.
-struct File {
+pub(super) struct File {
     path: PathBuf,
-    cases: Vec<Case>,
+    pub(super) cases: Vec<Case>,
 }
 
 /// Runs the cases.
@@ -64,7 +64,7 @@ fn style() -> ProgressStyle {
 }
 
 /// The files of cases in a plugin's folder, by name, with the cases that are wanted.
-fn files(plugin: &Path, only: Option<&str>) -> Result<Vec<File>, Failure> {
+pub(super) fn files(plugin: &Path, only: Option<&str>) -> Result<Vec<File>, Failure> {
     let folder = plugin.join("cases");
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| failed(&format_args!("{}: {error}", path.display()));
     if !plugin.join("plugin.yaml").is_file() {

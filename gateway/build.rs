@@ -1,4 +1,5 @@
-//! Packs the ready-made policies and the demo model into the binary: writes tables of `include_bytes!`.
+//! Packs the ready-made policies, the demo model and what authors of plugins start from into the binary: writes tables of
+//! `include_bytes!`.
 //!
 //! Apart because it runs before the crate exists. Folders that are empty or missing give empty tables. It must not
 //! know what a file says: it goes by names.
@@ -27,6 +28,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         true => writeln!(table, "const DEMO: Option<Files> = Some({});", list(&demo)?)?,
         false => writeln!(table, "const DEMO: Option<Files> = None;")?,
     }
+    let (plugins, mut sdk) = (root.join("plugins"), Vec::new());
+    for part in ["sdk", "wit/v1"] {
+        walk(&plugins.join(part), &mut sdk)?;
+    }
+    writeln!(table, "const SDK: Files = &[")?;
+    for file in sdk {
+        let name = file.strip_prefix(&plugins)?.to_string_lossy().into_owned();
+        writeln!(table, "    ({name:?}, include_bytes!({:?}) as &[u8]),", file.to_string_lossy())?;
+    }
+    table.push_str("];\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("packed.rs"), table)?;
     println!("cargo:rerun-if-changed=build.rs");
     Ok(())
@@ -64,6 +75,13 @@ fn sorted(folder: &Path, keep: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, B
     }
     found.sort();
     Ok(found)
+}
+
+/// All files under a folder, in order; what a build left there is no part of it.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    files.extend(files_of(folder, |_| true)?);
+    let folders = folders_of(folder)?.into_iter().filter(|folder| !["target", "node_modules"].contains(&name_of(folder).as_str()));
+    folders.map(|folder| walk(&folder, files)).collect()
 }
 
 fn name_of(path: &Path) -> String {

@@ -1,4 +1,4 @@
-//! The ready-made policies and the demo model, packed into the binary by `build.rs`.
+//! The ready-made policies, the demo model and the SDKs of plugins, packed into the binary by `build.rs`.
 //!
 //! Apart so that the gateway works with nothing installed beside it. It must not know what is in the files.
 
@@ -20,6 +20,11 @@ pub fn policy(name: &str) -> Option<Files> {
 /// The demo model in Hugging Face's layout; `None` in a build without it.
 pub fn demo() -> Option<Files> {
     DEMO
+}
+
+/// What authors of plugins start from: the SDKs with their templates, and the contract. Paths within `plugins/`.
+pub fn sdk() -> Files {
+    SDK
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@
 
 mod cut;
 mod run;
+mod show;
 
 use gatewright_types::{Channel, Phase};
 use serde_json::{Map, Value};
 
 pub use self::cut::cut;
 pub use self::run::{Trials, Wrong};
+pub use self::show::{Made, Shown, show};
 use crate::yaml::{self, Complaint, Node};
 
 /// One case.
@@ -70,6 +72,8 @@ pub struct Expect {
     pub failure: Option<String>,
     /// Words in the failure's text.
     pub contains: Option<String>,
+    /// Most that it may cost, shown whole.
+    pub max_fuel: Option<u64>,
 }
 
 /// How a plugin leaves a request.
@@ -158,7 +162,7 @@ const FAILURES: [(&str, &str); 4] =
 
 fn expect(node: &Node<'_>) -> Result<Expect, Complaint> {
     let mut expect = Expect::default();
-    for (key, value) in node.entries(&["verdict", "code", "text", "notes", "sets", "result", "failure", "contains"])? {
+    for (key, value) in node.entries(&["verdict", "code", "text", "notes", "sets", "result", "failure", "contains", "max_fuel"])? {
         match key {
             "verdict" => expect.verdict = value.word(&VERDICTS)?,
             "code" => expect.code = Some(value.text()?.to_owned()),
@@ -173,6 +177,7 @@ fn expect(node: &Node<'_>) -> Result<Expect, Complaint> {
             "sets" => expect.sets = object(&value)?,
             "result" => expect.result = Some(value.text()?.to_owned()),
             "failure" => expect.failure = Some(value.word(&FAILURES)?.to_owned()),
+            "max_fuel" => expect.max_fuel = Some(value.number(0)?),
             _ => expect.contains = Some(value.text()?.to_owned()),
         }
     }

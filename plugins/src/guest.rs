@@ -158,6 +158,11 @@ impl Limits {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         self.cpu.saturating_add(self.cpu_per_kib.saturating_mul(kib))
     }
+
+    /// The same work, by a guest that runs so many times slower.
+    pub(crate) fn slowed(self, times: u32) -> Self {
+        Self { cpu: self.cpu.saturating_mul(times), cpu_per_kib: self.cpu_per_kib.saturating_mul(times), ..self }
+    }
 }
 
 /// A capability: one host interface of the contract.
@@ -263,6 +268,9 @@ pub(crate) trait Guest: Send {
 
     /// Bytes of memory that it has now; 0 after an error. Cheap.
     fn memory(&self) -> usize;
+
+    /// What it has computed since it was started, in the sandbox's own unit; 0 where that is not counted.
+    fn fuel(&self) -> u64;
 }
 
 /// One call of a tool.

@@ -35,6 +35,8 @@ pub struct Host {
     luau: Luau,
     wasm: Wasm,
     slots: usize,
+    /// How many times slower WASM guests run than where it matters.
+    slower: u32,
     shelves: Shelves,
     counts: Arc<Counts>,
     roll_out: [u8; 32],
@@ -164,6 +166,7 @@ impl Host {
             luau: Luau::new(),
             wasm: Wasm::new(slots),
             slots,
+            slower: 1,
             shelves: Shelves::default(),
             counts: Arc::default(),
             roll_out: [0; 32],
@@ -176,6 +179,13 @@ impl Host {
     pub fn drawing_by(mut self, secret: [u8; 32]) -> Self {
         self.roll_out = secret;
         self
+    }
+
+    /// A host that counts what WASM guests compute ([`Session::fuel`](crate::Session::fuel)), for tests of plugins. Counting slows
+    /// them down, so that they get twice the CPU time.
+    pub fn counting(slots: usize) -> Self {
+        let host = Self::new(slots);
+        Self { wasm: Wasm::counting(host.slots), slower: 2, ..host }
     }
 
     /// What plugins have counted: plugin, name, count; sorted.
@@ -224,7 +234,7 @@ impl Host {
         };
         let program = match manifest.kind {
             Kind::Luau => self.luau.load(&code, setup),
-            Kind::Wasm => self.wasm.load(&code, setup),
+            Kind::Wasm => self.wasm.load(&code, Setup { limits: limits.slowed(self.slower), ..setup }),
         };
         let program = program.map_err(|error| fail(&format_args!("{}: {error}", manifest.entry)))?;
         let tools = tools::check(&name, &program.declared().tools).map_err(|error| fail(&error))?;

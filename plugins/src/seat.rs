@@ -137,6 +137,11 @@ impl Seat {
         answer.map_err(|error| self.fail(error))
     }
 
+    /// What its instance has computed.
+    pub(crate) fn fuel(&self) -> u64 {
+        self.guest.as_ref().map_or(0, |guest| guest.fuel())
+    }
+
     /// Drops the instance after an error that was found outside of `ask`.
     pub(crate) fn fail(&mut self, error: GuestError) -> GuestError {
         self.guest = None;

@@ -166,6 +166,13 @@ impl Session {
         self.absent.is_empty()
     }
 
+    /// What the guests have computed so far, start-up code included: the same in each run. WASM counts instructions, on a host that
+    /// counts them ([`Host::counting`](crate::Host::counting)); Luau counts safepoints: calls, returns and turns of loops. A guest that
+    /// failed counts no more.
+    pub fn fuel(&self) -> u64 {
+        self.seats.iter().map(Seat::fuel).sum()
+    }
+
     /// Notes so far.
     pub fn notes(&self) -> &[(String, String)] {
         &self.shared.notes

@@ -14,6 +14,7 @@ mod program;
 mod ready;
 mod state;
 mod ticker;
+mod wasi;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::guest::{GuestError, GuestErrorKind, Program, Sandbox, Setup};
+use engine::Fuel;
 use program::Loaded;
 use ticker::Ticker;
 
@@ -31,6 +33,7 @@ use ticker::Ticker;
 #[derive(Debug)]
 pub(crate) struct Wasm {
     slots: usize,
+    fuel: Fuel,
     machine: Mutex<Option<Machine>>,
     compiled: Mutex<Vec<(blake3::Hash, Compiled)>>,
 }
@@ -67,7 +70,12 @@ impl std::fmt::Debug for EngineHandle {
 impl Wasm {
     /// A sandbox whose programs may have `slots` instances each in use at once.
     pub(crate) fn new(slots: usize) -> Self {
-        Self { slots, machine: Mutex::default(), compiled: Mutex::default() }
+        Self { slots, fuel: Fuel::Free, machine: Mutex::default(), compiled: Mutex::default() }
+    }
+
+    /// One that counts the instructions of its guests, for tests of them: they are slower by it.
+    pub(crate) fn counting(slots: usize) -> Self {
+        Self { fuel: Fuel::Counted, ..Self::new(slots) }
     }
 
     fn machine(&self) -> Result<Machine, GuestError> {
@@ -75,7 +83,7 @@ impl Wasm {
         if let Some(machine) = &*machine {
             return Ok(machine.clone());
         }
-        let engine = engine::engine(self.slots)?;
+        let engine = engine::engine(self.slots, self.fuel)?;
         let ticker = Ticker::start(engine.weak()).map_err(|error| {
             GuestError::new(GuestErrorKind::Load, format!("the thread that counts guests' time cannot start: {error}"))
         })?;
@@ -108,6 +116,6 @@ impl Sandbox for Wasm {
     fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError> {
         let Machine { ticker, engine } = self.machine()?;
         let component = self.compile(&engine, code)?;
-        Ok(Arc::new(Loaded::new(&component, setup, ticker)?))
+        Ok(Arc::new(Loaded::new(&component, setup, (ticker, self.fuel))?))
     }
 }

@@ -12,7 +12,7 @@ async fn tried(code: &str, case: &str) -> Result<(), String> {
     let host = Host::new(2);
     let plugin = written(ALL, code);
     let case = cases::read(case).unwrap().remove(0);
-    Trials::new(&host, plugin.source(), operator(), 20).run(&case).await.map_err(|wrong| wrong.to_string())
+    Trials::new(&host, plugin.source(), operator(), 20).run(&case).await.map(drop).map_err(|wrong| wrong.to_string())
 }
 
 const NOTES: &str = "return { inspect = function() return { note('topic', 'sums'), set('/temperature', 0.5) } end }";
@@ -53,4 +53,35 @@ async fn a_plugin_that_depends_on_how_the_stream_is_cut_is_found_out_and_shown_t
     let case = "- name: a\n  given: {phase: chunk, channel: assistant, text: it is a very long secret word ok}\n  expect: {text: it is * ok}\n";
     let told = tried(code, case).await.unwrap_err();
     assert!(told.starts_with("text: expected \"it is * ok\"") && told.contains("the stream was cut as [\"i\", \"t\""), "{told}");
+}
+
+#[tokio::test]
+async fn what_a_case_costs_is_the_same_in_each_run_and_may_be_bounded() {
+    let plugin = written(ALL, "return { inspect = function(ctx, event) for i = 1, 50 do tostring(i) end return {} end }");
+    let given = "- name: a\n  given: {phase: chunk, channel: user, text: hi}\n  expect: {text: hi";
+    let cost = async |expect: &str| {
+        let host = Host::counting(2);
+        let case = cases::read(&format!("{given}{expect}}}\n")).unwrap().remove(0);
+        Trials::new(&host, plugin.source(), operator(), 3).run(&case).await
+    };
+    let (first, again) = (cost("").await.unwrap(), cost("").await.unwrap());
+    assert!(first == again && first > 50, "{first} {again}");
+    assert_eq!(cost(&format!(", max_fuel: {first}")).await.unwrap(), first);
+    let wrong = cost(&format!(", max_fuel: {}", first - 1)).await.unwrap_err();
+    assert_eq!(wrong.to_string(), format!("fuel: expected at most {}, got {first}", first - 1));
+}
+
+#[tokio::test]
+async fn the_instructions_of_a_component_are_counted_alike_in_each_run() {
+    let policy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/topic-deny");
+    let case = "- name: a\n  settings: {terms: [bomb]}\n  given: {phase: chunk, channel: user, text: a b o m b}\n  expect: {verdict: block}\n";
+    let case = cases::read(case).unwrap().remove(0);
+    let mut costs = Vec::new();
+    for _ in 0..2 {
+        let host = Host::counting(1);
+        let mut trials = Trials::new(&host, gatewright_plugins::Source::Folder(policy.clone()), operator(), 2);
+        costs.push(trials.run(&case).await.unwrap());
+        costs.push(trials.run(&case).await.unwrap());
+    }
+    assert!(costs[0] > 100 && costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
 }

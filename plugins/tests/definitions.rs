@@ -7,7 +7,7 @@ use kit::{ask, chain};
 
 const DEFINITIONS: &str = include_str!("../sdk/lua/gatewright.d.luau");
 /// The functions of the contract: those of the guide.
-const FUNCTIONS: [&str; 9] = ["edit", "hold", "block", "answer", "reask", "set", "note", "log", "settings"];
+const FUNCTIONS: [&str; 10] = ["edit", "hold", "block", "answer", "reask", "set", "note", "redact", "log", "settings"];
 /// Functions in tables of the contract.
 const TABLES: [&str; 3] = ["store.get", "store.put", "metrics.count"];
 

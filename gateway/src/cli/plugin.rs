@@ -2,6 +2,7 @@
 //!
 //! Apart from the other commands because it is about plugins alone. It must not know how a plugin is run: that is the plugin host's.
 
+mod build;
 mod eval;
 mod new;
 mod once;
@@ -16,6 +17,7 @@ use gatewright_plugins::{Host, Operator, Source};
 use gatewright_types::{Channel, Phase};
 use serde_json::Value;
 
+use self::new::Lang;
 use super::run::{FAILED, Failure, Outcome, failed};
 use crate::environment::Environment;
 use crate::packed;
@@ -23,15 +25,35 @@ use crate::packed;
 /// What is done with a plugin.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Make a folder with a plugin in Lua that works: manifest, source, cases, README
-    #[command(after_help = "Example:
-  gatewright plugin new no-shouting && gatewright plugin test no-shouting")]
+    /// Make a folder with a plugin that works: manifest, source, cases, README
+    #[command(after_help = "Examples:
+  gatewright plugin new no-shouting && gatewright plugin test no-shouting
+  gatewright plugin new no-shouting --lang rust && gatewright plugin build no-shouting
+  gatewright plugin new counting --lang js --tools")]
     New {
         /// Its name: 1 to 40 of a-z, 0-9 and -
         name: String,
         /// The folder to make [default: ./NAME]
         #[arg(long, value_name = "FOLDER")]
         folder: Option<PathBuf>,
+        /// What it is written in
+        #[arg(long, value_enum, default_value_t)]
+        lang: Lang,
+        /// With a tool for models
+        #[arg(long)]
+        tools: bool,
+    },
+    /// Make plugin.wasm of a plugin's sources in Rust or JavaScript, and see whether it fits; in Lua, see whether it loads
+    #[command(after_help = "It needs no WASM tools, but a compiler; it says what to install where one is missing:
+  Rust        cargo and the target wasm32-unknown-unknown (or Debian's rustc-web and rust-web-src)
+  JavaScript  Node, and `npm install` in the plugin's folder
+
+Example:
+  gatewright plugin build no-shouting && gatewright plugin test no-shouting")]
+    Build {
+        /// Its folder
+        #[arg(default_value = ".")]
+        plugin: PathBuf,
     },
     /// Run a plugin's cases; streams are shown whole and cut at many places
     #[command(after_help = "A case is what the plugin is given and what must come of it (cases/*.yaml in its folder):
@@ -43,6 +65,9 @@ pub(crate) enum PluginCommand {
   - name: a sum
     call: {tool: add, arguments: {a: 1, b: 2}}
     expect: {result: \"3\"}                            # or {failure: bad-arguments, contains: ...}
+
+Beside each case stands what it costs when it is shown whole, the same in each run: instructions of WASM, calls, returns and turns
+of loops in Lua. `max_fuel` in `expect` makes a case fail that costs more.
 
 Exit status: 0 when all cases pass, 1 when some do not, 2 when they cannot be read.")]
     Test {
@@ -129,7 +154,11 @@ fn channel(text: &str) -> Result<Channel, String> {
 /// Does what was asked.
 pub(super) fn run(command: PluginCommand, environment: Environment) -> Outcome {
     match command {
-        PluginCommand::New { name, folder } => new::new(&name, folder),
+        PluginCommand::New { name, folder, lang, tools } => {
+            let tags: &[&str] = if tools { &["tools"] } else { &[] };
+            new::new(&name, folder, lang, tags)
+        }
+        PluginCommand::Build { plugin } => build::build(&plugin),
         PluginCommand::Test { plugin, splits, only } => test::test(&plugin, splits, only.as_deref()),
         PluginCommand::Run { plugin, text, shown } => once::once(&plugin, text, shown),
         PluginCommand::Eval { plugin, dataset, shown, json } => {

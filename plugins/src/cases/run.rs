@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use gatewright_types::{Phase, Segment};
+use gatewright_types::Phase;
 use serde_json::{Map, Value};
 
+use super::show::{Made, Shown, open, show};
 use super::{Ask, Case, Expect, Expected, cut};
-use crate::api::{Busy, Context, Lane, LoadError, Operator, Piece, Source, Verdict};
+use crate::api::{Busy, LoadError, Operator, Source, Verdict};
 use crate::host::{Host, Plugin};
-use crate::session::{Chain, Session};
+use crate::session::Chain;
 
 /// How a case went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -59,14 +60,6 @@ pub struct Trials<'a> {
     loaded: Vec<(Value, Arc<Plugin>)>,
 }
 
-/// What came of a case.
-struct Came {
-    verdict: Verdict,
-    text: String,
-    notes: Vec<(String, String)>,
-    sets: Vec<(String, Value)>,
-}
-
 impl<'a> Trials<'a> {
     /// Trials of a plugin, with the operator's grants, limits and mode; settings come from the cases. A stream is fed whole and cut in
     /// `splits` ways.
@@ -74,31 +67,33 @@ impl<'a> Trials<'a> {
         Self { host, source, operator, splits, loaded: Vec::new() }
     }
 
-    /// Runs one case.
+    /// Runs one case. What it cost is that of the text as a whole, however a stream is cut besides; see
+    /// [`Session::fuel`](crate::Session::fuel).
     ///
     /// # Errors
     /// [`Wrong`], at the first difference.
-    pub async fn run(&mut self, case: &Case) -> Result<(), Wrong> {
+    pub async fn run(&mut self, case: &Case) -> Result<u64, Wrong> {
         let chain = Chain::new(vec![self.plugin(&case.settings)?]);
-        match &case.ask {
-            Ask::Call { tool, arguments } => called(&chain, (tool, arguments), &case.expect).await,
-            Ask::Given { phase: Phase::Chunk, channel, text, label } => {
-                let lane = Lane { choice: 0, channel: *channel, index: 0 };
-                let stream = Stream { chain: &chain, lane, label };
-                stream.check(std::slice::from_ref(text), &case.expect).await?;
-                for seed in 0..self.splits {
-                    let pieces = cut(text, seed);
-                    stream.check(&pieces, &case.expect).await.map_err(|wrong| wrong.cut(&pieces))?;
-                }
-                Ok(())
-            }
+        let fuel = match &case.ask {
+            Ask::Call { tool, arguments } => called(&chain, (tool, arguments), &case.expect).await?,
             Ask::Given { phase, channel, text, label } => {
-                let segment = Segment { id: 0, channel: *channel, text: text.clone(), sent: 0, label: label.clone() };
-                let mut segments = vec![segment];
-                let outcome = open(&chain).await?.inspect(*phase, &mut segments).await;
-                let text = segments.pop().map(|segment| segment.text).unwrap_or_default();
-                Came { verdict: outcome.verdict, text, notes: outcome.notes, sets: outcome.sets }.check(&case.expect)
+                let whole = [text.clone()];
+                let shown = Shown { phase: *phase, channel: *channel, label: label.as_deref(), pieces: &whole };
+                let made = show(&chain, &shown).await?;
+                let fuel = made.fuel;
+                check(made, &case.expect)?;
+                let splits = if *phase == Phase::Chunk { self.splits } else { 0 };
+                for seed in 0..splits {
+                    let pieces = cut(text, seed);
+                    let made = show(&chain, &Shown { pieces: &pieces, ..shown }).await?;
+                    check(made, &case.expect).map_err(|wrong| wrong.cut(&pieces))?;
+                }
+                fuel
             }
+        };
+        match case.expect.max_fuel {
+            Some(most) if fuel > most => Err(Wrong::new("fuel", format!("at most {most}"), fuel.to_string())),
+            _ => Ok(fuel),
         }
     }
 
@@ -114,76 +109,42 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// A session like any other.
-async fn open(chain: &Chain) -> Result<Session, Wrong> {
-    let word = || "case".to_owned();
-    let context = Context { request_id: word(), tenant: word(), key: word(), route: word(), model: word(), ..Context::default() };
-    Ok(chain.open(Context { parameters: "{}".to_owned(), ..context }).await?)
-}
-
-/// One channel of a stream.
-struct Stream<'a> {
-    chain: &'a Chain,
-    lane: Lane,
-    label: &'a Option<String>,
-}
-
-impl Stream<'_> {
-    /// Feeds these pieces and looks at what came out of them.
-    async fn check(&self, pieces: &[String], expect: &Expect) -> Result<(), Wrong> {
-        let mut session = open(self.chain).await?;
-        let (mut text, mut verdict) = (String::new(), Verdict::Pass);
-        for (index, piece) in pieces.iter().enumerate() {
-            let ended = if index + 1 == pieces.len() { vec![self.lane] } else { Vec::new() };
-            let piece = Piece { lane: self.lane, label: self.label.clone(), text: piece.clone() };
-            let released = session.feed(vec![piece], &ended).await;
-            text.extend(released.pieces.iter().map(|piece| piece.text.as_str()));
-            verdict = released.verdict;
-            if verdict != Verdict::Pass {
-                break;
+/// Whether what came of a text is what the case says.
+fn check(made: Made, expect: &Expect) -> Result<(), Wrong> {
+    let (verdict, text) = match made.verdict {
+        Verdict::Pass => (Expected::Pass, made.text),
+        Verdict::Answer { text, .. } => (Expected::Answer, text),
+        Verdict::Block { code, message, .. } => {
+            if let Some(wanted) = expect.code.as_ref().filter(|wanted| **wanted != code && expect.verdict == Expected::Block) {
+                return Err(Wrong::new("code", wanted, code));
             }
+            says(expect, &message)?;
+            (Expected::Block, made.text)
         }
-        Came { verdict, text, notes: session.notes().to_vec(), sets: Vec::new() }.check(expect)
+        Verdict::Failed { reason, .. } => {
+            if expect.verdict != Expected::Failed {
+                return Err(Wrong::new("verdict", expect.verdict.as_str(), format!("failed ({reason})")));
+            }
+            says(expect, &reason)?;
+            (Expected::Failed, made.text)
+        }
+    };
+    if verdict != expect.verdict {
+        return Err(Wrong::new("verdict", expect.verdict.as_str(), verdict.as_str()));
     }
-}
-
-impl Came {
-    fn check(self, expect: &Expect) -> Result<(), Wrong> {
-        let (verdict, text) = match self.verdict {
-            Verdict::Pass => (Expected::Pass, self.text),
-            Verdict::Answer { text, .. } => (Expected::Answer, text),
-            Verdict::Block { code, message, .. } => {
-                if let Some(wanted) = expect.code.as_ref().filter(|wanted| **wanted != code && expect.verdict == Expected::Block) {
-                    return Err(Wrong::new("code", wanted, code));
-                }
-                says(expect, &message)?;
-                (Expected::Block, self.text)
-            }
-            Verdict::Failed { reason, .. } => {
-                if expect.verdict != Expected::Failed {
-                    return Err(Wrong::new("verdict", expect.verdict.as_str(), format!("failed ({reason})")));
-                }
-                says(expect, &reason)?;
-                (Expected::Failed, self.text)
-            }
-        };
-        if verdict != expect.verdict {
-            return Err(Wrong::new("verdict", expect.verdict.as_str(), verdict.as_str()));
+    if let Some(wanted) = expect.text.as_ref().filter(|wanted| **wanted != text) {
+        return Err(Wrong::new("text", format!("{wanted:?}"), format!("{text:?}")));
+    }
+    if let Some((key, value)) = expect.notes.iter().find(|note| !made.notes.contains(note)) {
+        return Err(Wrong::new("notes", format!("{key}: {value}"), format!("{:?}", made.notes)));
+    }
+    let set = |pointer: &String| made.sets.iter().rfind(|(found, _)| found == pointer).map(|(_, value)| value);
+    match expect.sets.iter().find(|(pointer, value)| set(pointer) != Some(value)) {
+        Some((pointer, value)) => {
+            let got = made.sets.into_iter().collect::<Map<_, _>>();
+            Err(Wrong::new("sets", format!("{pointer}: {value}"), Value::Object(got).to_string()))
         }
-        if let Some(wanted) = expect.text.as_ref().filter(|wanted| **wanted != text) {
-            return Err(Wrong::new("text", format!("{wanted:?}"), format!("{text:?}")));
-        }
-        if let Some((key, value)) = expect.notes.iter().find(|note| !self.notes.contains(note)) {
-            return Err(Wrong::new("notes", format!("{key}: {value}"), format!("{:?}", self.notes)));
-        }
-        let set = |pointer: &String| self.sets.iter().rfind(|(found, _)| found == pointer).map(|(_, value)| value);
-        match expect.sets.iter().find(|(pointer, value)| set(pointer) != Some(value)) {
-            Some((pointer, value)) => {
-                let got = self.sets.into_iter().collect::<Map<_, _>>();
-                Err(Wrong::new("sets", format!("{pointer}: {value}"), Value::Object(got).to_string()))
-            }
-            None => Ok(()),
-        }
+        None => Ok(()),
     }
 }
 
@@ -202,19 +163,21 @@ impl Expected {
     }
 }
 
-/// Calls a tool of the chain's one plugin.
-async fn called(chain: &Chain, (tool, arguments): (&str, &str), expect: &Expect) -> Result<(), Wrong> {
+/// Calls a tool of the chain's one plugin; what that cost.
+async fn called(chain: &Chain, (tool, arguments): (&str, &str), expect: &Expect) -> Result<u64, Wrong> {
     let plugin = chain.plugins().first().map_or("", |plugin| &plugin.name);
-    let answer = open(chain).await?.call_tool(&format!("{plugin}__{tool}"), arguments).await;
+    let mut session = open(chain).await?;
+    let answer = session.call_tool(&format!("{plugin}__{tool}"), arguments).await;
     match (answer, &expect.failure, &expect.result) {
-        (Ok(_), None, None) => Ok(()),
-        (Ok(result), None, Some(wanted)) if *wanted == result => Ok(()),
-        (Ok(result), None, Some(wanted)) => Err(Wrong::new("result", format!("{wanted:?}"), format!("{result:?}"))),
-        (Ok(result), Some(kind), _) => Err(Wrong::new("failure", kind, format!("the result {result:?}"))),
-        (Err(failure), Some(kind), _) if kind == failure.kind() => says(expect, &failure.to_string()),
+        (Ok(_), None, None) => {}
+        (Ok(result), None, Some(wanted)) if *wanted == result => {}
+        (Ok(result), None, Some(wanted)) => return Err(Wrong::new("result", format!("{wanted:?}"), format!("{result:?}"))),
+        (Ok(result), Some(kind), _) => return Err(Wrong::new("failure", kind, format!("the result {result:?}"))),
+        (Err(failure), Some(kind), _) if kind == failure.kind() => says(expect, &failure.to_string())?,
         (Err(failure), kind, _) => {
             let wanted = kind.as_deref().unwrap_or("a result");
-            Err(Wrong::new("failure", wanted, format!("{} ({failure})", failure.kind())))
+            return Err(Wrong::new("failure", wanted, format!("{} ({failure})", failure.kind())));
         }
     }
+    Ok(session.fuel())
 }

@@ -23,6 +23,8 @@ const UNSET: u64 = u64::MAX;
 pub(crate) struct Budget {
     epoch: Instant,
     points: AtomicU32,
+    /// Safepoints of the calls before.
+    before: AtomicU64,
     tripped: AtomicU8,
     started: AtomicU64,
     cpu: AtomicU64,
@@ -40,6 +42,7 @@ impl Budget {
         Self {
             epoch: Instant::now(),
             points: AtomicU32::new(0),
+            before: AtomicU64::new(0),
             tripped: AtomicU8::new(NOT),
             started: AtomicU64::new(0),
             cpu: AtomicU64::new(UNSET),
@@ -57,6 +60,7 @@ impl Budget {
         self.wall.store(nanos(limits.wall), Relaxed);
         self.cpu_base.store(nanos(thread_cpu(self.epoch)), Relaxed);
         self.next.store(cpu / 4, Relaxed);
+        self.before.store(self.counted(), Relaxed);
         self.points.store(0, Relaxed);
         self.tripped.store(NOT, Relaxed);
     }
@@ -69,6 +73,11 @@ impl Budget {
             self.read_clocks();
         }
         self.tripped()
+    }
+
+    /// Safepoints that the VM has passed in its life: the same for the same work, on any machine.
+    pub(crate) fn counted(&self) -> u64 {
+        self.before.load(Relaxed).wrapping_add(self.points.load(Relaxed).into())
     }
 
     /// The limit that has tripped since `begin`.

@@ -25,6 +25,8 @@ pub(super) struct Instance {
     context: Table,
     notes: Table,
     noted: usize,
+    /// What the VM had counted before.
+    counted: u64,
 }
 
 /// What a call is shown besides the event itself.
@@ -38,6 +40,7 @@ impl Instance {
     pub(super) fn start(pool: Arc<Pool>, context: &Context) -> Result<Self, GuestError> {
         let vm = pool.take()?;
         vm.desk.serve(&context.tenant);
+        let counted = vm.budget.counted();
         enter(&vm, &pool, 0);
         let started = || -> mlua::Result<(Value, Table, Table)> {
             let plugin: Value = vm.fresh()?.call(())?;
@@ -58,7 +61,7 @@ impl Instance {
             _ => Err(GuestError::new(GuestErrorKind::Contract, format!("`{name}` is not a function"))),
         };
         let (inspect, prefilter, tools) = (function("inspect")?, function("prefilter")?, field("tools")?);
-        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0 })
+        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0, counted })
     }
 
     /// What it says of itself.
@@ -142,6 +145,10 @@ impl Guest for Instance {
 
     fn memory(&self) -> usize {
         self.vm.as_ref().map_or(0, |vm| vm.lua.used_memory())
+    }
+
+    fn fuel(&self) -> u64 {
+        self.vm.as_ref().map_or(0, |vm| vm.budget.counted().saturating_sub(self.counted))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::guest::{GuestError, GuestErrorKind, Setup};
 
 /// Globals that plugins have. No `require`, `loadstring`, `getfenv`, `setfenv`, `newproxy`, `collectgarbage`, `gcinfo`, `print`,
 /// `os`, `debug`: no files, no clock, no code from data, no view of what another request left behind.
-const ALLOWED: [&str; 39] = [
+const ALLOWED: [&str; 40] = [
     "_VERSION",
     "assert",
     "error",
@@ -51,6 +51,7 @@ const ALLOWED: [&str; 39] = [
     "hold",
     "note",
     "reask",
+    "redact",
     "set",
     "log",
     "metrics",

@@ -18,23 +18,36 @@ const FULL_PLUGINS: usize = 16;
 /// Pages that a freed slot keeps for its next use, in bytes: those that were written, and no others, are wiped.
 const KEPT: usize = 2 << 20;
 
+/// Whether instructions are counted. To serve, they are not: it costs time in each block of code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fuel {
+    Free,
+    Counted,
+}
+
+impl Fuel {
+    /// What each store has, where it is counted: more than anybody burns.
+    pub(super) const TANK: u64 = u64::MAX;
+}
+
 /// An engine. Instances come from a pool; where the machine does not give the pool's address space, from plain memory.
-pub(super) fn engine(slots: usize) -> Result<Engine, GuestError> {
-    let mut pooled = config();
+pub(super) fn engine(slots: usize, fuel: Fuel) -> Result<Engine, GuestError> {
+    let mut pooled = config(fuel);
     pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots)));
     Engine::new(&pooled).or_else(|narrow| {
         tracing::warn!(error = %narrow, "no address space for a pool of WASM instances: they will be slower to make");
-        Engine::new(&config())
+        Engine::new(&config(fuel))
             .map_err(|error| GuestError::new(GuestErrorKind::Load, format!("wasmtime cannot be set up on this machine: {error:#}")))
     })
 }
 
-fn config() -> Config {
+fn config(fuel: Fuel) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
+        .consume_fuel(fuel == Fuel::Counted)
         .wasm_component_model(true)
         .concurrency_support(false)
         .wasm_memory64(false)

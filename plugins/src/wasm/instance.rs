@@ -13,6 +13,7 @@ use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use super::bindings::exports::gatewright::plugin::tools;
 use super::bindings::gatewright::plugin::types;
 use super::convert;
+use super::engine::Fuel;
 use super::exports::Functions;
 use super::fault::{Stopped, fault};
 use super::program::Shared;
@@ -100,6 +101,11 @@ impl Guest for WasmGuest {
     fn memory(&self) -> usize {
         self.live.as_ref().map_or(0, |live| live.store.data().memory.used())
     }
+
+    fn fuel(&self) -> u64 {
+        // An engine that does not count says so by an error.
+        self.live.as_ref().map_or(0, |live| live.store.get_fuel().map_or(0, |left| Fuel::TANK - left))
+    }
 }
 
 /// Runs a long call on a thread where it holds up no other request.
@@ -117,6 +123,9 @@ impl Live {
         store.epoch_deadline_callback(at_tick);
         // What lists take on the host's side is near what they count toward the limit; the exact count is taken afterwards.
         store.set_hostcall_fuel(shared.setup.limits.output);
+        if shared.fuel == Fuel::Counted {
+            store.set_fuel(Fuel::TANK).map_err(|error| fault(&error, store.data()))?;
+        }
         begin(&mut store, cpu);
         let running = shared.ticker.enter();
         let started = shared.manner.instantiate(&mut store, &shared.pre).await;

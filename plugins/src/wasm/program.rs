@@ -11,11 +11,13 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
 use super::bindings::Plugin as World;
+use super::engine::Fuel;
 use super::exports::{Exports, Manner};
 use super::instance::{Live, WasmGuest};
 use super::ready::Ready;
 use super::state::State;
 use super::ticker::Ticker;
+use super::wasi;
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Setup};
 
@@ -33,6 +35,7 @@ pub(super) struct Shared {
     pub(super) pre: InstancePre<State>,
     pub(super) exports: Exports,
     pub(super) manner: Manner,
+    pub(super) fuel: Fuel,
 }
 
 impl fmt::Debug for Loaded {
@@ -43,11 +46,11 @@ impl fmt::Debug for Loaded {
 
 impl Loaded {
     /// Links a component, starts it once, and asks what it says of itself.
-    pub(super) fn new(component: &Component, setup: Setup, ticker: Arc<Ticker>) -> Result<Self, GuestError> {
+    pub(super) fn new(component: &Component, setup: Setup, (ticker, fuel): (Arc<Ticker>, Fuel)) -> Result<Self, GuestError> {
         let pre = link(component)?;
         let exports = Exports::of(component)?;
         let manner = Manner::of(component, setup.limits.wall);
-        let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, exports, manner });
+        let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, exports, manner, fuel });
         let declared = shared.declare()?;
         let ready = Arc::new(Ready::default());
         // What waits for something while it starts does not get here: `declare` has seen it start.
@@ -85,10 +88,11 @@ impl Shared {
     }
 }
 
-/// Gives the component the contract's host functions. Whatever else it imports (WASI, say) traps when it is called.
+/// Gives the component the contract's host functions, and stubs of WASI. Whatever else it imports traps when it is called.
 fn link(component: &Component) -> Result<InstancePre<State>, GuestError> {
     let mut linker = Linker::<State>::new(component.engine());
     World::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
+        .and_then(|()| wasi::deny(&mut linker, component))
         .and_then(|()| linker.define_unknown_imports_as_traps(component))
         .and_then(|()| linker.instantiate_pre(component))
         .map_err(|error| unloadable(format!("its imports do not fit the contract: {error:#}")))

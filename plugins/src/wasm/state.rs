@@ -27,6 +27,8 @@ pub(super) struct State {
     left: usize,
     /// Whose request it serves.
     pub(super) tenant: Arc<str>,
+    /// Where the numbers are that WASI takes for chance.
+    drawn: u64,
 }
 
 /// How much memory an instance has, over all its linear memories and tables.
@@ -43,7 +45,7 @@ impl State {
     pub(super) fn new(setup: Arc<Setup>) -> Self {
         let most = setup.limits.memory.min(MOST_MEMORY);
         let meter = Meter::start(Duration::ZERO, Duration::ZERO);
-        Self { setup, memory: Memory { most, used: 0, refused: false }, meter, left: 0, tenant: Arc::default() }
+        Self { setup, memory: Memory { most, used: 0, refused: false }, meter, left: 0, tenant: Arc::default(), drawn: 0 }
     }
 
     /// Gives a new call its budget.
@@ -51,6 +53,14 @@ impl State {
         self.meter = Meter::start(cpu, self.setup.limits.wall);
         self.left = self.setup.limits.output;
         self.memory.refused = false;
+    }
+
+    /// The next number of a sequence that is the same in every instance: chance is no power that a guest has. (splitmix64)
+    pub(super) fn no_chance(&mut self) -> u64 {
+        self.drawn = self.drawn.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.drawn ^ (self.drawn >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
     }
 
     fn allow(&self, power: Grant) -> Result<(), types::HostError> {

@@ -5,6 +5,7 @@
 
 mod hostile;
 mod powers;
+mod wasi;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -6,13 +6,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use gatewright_plugins::cases::Made;
 use gatewright_plugins::{Chain, Host, Verdict};
 use gatewright_types::{Channel, Phase};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::run::{Failure, MISTAKEN, Outcome, block_on, failed, print};
-use super::once::{Made, show};
+use super::once::{through, took_us};
 use super::scores::{Fate, Form, Label, Scores, Tried};
 use super::{Chosen, Shown};
 
@@ -40,7 +41,7 @@ pub(super) fn eval(plugin: &Chosen, dataset: &Path, shown: Shown, form: Form) ->
         for (row, label) in rows {
             let shown = Shown { phase: row.phase.unwrap_or(shown.phase), channel: row.channel.unwrap_or(shown.channel) };
             let before = row.text.clone();
-            let made = show(&chain, row.text, shown).await?;
+            let made = through(&chain, row.text, shown).await?;
             if let Verdict::Failed { reason, .. } = &made.verdict {
                 return Err(failed(&format_args!("the plugin failed at {before:?}: {reason}")));
             }
@@ -53,7 +54,7 @@ pub(super) fn eval(plugin: &Chosen, dataset: &Path, shown: Shown, form: Form) ->
 fn tried(made: &Made, before: &str, label: Label) -> Tried {
     let fate = if made.verdict == Verdict::Pass && made.text == before { Fate::Passed } else { Fate::Caught };
     let score = made.notes.iter().rfind(|(key, _)| key == "score").and_then(|(_, value)| value.parse().ok());
-    Tried { label, fate, score, took_us: made.took_us }
+    Tried { label, fate, score, took_us: took_us(made) }
 }
 
 /// The rows of a data set, with their labels.

@@ -13,9 +13,9 @@ use super::super::run::{Failure, MISTAKEN, Outcome, block_on, failed, print};
 use super::{author, told};
 
 /// Cases of one file.
-struct File {
+pub(super) struct File {
     path: PathBuf,
-    cases: Vec<Case>,
+    pub(super) cases: Vec<Case>,
 }
 
 /// Runs the cases.
@@ -26,23 +26,27 @@ pub(super) fn test(plugin: &Path, splits: u64, only: Option<&str>) -> Outcome {
         let where_to = plugin.join("cases/NAME.yaml");
         return Err((MISTAKEN, vec![format!("gatewright: no case to run; cases are in {}", where_to.display())]));
     }
-    let host = Host::new(1);
+    let host = Host::counting(1);
     let trials = Trials::new(&host, Source::Folder(plugin.to_owned()), author(serde_json::Value::Null), splits);
     let (mut wrong, mut lines) = (Vec::new(), String::new());
     block_on(1, |_| async {
         let mut trials = trials;
         let bar = ProgressBar::new(all as u64).with_style(style());
         for file in &files {
-            let before = wrong.len();
+            let (before, mut costs) = (wrong.len(), Vec::new());
             for case in &file.cases {
                 bar.set_message(case.name.clone());
-                if let Err(error) = trials.run(case).await {
-                    wrong.push(format!("{}:{}: {}: {error}", file.path.display(), case.line, case.name));
+                match trials.run(case).await {
+                    Ok(fuel) => costs.push((fuel, &case.name)),
+                    Err(error) => wrong.push(format!("{}:{}: {}: {error}", file.path.display(), case.line, case.name)),
                 }
                 bar.inc(1);
             }
             let failed = wrong.len() - before;
             let _ = writeln!(lines, "{}: {} passed, {failed} failed", file.path.display(), file.cases.len() - failed);
+            for (fuel, name) in costs {
+                let _ = writeln!(lines, "  fuel {fuel:>9}  {name}");
+            }
         }
         bar.finish_and_clear();
         Ok(())
@@ -60,7 +64,7 @@ fn style() -> ProgressStyle {
 }
 
 /// The files of cases in a plugin's folder, by name, with the cases that are wanted.
-fn files(plugin: &Path, only: Option<&str>) -> Result<Vec<File>, Failure> {
+pub(super) fn files(plugin: &Path, only: Option<&str>) -> Result<Vec<File>, Failure> {
     let folder = plugin.join("cases");
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| failed(&format_args!("{}: {error}", path.display()));
     if !plugin.join("plugin.yaml").is_file() {

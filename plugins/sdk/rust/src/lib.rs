@@ -1,13 +1,13 @@
-//! What an author of a Rust guest writes against: the contract's types, the host's functions and one macro per kind of plugin.
+//! What an author of a Rust guest writes against: the contract's types, the host's functions, an attribute that makes a filter of one
+//! function, a macro for tools, and [`Redactor`], which makes edits and holds of matches.
 //!
 //! ```ignore
 //! use gatewright_plugin::{Action, Context, Event};
 //!
+//! #[gatewright_plugin::filter]
 //! fn inspect(_ctx: &Context, event: &Event) -> Vec<Action> {
 //!     event.segments.iter().filter(|it| it.text.contains("teapot")).map(|_| Action::block("teapot", "I am a teapot.")).collect()
 //! }
-//!
-//! gatewright_plugin::filter!(inspect);
 //! ```
 //!
 //! It is apart from the host because guests are compiled for another target. It must not know any policy. What the functions and
@@ -20,13 +20,20 @@ mod heap;
 mod json;
 #[cfg(any(all(target_family = "wasm", target_os = "unknown"), test))]
 mod piece;
+mod redactor;
 
 pub use bindings::host::gatewright::plugin::types::{
     Action, Channel, Context, Denial, Edit, Event, Hold, HostError, Phase, Reask, Segment,
 };
 pub use bindings::host::gatewright::plugin::{fetch, log, metrics, model, settings, store};
 pub use bindings::tool_world::exports::gatewright::plugin::tools::{Failure, Tool};
+/// Makes the crate a filter: `fn inspect(&Context, &Event) -> impl Answer`; or `fn inspect(&State, &Context, &Event) -> impl Answer`,
+/// where `State` is [`Load`]. With `#[filter(prefilter = function)]`, `fn function(&State) -> Vec<String>` gives regular expressions,
+/// one of which matches where anything begins that `inspect` looks for: it is asked about no other text. One function of a crate has
+/// this attribute; a crate may have [`tools!`] too.
+pub use gatewright_plugin_macros::filter;
 pub use json::Json;
+pub use redactor::{End, Found, Matcher, Redactor, Words};
 
 #[doc(hidden)]
 pub use bindings::{filter_world, prefilter_world, tool_world};
@@ -61,7 +68,7 @@ pub trait Load: Sized {
     fn load() -> Result<Self, String>;
 }
 
-/// Loads what [`filter!`] keeps.
+/// Loads what [`filter`] keeps.
 #[doc(hidden)]
 pub fn load<T: Load>() -> Result<T, String> {
     #[cfg(all(target_family = "wasm", target_os = "unknown"))]
@@ -70,21 +77,19 @@ pub fn load<T: Load>() -> Result<T, String> {
     T::load()
 }
 
-/// Makes the crate a filter: `filter!(inspect)`, where `fn inspect(&Context, &Event) -> impl Answer`; or `filter!(inspect, State)`,
-/// where `State` is [`Load`] and `fn inspect(&State, &Context, &Event) -> impl Answer`; or `filter!(inspect, State, prefilter)`, where
-/// `fn prefilter(&State) -> Vec<String>` gives regular expressions, one of which matches where anything begins that `inspect` looks
-/// for: it is asked about no other text.
+/// What [`filter`] writes: the function, its state, its prefilter.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! filter {
+macro_rules! __filter {
     ($inspect:path) => {
-        $crate::filter!(@export |ctx, ev| $crate::Answer::into_answer($inspect(&ctx, &ev)));
+        $crate::__filter!(@export |ctx, ev| $crate::Answer::into_answer($inspect(&ctx, &ev)));
     };
     ($inspect:path, $state:ty) => {
-        $crate::filter!(@state $state);
-        $crate::filter!(@export |ctx, ev| with_state(|state| $crate::Answer::into_answer($inspect(state, &ctx, &ev))));
+        $crate::__filter!(@state $state);
+        $crate::__filter!(@export |ctx, ev| with_state(|state| $crate::Answer::into_answer($inspect(state, &ctx, &ev))));
     };
     ($inspect:path, $state:ty, $prefilter:path) => {
-        $crate::filter!($inspect, $state);
+        $crate::__filter!($inspect, $state);
         #[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "exported to a host only"))]
         struct Prefilter;
         impl $crate::prefilter_world::exports::gatewright::plugin::prefilter::Guest for Prefilter {

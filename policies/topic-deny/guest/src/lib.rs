@@ -21,14 +21,13 @@ use gatewright_plugin::{Action, Channel, Context, Event, Phase, Segment};
 use scan::{Found, Reach};
 use settings::Rules;
 
-gatewright_plugin::filter!(inspect, Rules, prefilter);
-
 /// What the host asks about.
-pub fn prefilter(rules: &Rules) -> Vec<String> {
+pub fn patterns(rules: &Rules) -> Vec<String> {
     prefilter::patterns(&rules.terms)
 }
 
 /// Denies at the first term; in a stream, holds back what may be the beginning of one.
+#[gatewright_plugin::filter(prefilter = patterns)]
 pub fn inspect(rules: &Rules, _ctx: &Context, event: &Event) -> Vec<Action> {
     let mut holds = Vec::new();
     if !rules.covers_phase(event.phase) {

@@ -21,6 +21,7 @@ use crate::config::keys::KeyRing;
 use crate::limits::{KeyState, Limiter};
 use crate::observe::Metrics;
 use crate::records::Records;
+use crate::services::fetch::Fetcher;
 use crate::upstreams::Upstream;
 use crate::upstreams::cache::Cache;
 use crate::upstreams::openai::Clients;
@@ -118,6 +119,8 @@ pub struct Host {
     key_states: HashMap<[u8; 32], Arc<KeyState>>,
     /// Everything that is listed: routes, models of the engine, `provider/model`.
     routes: BTreeMap<String, Arc<Route>>,
+    /// Who fetches for plugins, by plugin.
+    fetchers: BTreeMap<String, Fetcher>,
     /// Providers that pass any model through.
     open_providers: BTreeMap<String, build::OpenProvider>,
 }
@@ -143,6 +146,11 @@ impl Host {
     /// Everything that is listed, by name.
     pub fn models(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.routes.values()
+    }
+
+    /// Who fetches for a plugin, where it may.
+    pub(crate) fn fetcher(&self, plugin: &str) -> Option<&Fetcher> {
+        self.fetchers.get(plugin)
     }
 
     /// What a key has used.

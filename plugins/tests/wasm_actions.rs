@@ -65,7 +65,7 @@ async fn a_field_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asking_again_is_not_served() {
+async fn asking_again_needs_an_answer_to_drop() {
     let (outcome, _) = ask(&chain("", [4, 1, EDITED[0], EDITED[1], 0, 0, 0]), "x").await;
-    assert!(matches!(&outcome.verdict, Verdict::Failed { reason, .. } if reason.contains("not served yet")), "{outcome:?}");
+    assert!(matches!(&outcome.verdict, Verdict::Failed { reason, .. } if reason.contains("nothing was asked yet")), "{outcome:?}");
 }

@@ -13,6 +13,7 @@ mod stories {
     mod logs;
     mod operation;
     mod policies;
+    mod reach;
     mod records;
     mod starting;
     mod tools;

@@ -3,11 +3,15 @@
 //! Apart because these are the shapes of a text, with defaults not yet filled in. It must not know what they come to: see
 //! `resolve`.
 
+mod reach;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+pub(crate) use reach::{Asks, Fetch};
 
 /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`; parts may follow each other, as in `1h30m`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -212,6 +216,12 @@ pub(crate) struct Plugin {
     /// and `settings`, which reach nothing outside the sandbox, where it asks for them.
     #[schemars(with = "Vec<String>")]
     pub(crate) grants: Option<Vec<String>>,
+    /// Where it may fetch from, where it is granted `fetch`. Default: nowhere.
+    #[schemars(with = "Fetch")]
+    pub(crate) fetch: Option<Fetch>,
+    /// What it may ask models, where it is granted `model`. Default: nothing.
+    #[schemars(with = "Asks")]
+    pub(crate) model: Option<Asks>,
     /// Limits in place of the manifest's, by the manifest's names.
     pub(crate) limits: BTreeMap<String, u64>,
 }

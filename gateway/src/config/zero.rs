@@ -11,7 +11,8 @@ use gatewright_plugins::{Mode, Operator};
 use gatewright_types::DeviceChoice;
 
 use super::facts::{
-    CacheFact, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, RouteFact, Secret, Timeouts,
+    CacheFact, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, ReachFact, RouteFact, Secret,
+    Timeouts,
 };
 use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;
@@ -74,7 +75,7 @@ fn ready_made(name: &str) -> Option<PluginFact> {
         settings,
         ..Operator::default()
     };
-    Some(PluginFact { name: name.to_owned(), folder: None, policy: Some(name.to_owned()), operator })
+    Some(PluginFact { name: name.to_owned(), folder: None, policy: Some(name.to_owned()), operator, reach: ReachFact::default() })
 }
 
 fn demo_models() -> BTreeMap<String, ModelFact> {

@@ -15,6 +15,7 @@ use super::{Host, OpenModel, Shared};
 use crate::config::facts::{Facts, LegFact, LegTarget, PluginFact, ProviderFact, RouteFact, ToolLoopFact};
 use crate::config::keys::KeyRing;
 use crate::life::ears::Ears;
+use crate::services::fetch::Fetcher;
 use crate::upstreams::Upstream;
 use crate::upstreams::dispatch::Leg;
 use crate::upstreams::openai::OpenAiUpstream;
@@ -123,6 +124,7 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     builder.make_providers();
     let routes = builder.routes();
     let open_providers = builder.open_providers();
+    let fetchers = builder.fetchers();
     if !builder.problems.is_empty() {
         return Err(BuildError(builder.problems));
     }
@@ -133,7 +135,8 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     let states = shared.limiter.link(&facts.keys, Instant::now());
     let key_states = facts.keys.iter().map(|key| key.sha256).zip(states).collect();
     let keys = KeyRing::new(&facts.keys);
-    Ok(Host { built_at: shared.clock.now_s(), keys, key_states, routes, open_providers, shared: Arc::clone(shared), facts })
+    let shared = Arc::clone(shared);
+    Ok(Host { built_at: shared.clock.now_s(), keys, key_states, routes, fetchers, open_providers, shared, facts })
 }
 
 impl Builder<'_> {
@@ -158,6 +161,19 @@ impl Builder<'_> {
                 Err(error) => self.problems.push(format!("provider `{name}`: {error}")),
             }
         }
+    }
+
+    /// Who fetches for the plugins that are loaded and may.
+    fn fetchers(&mut self) -> BTreeMap<String, Fetcher> {
+        let mut fetchers = BTreeMap::new();
+        for (name, fact) in self.facts.plugins.iter().filter(|(name, _)| self.loaded.contains_key(*name)) {
+            match fact.reach.fetch.as_ref().map(Fetcher::new) {
+                Some(Ok(fetcher)) => drop(fetchers.insert(name.clone(), fetcher)),
+                Some(Err(error)) => self.problems.push(format!("plugin `{name}`: {error}")),
+                None => {}
+            }
+        }
+        fetchers
     }
 
     /// A chain of these plugins. Those that are off are left out; the configuration has checked the names.

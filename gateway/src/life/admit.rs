@@ -24,7 +24,7 @@ use gatewright_types::{ChatRequest, Fault, FaultKind, Retry};
 use super::authenticate::Caller;
 use super::meter::prompt_estimate;
 use super::refused::Refused;
-use super::resolve::{Resolved, route_of};
+use super::resolve::Resolved;
 use super::seat::{Permits, Seat};
 use crate::host::Route;
 use crate::limits::{Over, Standing, Taken};
@@ -48,16 +48,6 @@ pub fn admit(resolved: Resolved) -> Result<Admitted, Refused> {
     let permits = permits(&caller, &request).map_err(|refused| caller.turn_away(&request.model, refused))?;
     let seat = Seat::new(permits, Arc::clone(&caller), Arc::clone(&route), &request);
     Ok(Admitted { caller, request, route, seat, _made_here: () })
-}
-
-impl Admitted {
-    /// The same request on another route: resolved and admitted anew. The seat stays, for it is the same key's same request.
-    pub(super) fn on_another_route(&mut self, model: &str) -> Result<(), Fault> {
-        self.route = route_of(&self.caller, model)?;
-        model.clone_into(&mut self.request.model);
-        self.seat.on_another_route(Arc::clone(&self.route));
-        Ok(())
-    }
 }
 
 fn permits(caller: &Caller, request: &ChatRequest) -> Result<Permits, Refused> {

@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use tower_service::Service;
 
 use crate::clock::{FixedClock, Ids};
-use crate::config::facts::{Facts, LegFact, LegTarget, ModelFact, PluginFact, RouteFact};
+use crate::config::facts::{Facts, LegFact, LegTarget, ModelFact, PluginFact, ReachFact, RouteFact};
 use crate::dialects::openai_chat::delta::Reader;
 use crate::environment::Environment;
 use crate::host::{Engines, Host, HostCell, OpenModel, Shared};
@@ -171,7 +171,7 @@ impl Kit {
         std::fs::write(folder.join("plugin.yaml"), head).unwrap();
         std::fs::write(folder.join("plugin.luau"), source).unwrap();
         let operator = Operator { name: Some(name.to_owned()), mode: Mode::Enforce, ..Operator::default() };
-        let fact = PluginFact { name: name.to_owned(), folder: Some(folder), policy: None, operator };
+        let fact = PluginFact { name: name.to_owned(), folder: Some(folder), policy: None, operator, reach: ReachFact::default() };
         self.facts.plugins.insert(name.to_owned(), fact);
         self.facts.default_plugins.push(name.to_owned());
     }

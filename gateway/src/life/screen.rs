@@ -19,18 +19,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_plugins::{Context, Outcome, Session, Verdict};
+use gatewright_plugins::{Context, Outcome, Reach, Session, Verdict};
 use gatewright_types::{Channel, ChatRequest, Fault, FaultKind, Phase, Retry};
 
 use super::admit::Admitted;
 use super::authenticate::Caller;
 use super::ears::of_request;
 use super::guard::{Guard, fault_of, not_json};
+use super::meter::Meter;
 use super::refused::Refused;
+use super::resolve::route_of;
 use super::seat::Seat;
 use super::segments::{self, Layout};
 use super::sets;
 use crate::host::Route;
+use crate::services;
 
 /// An answer that a plugin gave in the model's place.
 #[derive(Debug)]
@@ -47,10 +50,38 @@ pub struct Screened {
     pub(super) route: Arc<Route>,
     pub(super) guard: Option<Guard>,
     pub(super) substitute: Option<Substitute>,
+    pub(super) reach: Reach,
     // Last, so that it is given up after the guard has told the meter.
     pub(super) seat: Seat,
     _made_here: (),
 }
+
+/// A request on its way to a model: what plugins may look at, change, and send another way.
+pub(super) struct Bound {
+    pub(super) caller: Arc<Caller>,
+    pub(super) request: ChatRequest,
+    pub(super) route: Arc<Route>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) reach: Reach,
+    /// How often plugins had the model asked again before.
+    pub(super) reasks: u32,
+}
+
+impl Bound {
+    /// The same request on another route: resolved anew. Its seat stays, for it is the same key's same request.
+    pub(super) fn on_another_route(&mut self, model: &str) -> Result<(), Fault> {
+        self.route = route_of(&self.caller, model)?;
+        model.clone_into(&mut self.request.model);
+        self.meter.read(|figures| {
+            figures.in_flight = Some(self.route.metrics.begin());
+            figures.route = Some(Arc::clone(&self.route));
+        });
+        Ok(())
+    }
+}
+
+/// What the plugins of a request's route came to.
+pub(super) type Looked = (Option<Guard>, Option<Substitute>);
 
 /// Times that plugins may send a request to another route.
 const MAX_ROUTES: usize = 3;
@@ -59,16 +90,20 @@ const MAX_ROUTES: usize = 3;
 ///
 /// # Errors
 /// A plugin's refusal, a plugin that failed closed, no free instance, or a strict route's refusal of what none can inspect.
-pub async fn screen(mut admitted: Admitted) -> Result<Screened, Refused> {
-    match inspect(&mut admitted).await {
+pub async fn screen(admitted: Admitted) -> Result<Screened, Refused> {
+    let Admitted { caller, request, route, seat, .. } = admitted;
+    let meter = Arc::clone(seat.meter());
+    let reach = services::reach(&caller.host, &meter);
+    let mut bound = Bound { caller, request, route, meter, reach, reasks: 0 };
+    match inspect(&mut bound, None).await {
         Ok((guard, substitute)) => {
-            let Admitted { caller, request, route, seat, .. } = admitted;
+            let Bound { caller, request, route, reach, .. } = bound;
             if caller.host.facts.log_prompts {
                 log(&caller, &request);
             }
-            Ok(Screened { caller, request, route, guard, substitute, seat, _made_here: () })
+            Ok(Screened { caller, request, route, guard, substitute, reach, seat, _made_here: () })
         }
-        Err(fault) => Err(admitted.seat.refuse(fault)),
+        Err(fault) => Err(seat.refuse(fault)),
     }
 }
 
@@ -78,34 +113,54 @@ fn log(caller: &Caller, request: &ChatRequest) {
     tracing::info!(request_id = %caller.head.request_id, messages, "prompt");
 }
 
-async fn inspect(admitted: &mut Admitted) -> Result<(Option<Guard>, Option<Substitute>), Fault> {
-    let mut guard = open(admitted).await?;
+/// Shows the request to the plugins of its route. `to` is another route that it was sent to after the plugins of the guard have
+/// seen it.
+///
+/// # Errors
+/// As [`screen`].
+pub(super) async fn inspect(bound: &mut Bound, to: Option<(Option<Guard>, String)>) -> Result<Looked, Fault> {
+    let mut guard = match to {
+        Some((guard, model)) => match moved(bound, guard, &model).await? {
+            (guard, true) => return Ok((guard, None)),
+            (guard, false) => guard,
+        },
+        None => open(bound).await?,
+    };
     for _ in 0..=MAX_ROUTES {
         let Some(guarded) = &mut guard else {
-            refuse_where_strict(admitted)?;
+            refuse_where_strict(bound)?;
             return Ok((None, None));
         };
-        let (substitute, model) = ask(guarded, admitted).await?;
-        let Some(model) = model.filter(|model| substitute.is_none() && *model != admitted.route.name) else {
+        let (substitute, model) = ask(guarded, bound).await?;
+        let Some(model) = model.filter(|model| substitute.is_none() && *model != bound.route.name) else {
             return Ok((guard, substitute));
         };
-        let before = Arc::clone(&admitted.route);
-        admitted.on_another_route(&model)?;
-        if before.same_chain(&admitted.route) {
-            // These plugins have seen the request: another look would only send it on again.
-            guarded.on_another_route(&admitted.route);
-            refuse_where_strict(admitted)?;
-            return Ok((guard, None));
+        match moved(bound, guard.take(), &model).await? {
+            (guard, true) => return Ok((guard, None)),
+            (next, false) => guard = next,
         }
-        drop(guard.take());
-        guard = open(admitted).await?;
     }
     Err(Fault::gateway(FaultKind::Internal, "The policies of this gateway send this request from route to route."))
 }
 
+/// The request on another route, with the plugins there, and whether they are those that have seen it: another look would only send
+/// it on again.
+async fn moved(bound: &mut Bound, guard: Option<Guard>, model: &str) -> Result<(Option<Guard>, bool), Fault> {
+    let before = Arc::clone(&bound.route);
+    bound.on_another_route(model)?;
+    if before.same_chain(&bound.route) {
+        refuse_where_strict(bound)?;
+        let mut guard = guard;
+        guard.iter_mut().for_each(|guard| guard.on_another_route(&bound.route));
+        return Ok((guard, true));
+    }
+    drop(guard);
+    Ok((open(bound).await?, false))
+}
+
 /// One chain's look at the request: an answer in the model's place, and another model to ask.
-async fn ask(guard: &mut Guard, admitted: &mut Admitted) -> Result<(Option<Substitute>, Option<String>), Fault> {
-    let mut layout = lay(guard, admitted)?;
+async fn ask(guard: &mut Guard, bound: &mut Bound) -> Result<(Option<Substitute>, Option<String>), Fault> {
+    let mut layout = lay(guard, bound)?;
     if layout.segments.is_empty() {
         return Ok((None, None));
     }
@@ -114,10 +169,10 @@ async fn ask(guard: &mut Guard, admitted: &mut Admitted) -> Result<(Option<Subst
         return Err(fault);
     }
     if !cuts.is_empty() {
-        let written = layout.write_back(&mut admitted.request, &cuts, &guard.enforced);
+        let written = layout.write_back(&mut bound.request, &cuts, &guard.enforced);
         written.map_err(|wrong| not_json(&guard.session, wrong.0))?;
     }
-    let model = sets::apply(&mut admitted.request, sets);
+    let model = sets::apply(&mut bound.request, sets);
     match verdict {
         Verdict::Answer { plugin, text } => Ok((Some(Substitute { plugin, text }), None)),
         _ => Ok((None, model)),
@@ -125,21 +180,21 @@ async fn ask(guard: &mut Guard, admitted: &mut Admitted) -> Result<(Option<Subst
 }
 
 /// The request as segments. What nobody inspects goes on the record, or is refused where the route is strict.
-fn lay(guard: &Guard, admitted: &Admitted) -> Result<Layout, Fault> {
-    let layout = segments::lay(&admitted.request, &guard.ears);
+fn lay(guard: &Guard, bound: &Bound) -> Result<Layout, Fault> {
+    let layout = segments::lay(&bound.request, &guard.ears);
     layout.unheard.iter().for_each(|word| guard.missed(word));
-    refuse_where_strict(admitted)?;
+    refuse_where_strict(bound)?;
     Ok(layout)
 }
 
 /// Refuses a request with a part that no enforced plugin of its route can inspect, where the route is strict.
-fn refuse_where_strict(admitted: &Admitted) -> Result<(), Fault> {
-    let route = &admitted.route;
+fn refuse_where_strict(bound: &Bound) -> Result<(), Fault> {
+    let route = &bound.route;
     if !route.strict {
         return Ok(());
     }
     let ears = route.plugins.enforced_ears.unwrap_or_default();
-    let enforced = segments::lay(&admitted.request, &ears);
+    let enforced = segments::lay(&bound.request, &ears);
     let parts = [Channel::Media, Channel::Other].map(of_request);
     let Some(word) = enforced.unheard.iter().find(|word| parts.contains(word)) else { return Ok(()) };
     let message = format!("The model `{}` is strict: no policy can inspect this part of the request: {word}.", route.name);
@@ -148,19 +203,20 @@ fn refuse_where_strict(admitted: &Admitted) -> Result<(), Fault> {
 }
 
 /// Takes instances of the route's plugins, where it has any.
-async fn open(admitted: &Admitted) -> Result<Option<Guard>, Fault> {
-    let route = &admitted.route;
+async fn open(bound: &Bound) -> Result<Option<Guard>, Fault> {
+    let route = &bound.route;
     let Some(chain) = &route.plugins.chain else { return Ok(None) };
-    let context = context(&admitted.caller, &admitted.request, route);
+    let context = context(bound);
     let session: Session = chain.open(context).await.map_err(|busy| {
         let message = "The policies of this gateway are all at work. Try again in a moment.";
         let retry = Retry::Here(Some(Duration::from_secs(1)));
         Fault::gateway(FaultKind::Overloaded, message).retry(retry).detail(busy)
     })?;
-    Ok(Some(Guard::new(session, route, Arc::clone(admitted.seat.meter()))))
+    Ok(Some(Guard::new(session, route, Arc::clone(&bound.meter))))
 }
 
-fn context(caller: &Caller, request: &ChatRequest, route: &Route) -> Context {
+fn context(bound: &Bound) -> Context {
+    let Bound { caller, request, route, reach, reasks, .. } = bound;
     Context {
         request_id: caller.head.request_id.clone(),
         conversation: caller.head.conversation.clone(),
@@ -170,6 +226,8 @@ fn context(caller: &Caller, request: &ChatRequest, route: &Route) -> Context {
         route: route.name.clone(),
         model: request.model.clone(),
         parameters: parameters(request),
+        reach: reach.clone(),
+        reasks: *reasks,
     }
 }
 

@@ -14,7 +14,7 @@ use super::verdicts;
 use crate::config::facts::Facts;
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
-use crate::observe::{InFlight, Outcome, TokenKind};
+use crate::observe::{Outcome, TokenKind};
 use crate::records::{Row, Slot, micros};
 
 /// What an admitted request holds.
@@ -41,14 +41,13 @@ pub(crate) struct Seat {
     slot: Option<Slot>,
     taken: Option<Taken>,
     _place: Place,
-    in_flight: InFlight,
 }
 
 impl Seat {
     pub(super) fn new(permits: Permits, caller: Arc<Caller>, route: Arc<Route>, request: &ChatRequest) -> Self {
         let Permits { place, slot, taken, standing } = permits;
         let meter = Arc::new(Meter::new(caller.started));
-        let in_flight = route.metrics.begin();
+        meter.read(|figures| figures.in_flight = Some(route.metrics.begin()));
         Self {
             caller,
             route,
@@ -60,13 +59,7 @@ impl Seat {
             slot: Some(slot),
             taken,
             _place: place,
-            in_flight,
         }
-    }
-
-    pub(super) fn on_another_route(&mut self, route: Arc<Route>) {
-        self.in_flight = route.metrics.begin();
-        self.route = route;
     }
 
     /// The figures of this request.
@@ -74,9 +67,14 @@ impl Seat {
         &self.meter
     }
 
+    /// The route that it takes.
+    fn route(&self) -> Arc<Route> {
+        Arc::clone(self.meter.read(|figures| figures.route.clone()).as_ref().unwrap_or(&self.route))
+    }
+
     /// Name of the route.
-    pub(crate) fn model(&self) -> &str {
-        &self.route.name
+    pub(crate) fn model(&self) -> String {
+        self.route().name.clone()
     }
 
     /// Who asks.
@@ -114,14 +112,14 @@ impl Seat {
     /// Ends in a fault; `status` is what the client was told.
     fn fails(&mut self, fault: &Fault, status: u16) {
         self.ended = Some((Outcome::of(fault), status));
-        let id = &self.caller.head.request_id;
+        let (id, route) = (&self.caller.head.request_id, self.route());
         let (message, detail) = words(fault, &self.caller.host.facts);
         let detail = &*detail;
         if fault.side == Side::Caller || matches!(fault.kind, FaultKind::Blocked { .. }) {
             // A caller's mistake or a policy's word is no trouble of the operator's; the access log tells of it.
-            tracing::debug!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{message}");
+            tracing::debug!(request_id = %id, route = %route.name, status, kind = ?fault.kind, detail, "{message}");
         } else {
-            tracing::warn!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{message}");
+            tracing::warn!(request_id = %id, route = %route.name, status, kind = ?fault.kind, detail, "{message}");
         }
     }
 
@@ -150,12 +148,13 @@ impl Seat {
             rounds: figures.rounds,
             attempts: figures.attempts,
             verdicts: verdicts::json(figures),
-            ..self.caller.row(self.route.name.clone(), outcome, status)
+            ..self.caller.row(figures.route.as_ref().unwrap_or(&self.route).name.clone(), outcome, status)
         }
     }
 
     fn count(&self, outcome: Outcome, figures: &Figures) {
-        let (metrics, usage) = (&self.route.metrics, &figures.used);
+        let route = figures.route.as_ref().unwrap_or(&self.route);
+        let (metrics, usage) = (&route.metrics, &figures.used);
         metrics.settled(outcome, self.caller.started.elapsed());
         if let Some(first) = figures.first_delta {
             metrics.first_delta(first);
@@ -168,7 +167,9 @@ impl Seat {
         metrics.tokens(TokenKind::Completion, usage.completion);
         metrics.tokens(TokenKind::Reasoning, usage.reasoning.unwrap_or_default());
         for entry in &figures.entries {
-            if let Some(plugin) = self.route.plugin_metrics(&entry.plugin) {
+            // A plugin of the route that it was admitted to may have sent it on.
+            let metrics = route.plugin_metrics(&entry.plugin).or_else(|| self.route.plugin_metrics(&entry.plugin));
+            if let Some(plugin) = metrics {
                 plugin.did(entry.did, entry.count);
                 if let Some(why) = &entry.why {
                     plugin.tripped(why.split_whitespace().next().unwrap_or_default());
@@ -212,6 +213,7 @@ impl Drop for Seat {
         let (outcome, status) = self.ended.unwrap_or((Outcome::HungUp, self.sent.unwrap_or(CLIENT_CLOSED)));
         let meter = Arc::clone(&self.meter);
         meter.read(|figures| {
+            figures.in_flight = None;
             self.count(outcome, figures);
             let row = self.row(outcome, status, figures);
             crate::logging::access(&row);

@@ -159,6 +159,7 @@ impl Came {
                 says(expect, &message)?;
                 (Expected::Block, self.text)
             }
+            Verdict::Reask { instruction, .. } => (Expected::Reask, instruction.unwrap_or_default()),
             Verdict::Failed { reason, .. } => {
                 if expect.verdict != Expected::Failed {
                     return Err(Wrong::new("verdict", expect.verdict.as_str(), format!("failed ({reason})")));

@@ -45,7 +45,8 @@ impl Resolver<'_> {
         if let (None, None, Some(policy)) = (&folder, &raw.grants, &policy) {
             operator.grants = Manifest::of(policy).grants;
         }
-        PluginFact { name: name.to_owned(), folder, policy, operator }
+        let reach = self.reach(&at, raw, &operator.grants);
+        PluginFact { name: name.to_owned(), folder, policy, operator, reach }
     }
 
     fn no_policy(&mut self, at: &str, policy: &str, raw: &Plugin) {

@@ -1,4 +1,4 @@
-//! Actions of a WASM guest through the whole host: what its offsets count, what it may set, what is not served.
+//! Actions of a WASM guest through the whole host: what its offsets count, what it may set, when it may ask again.
 //!
 //! The guest is the hand-written one of the sandbox's own tests, whose answer lies ready in its memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]

@@ -22,6 +22,7 @@ use crate::config::keys::KeyRing;
 use crate::limits::{KeyState, Limiter};
 use crate::observe::Metrics;
 use crate::records::Records;
+use crate::services::fetch::Fetcher;
 use crate::upstreams::Upstream;
 use crate::upstreams::cache::Cache;
 use crate::upstreams::openai::Clients;
@@ -121,6 +122,8 @@ pub struct Host {
     key_states: HashMap<[u8; 32], Arc<KeyState>>,
     /// By the plugins that a key brings; without any for all others.
     ways: BTreeMap<Vec<String>, build::Ways>,
+    /// Who fetches for plugins, by plugin.
+    fetchers: BTreeMap<String, Fetcher>,
 }
 
 impl Host {
@@ -150,6 +153,11 @@ impl Host {
 
     fn ways(&self, key: Option<&KeyFact>) -> Option<&build::Ways> {
         self.ways.get(key.map_or(&[][..], |key| &key.plugins))
+    }
+
+    /// Who fetches for a plugin, where it may.
+    pub(crate) fn fetcher(&self, plugin: &str) -> Option<&Fetcher> {
+        self.fetchers.get(plugin)
     }
 
     /// What a key has used.

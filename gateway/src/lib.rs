@@ -19,6 +19,7 @@ pub mod observe;
 pub mod packed;
 pub mod records;
 pub mod serve;
+mod services;
 pub mod supply;
 mod terminal;
 pub mod upstreams;

@@ -14,9 +14,9 @@ pub(crate) mod ears;
 mod guard;
 #[cfg(test)]
 pub(crate) mod kit;
+mod leave;
 pub(crate) mod meter;
 mod parameters;
-mod reach;
 mod receive;
 mod refused;
 mod resolve;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use gatewright_types::{Channel, Phase};
 
 use crate::bundle::Bundle;
+use crate::reach::Reach;
 
 /// Where a plugin's files are.
 #[derive(Clone, Debug)]
@@ -89,6 +90,10 @@ pub struct Context {
     pub model: String,
     /// The request's fields beside its texts (sampling, names of tools, metadata, ...): JSON, read-only.
     pub parameters: String,
+    /// Who fetches and asks models for guests; they see nothing of it but what it does.
+    pub reach: Reach,
+    /// How often plugins of this request have had the model asked again already.
+    pub reasks: u32,
 }
 
 /// Why a session could not be opened: no instance of this plugin was free.
@@ -132,6 +137,15 @@ pub enum Verdict {
         plugin: String,
         /// The answer.
         text: String,
+    },
+    /// Ask again: drop the answer so far, of which nothing was sent.
+    Reask {
+        /// Who wants it.
+        plugin: String,
+        /// Another route.
+        route: Option<String>,
+        /// One more instruction.
+        instruction: Option<String>,
     },
     /// A plugin failed and its `on_error` is closed.
     Failed {
@@ -214,7 +228,7 @@ pub struct Entry {
     pub channel: Channel,
     /// Characters that it inspected.
     pub characters: u64,
-    /// What it did: `pass`, `edit`, `hold`, `block`, `answer`, `set`, `note`, `error`; with `shadow:` before it in shadow.
+    /// What it did: `pass`, `edit`, `hold`, `block`, `answer`, `reask`, `set`, `note`, `error`; with `shadow:` before it in shadow.
     pub did: &'static str,
     /// How often.
     pub count: u64,

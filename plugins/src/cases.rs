@@ -60,7 +60,7 @@ pub struct Expect {
     pub verdict: Expected,
     /// Code of a block.
     pub code: Option<String>,
-    /// The text that goes on, or the answer that is given in the model's place.
+    /// The text that goes on, the answer that is given in the model's place, or the instruction with which it is asked again.
     pub text: Option<String>,
     /// Notes that must have been made, among others.
     pub notes: Vec<(String, String)>,
@@ -86,6 +86,8 @@ pub enum Expected {
     Block,
     /// The plugin answers.
     Answer,
+    /// The model is asked again.
+    Reask,
     /// The plugin fails.
     Failed,
 }
@@ -155,8 +157,13 @@ fn call(node: &Node<'_>) -> Result<Ask, Complaint> {
     Ok(Ask::Call { tool: tool.ok_or_else(|| node.complain("`tool` is missing"))?, arguments })
 }
 
-const VERDICTS: [(&str, Expected); 4] =
-    [("pass", Expected::Pass), ("block", Expected::Block), ("answer", Expected::Answer), ("failed", Expected::Failed)];
+const VERDICTS: [(&str, Expected); 5] = [
+    ("pass", Expected::Pass),
+    ("block", Expected::Block),
+    ("answer", Expected::Answer),
+    ("reask", Expected::Reask),
+    ("failed", Expected::Failed),
+];
 const FAILURES: [(&str, &str); 4] =
     [("bad-arguments", "bad-arguments"), ("denied", "denied"), ("try-later", "try-later"), ("internal", "internal")];
 

@@ -50,6 +50,7 @@ pub(crate) struct Page<'a> {
 pub(crate) enum Stop {
     Block { code: String, message: String },
     Answer(String),
+    Reask { route: Option<String>, instruction: Option<String> },
 }
 
 /// What is to be done with one segment.
@@ -68,7 +69,7 @@ pub(crate) struct Folded {
     pub(crate) marks: Vec<Marks>,
     pub(crate) sets: Vec<(String, Value)>,
     pub(crate) notes: Vec<(String, String)>,
-    /// The first block or answer.
+    /// The first block, answer or reask.
     pub(crate) stop: Option<Stop>,
 }
 
@@ -79,7 +80,23 @@ pub(crate) struct Rules {
     pub(crate) units: Units,
     /// Bytes that an answer may have.
     pub(crate) output: usize,
+    pub(crate) again: Again,
 }
+
+/// Whether the model may still be asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    Yes,
+    /// Something of its answer was sent.
+    Late,
+    /// It was asked again as often as it may.
+    Enough,
+}
+
+/// How often plugins may have the model asked again in one request.
+pub(crate) const MOST_REASKS: u32 = 2;
+/// Longest instruction of a reask, in bytes.
+const INSTRUCTION_BYTES: usize = 16 << 10;
 
 /// Longest key of a note or code of a denial, in bytes.
 const KEY_BYTES: usize = 128;
@@ -134,7 +151,10 @@ fn apply(action: Action, places: &Places<'_>, rules: &Rules, folded: &mut Folded
         Action::Answer(text) => {
             folded.stop.get_or_insert(Stop::Answer(text));
         }
-        Action::Reask { .. } => return Err(contract("reask is not served yet")),
+        Action::Reask { route, instruction } => {
+            let stop = reask(route, instruction, rules)?;
+            folded.stop.get_or_insert(stop);
+        }
         Action::Set { pointer, value } => {
             if rules.phase != Phase::Request {
                 return Err(contract(format!("set {pointer}: only in phase request")));
@@ -150,6 +170,28 @@ fn apply(action: Action, places: &Places<'_>, rules: &Rules, folded: &mut Folded
         }
     }
     Ok(())
+}
+
+/// A reask, where there is an answer to drop that nobody has seen.
+fn reask(route: Option<String>, instruction: Option<String>, rules: &Rules) -> Result<Stop, GuestError> {
+    let wrong = match rules.phase {
+        Phase::Chunk | Phase::Response => match rules.again {
+            _ if route.is_none() && instruction.is_none() => Some("name a route, an instruction or both".to_owned()),
+            _ if route.as_ref().is_some_and(String::is_empty) => Some("a route's name is not empty".to_owned()),
+            _ if instruction.as_ref().is_some_and(|text| text.len() > INSTRUCTION_BYTES) => {
+                Some(format!("an instruction has at most {INSTRUCTION_BYTES} bytes"))
+            }
+            Again::Late => Some("too late: something of the answer was sent".to_owned()),
+            Again::Enough => Some(format!("the model was asked again {MOST_REASKS} times in this request already")),
+            Again::Yes => None,
+        },
+        Phase::Request => Some("nothing was asked yet: set /model, and edit".to_owned()),
+        Phase::ToolCall | Phase::ToolResult => Some("only in the phases chunk and response".to_owned()),
+    };
+    match wrong {
+        Some(wrong) => Err(contract(format!("reask: {wrong}"))),
+        None => Ok(Stop::Reask { route, instruction }),
+    }
 }
 
 fn order(splices: &mut [Splice]) -> Result<(), GuestError> {
@@ -220,7 +262,7 @@ mod tests {
     const PAGE: Page<'static> = Page { id: 3, channel: Channel::User, text: "aé🇩b", sent: 1, label: None };
 
     fn rules(units: Units) -> Rules {
-        Rules { phase: Phase::Request, units, output: 1000 }
+        Rules { phase: Phase::Request, units, output: 1000, again: Again::Yes }
     }
 
     fn edit(start: u32, end: u32) -> Action {
@@ -322,6 +364,30 @@ mod tests {
         let folded = fold(actions, &[PAGE], &rules(Units::Bytes)).unwrap();
         assert_eq!(folded.marks[0].hold, Some(3));
         assert_eq!(folded.stop, Some(Stop::Answer("no".into())));
+    }
+
+    #[test]
+    fn a_reask_needs_an_answer_that_nobody_has_seen() {
+        let again = |phase, again, (route, instruction): (Option<&str>, Option<&str>)| {
+            let action = Action::Reask { route: route.map(str::to_owned), instruction: instruction.map(str::to_owned) };
+            fold(vec![action], &[PAGE], &Rules { phase, again, ..rules(Units::Bytes) }).map(|folded| folded.stop)
+        };
+        for phase in [Phase::Chunk, Phase::Response] {
+            let stop = again(phase, Again::Yes, (Some("other"), None)).unwrap();
+            assert_eq!(stop, Some(Stop::Reask { route: Some("other".into()), instruction: None }));
+            assert!(again(phase, Again::Late, (Some("other"), None)).unwrap_err().message.contains("too late"));
+            assert!(again(phase, Again::Enough, (Some("other"), None)).unwrap_err().message.contains("2 times"));
+            let long = "x".repeat(INSTRUCTION_BYTES + 1);
+            for wrong in [(None, None), (Some(""), None), (None, Some(long.as_str()))] {
+                let rules = Rules { output: 1 << 20, phase, ..rules(Units::Bytes) };
+                let (route, instruction) = (wrong.0.map(str::to_owned), wrong.1.map(str::to_owned));
+                assert!(fold(vec![Action::Reask { route, instruction }], &[PAGE], &rules).is_err());
+            }
+        }
+        for phase in [Phase::Request, Phase::ToolCall, Phase::ToolResult] {
+            let error = again(phase, Again::Yes, (None, Some("shorter"))).unwrap_err();
+            assert_eq!(error.kind, GuestErrorKind::Contract, "{phase:?}");
+        }
     }
 
     #[test]

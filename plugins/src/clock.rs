@@ -1,8 +1,21 @@
-//! The CPU clock of the thread that asks: what both sandboxes measure guests by.
+//! What both sandboxes measure guests by: the CPU clock of the thread that asks, and a wall clock for calls that wait.
 //!
 //! It is apart because it is the one place that needs the system for it. It must not know what is measured.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
+
+/// What a call comes to; `None` where it waits for longer than this. A call that waits for nothing never sets a timer.
+pub(crate) async fn within<T>(wall: Duration, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+    match first {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => tokio::time::timeout(wall, call).await.ok(),
+    }
+}
 
 /// CPU time of this thread. Only differences mean anything.
 #[cfg(unix)]

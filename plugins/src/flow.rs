@@ -203,12 +203,7 @@ impl Turn<'_> {
 
     /// A stop of a shadow is recorded and changes nothing.
     fn stop(&self, stop: Stop, open: &mut Open) -> Result<Release, Verdict> {
-        let plugin = self.seat.plugin.name.to_string();
-        match stop {
-            _ if self.seat.is_shadow() => Ok(Release { text: open.window.flush(), edits: 0 }),
-            Stop::Block { code, message } => Err(Verdict::Block { plugin, code, message }),
-            Stop::Answer(text) => Err(Verdict::Answer { plugin, text }),
-        }
+        if self.seat.is_shadow() { Ok(Release { text: open.window.flush(), edits: 0 }) } else { Err(self.seat.verdict(stop)) }
     }
 
     async fn ask(&mut self, open: &mut Open, ending: Ending, fed: &str) -> Result<Result<Release, Stop>, GuestError> {

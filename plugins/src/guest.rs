@@ -55,7 +55,7 @@ pub(crate) enum Action {
     Block { code: String, message: String },
     /// Stop and give this answer.
     Answer(String),
-    /// Ask again. Not served yet: a contract error.
+    /// Ask again, elsewhere or with one more instruction.
     Reask { route: Option<String>, instruction: Option<String> },
     /// Set one allow-listed field: JSON pointer, JSON text.
     Set { pointer: String, value: String },
@@ -204,6 +204,13 @@ pub(crate) struct Setup {
     pub(crate) services: Services,
     /// Instances of this program that may be in use at once: a bound for pools.
     pub(crate) slots: usize,
+}
+
+impl Setup {
+    /// Whether it may wait for the world outside.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.granted.contains(&Grant::Fetch) || self.granted.contains(&Grant::Model)
+    }
 }
 
 /// What a guest says of itself when it is loaded, checked by the host afterwards.

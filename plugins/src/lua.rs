@@ -8,9 +8,11 @@ mod actions;
 mod budget;
 mod instance;
 mod json;
+mod outside;
 mod powers;
 mod vm;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -18,6 +20,7 @@ use mlua::chunk::Compiler;
 
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Sandbox, Setup};
+use crate::reach::Reach;
 use instance::Instance;
 use vm::Vm;
 
@@ -97,6 +100,13 @@ impl Pool {
     /// Takes back a VM whose request went well.
     fn give_back(&self, mut vm: Vm) {
         vm.uses += 1;
+        if self.setup.may_wait() {
+            vm.desk.set_reach(Reach::default());
+            // A call that the guest left waiting, in a coroutine that it forgot, still belongs to its request.
+            if vm.desk.away.load(Ordering::Relaxed) > 0 {
+                return;
+            }
+        }
         if vm.uses >= MOST_USES || vm.growth() > GROWTH {
             return;
         }

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::{Absence, Context, Mode, OnError, Tally, ToolFailure, Trip, Verdict};
-use crate::chain::{self, Folded, Page, Rules, Stop};
+use crate::chain::{self, Again, Folded, MOST_REASKS, Page, Rules, Stop};
 use crate::guest::{Event, Guest, GuestError, GuestErrorKind, ToolRun, View};
 use crate::host::Plugin;
 use crate::ledger::{Deed, Ledger, Place};
@@ -28,6 +28,20 @@ pub(crate) struct Shared {
     pub(crate) context: Arc<Context>,
     pub(crate) notes: Vec<(String, String)>,
     pub(crate) ledger: Ledger,
+    /// Whether something of the answer was sent.
+    pub(crate) spoken: bool,
+    /// How often the model was asked again.
+    pub(crate) reasks: u32,
+}
+
+impl Shared {
+    fn again(&self) -> Again {
+        match self.spoken {
+            true => Again::Late,
+            false if self.reasks >= MOST_REASKS => Again::Enough,
+            false => Again::Yes,
+        }
+    }
 }
 
 /// A question.
@@ -110,7 +124,7 @@ impl Seat {
             Err(error) => Err(error),
         };
         self.pay(started.elapsed());
-        let rules = Rules { phase: question.phase, units, output: self.plugin.limits.output };
+        let rules = Rules { phase: question.phase, units, output: self.plugin.limits.output, again: shared.again() };
         let folded = answer.and_then(|actions| chain::fold(actions, question.pages, &rules));
         match folded {
             Ok(mut folded) => self.keep_notes(shared, &mut folded).map(|()| folded).map_err(|error| self.fail(error)),
@@ -200,7 +214,21 @@ impl Seat {
         match folded.stop {
             Some(Stop::Block { .. }) => shared.ledger.count(&place, Deed::Block, 1),
             Some(Stop::Answer(_)) => shared.ledger.count(&place, Deed::Answer, 1),
+            Some(Stop::Reask { .. }) => {
+                shared.ledger.count(&place, Deed::Reask, 1);
+                shared.reasks += u32::from(!self.is_shadow());
+            }
             None => {}
+        }
+    }
+
+    /// What its stop means for the request.
+    pub(crate) fn verdict(&self, stop: Stop) -> Verdict {
+        let plugin = self.plugin.name.to_string();
+        match stop {
+            Stop::Block { code, message } => Verdict::Block { plugin, code, message },
+            Stop::Answer(text) => Verdict::Answer { plugin, text },
+            Stop::Reask { route, instruction } => Verdict::Reask { plugin, route, instruction },
         }
     }
 

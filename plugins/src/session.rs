@@ -9,7 +9,7 @@ use gatewright_types::{Channel, Phase, Segment};
 use crate::api::{
     Absence, Busy, Context, Cut, DeclaredTool, Entry, Lane, Mode, Outcome, Piece, Released, Tally, ToolFailure, Verdict,
 };
-use crate::chain::{self, Folded, Page, Stop};
+use crate::chain::{self, Folded, Page};
 use crate::flow::Flow;
 use crate::guest::ToolRun;
 use crate::host::Plugin;
@@ -79,7 +79,8 @@ impl Chain {
                 Err(_) => return Err(Busy { plugin: plugin.name.to_string() }),
             }
         }
-        let shared = Shared { context: Arc::new(context), notes, ledger };
+        let reasks = context.reasks;
+        let shared = Shared { context: Arc::new(context), notes, ledger, spoken: false, reasks };
         Ok(Session { flow: Flow::new(seats.len()), seats, absent, shared })
     }
 }
@@ -121,6 +122,21 @@ impl Session {
     pub fn offers(&self, name: &str) -> bool {
         let acting = self.seats.iter().filter(|seat| !seat.is_shadow());
         acting.flat_map(|seat| &seat.plugin.tools).any(|tool| tool.declared.name == name)
+    }
+
+    /// Something of the answer is sent: from now on the model cannot be asked again.
+    pub fn spoke(&mut self) {
+        self.shared.spoken = true;
+    }
+
+    /// How often plugins of this request have had the model asked again.
+    pub fn reasks(&self) -> u32 {
+        self.shared.reasks
+    }
+
+    /// Forgets the answer so far: the model is asked again. Instances stay, and what they keep in their environments.
+    pub fn restart(&mut self) {
+        self.flow = Flow::new(self.seats.len());
     }
 
     /// Calls a declared tool by its `plugin__tool` name. Arguments are checked against its schema first.
@@ -221,11 +237,7 @@ async fn whole(seat: &mut Seat, shared: &mut Shared, whole: &mut Whole<'_>) -> V
     let ids: Vec<u32> = pages.iter().map(|page| page.id).collect();
     apply(&folded, &ids, whole);
     whole.outcome.sets.extend(folded.sets);
-    match folded.stop {
-        None => Verdict::Pass,
-        Some(Stop::Block { code, message }) => Verdict::Block { plugin: seat.plugin.name.to_string(), code, message },
-        Some(Stop::Answer(text)) => Verdict::Answer { plugin: seat.plugin.name.to_string(), text },
-    }
+    folded.stop.map_or(Verdict::Pass, |stop| seat.verdict(stop))
 }
 
 fn page(segment: &Segment) -> Page<'_> {

@@ -1,4 +1,4 @@
-//! Actions of a WASM guest through the whole host: what its offsets count, what it may set, what is not served.
+//! Actions of a WASM guest through the whole host: what its offsets count, what it may set, when it may ask again.
 //!
 //! The guest is the hand-written one of the sandbox's own tests, whose answer lies ready in its memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
@@ -65,7 +65,7 @@ async fn a_field_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asking_again_is_not_served() {
+async fn asking_again_needs_an_answer_to_drop() {
     let (outcome, _) = ask(&chain("", [4, 1, EDITED[0], EDITED[1], 0, 0, 0]), "x").await;
-    assert!(matches!(&outcome.verdict, Verdict::Failed { reason, .. } if reason.contains("not served yet")), "{outcome:?}");
+    assert!(matches!(&outcome.verdict, Verdict::Failed { reason, .. } if reason.contains("nothing was asked yet")), "{outcome:?}");
 }

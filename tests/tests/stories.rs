@@ -14,6 +14,7 @@ mod stories {
     mod operation;
     mod others;
     mod policies;
+    mod reach;
     mod records;
     mod reloading;
     mod starting;

@@ -170,7 +170,7 @@ pub(super) fn run(command: PluginCommand, environment: Environment) -> Outcome {
 }
 
 impl Chosen {
-    /// The plugin, with all powers that are served and that it asks for.
+    /// The plugin, with all powers that it asks for.
     fn load(&self, host: &Host) -> Result<std::sync::Arc<gatewright_plugins::Plugin>, Failure> {
         let folder = PathBuf::from(&self.plugin);
         let source = match packed::policy(&self.plugin) {
@@ -187,9 +187,10 @@ impl Chosen {
     }
 }
 
-/// Who tries a plugin grants it what is served.
+/// Who tries a plugin grants it all powers. `fetch` and `model` need an operator's list: here they say that they are not served.
 fn author(settings: Value) -> Operator {
-    Operator { grants: vec!["log".to_owned(), "settings".to_owned()], settings, ..Operator::default() }
+    let grants = ["log", "settings", "store", "metrics", "fetch", "model"].map(str::to_owned);
+    Operator { grants: grants.into(), settings, ..Operator::default() }
 }
 
 /// What an author is told when something is wrong with the plugin.

@@ -2,6 +2,8 @@
 //!
 //! Apart so that no stage knows YAML. It must not know how a fact was written down.
 
+mod reach;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use gatewright_types::DeviceChoice;
 
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
+pub(crate) use reach::ASK_TOKENS;
+pub use reach::{AskFact, FetchFact, HostFact, HostName, ReachFact};
 
 /// A text that must never be printed: `Debug` and `Display` show stars.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -228,6 +232,8 @@ pub struct PluginFact {
     pub signed_by: Option<Vec<PublicKey>>,
     /// What the operator says of it: mode, on_error, settings, grants, limits.
     pub operator: gatewright_plugins::Operator,
+    /// What it may reach outside its sandbox.
+    pub reach: ReachFact,
 }
 
 impl PluginFact {

@@ -4,6 +4,7 @@
 //! `resolve`.
 
 mod process;
+mod reach;
 mod registry;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub(crate) use self::process::{Cache, Format, Limits, Logging};
+pub(crate) use self::reach::{Asks, Fetch};
 
 /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`; parts may follow each other, as in `1h30m`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -271,6 +273,12 @@ pub(crate) struct Plugin {
     /// `settings`, which reach nothing outside the sandbox, where it asks for them.
     #[schemars(with = "Vec<String>")]
     pub(crate) grants: Option<Vec<String>>,
+    /// Where it may fetch from, where it is granted `fetch`. Default: nowhere.
+    #[schemars(with = "Fetch")]
+    pub(crate) fetch: Option<Fetch>,
+    /// What it may ask models, where it is granted `model`. Default: nothing.
+    #[schemars(with = "Asks")]
+    pub(crate) model: Option<Asks>,
     /// Limits in place of the manifest's, by the manifest's names.
     pub(crate) limits: BTreeMap<String, u64>,
 }

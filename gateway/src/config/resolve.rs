@@ -5,6 +5,7 @@
 mod keys;
 mod plugins;
 mod providers;
+mod reach;
 mod routes;
 mod rules;
 mod supply;

@@ -71,6 +71,37 @@ fn a_file_comes_to_facts() {
 }
 
 #[test]
+fn what_a_plugin_may_reach_is_read_and_its_mistakes_are_told() {
+    let text = "routes: {fast: {legs: [openai/x]}}\nproviders: {openai: {}}\nplugins:\n  secrets:\n    grants: [fetch, model]\n    \
+        fetch: {hosts: [api.example.com, 'http://127.0.0.1:8080'], private_hosts: [wiki.corp], secrets: {KEY: '${TOKEN}'}, timeout: 2s}\n    \
+        model: {routes: [fast, openai/y]}\n";
+    let reach = facts(text).plugins["secrets"].reach.clone();
+    let fetch = reach.fetch.unwrap();
+    let hosts: Vec<_> = fetch.hosts.iter().map(|host| (host.to_string(), host.private)).collect();
+    let wanted = [("https://api.example.com:443", false), ("http://127.0.0.1:8080", true), ("https://wiki.corp:443", true)];
+    assert_eq!(hosts, wanted.map(|(host, private)| (host.to_owned(), private)));
+    assert_eq!((fetch.secrets[0].1.reveal(), fetch.max_bytes, fetch.timeout), ("t-1", 1 << 20, Duration::from_secs(2)));
+    assert_eq!(reach.asks.unwrap().max_tokens, 4096);
+
+    let wrong = "plugins:\n  secrets:\n    fetch: {hosts: ['a b', ok.example, 'ftp://x'], secrets: {'a}': x, B: '${NONE}'}}\n    \
+        model: {routes: [fsat]}\n";
+    let told = told(wrong);
+    let expected = [
+        "3:5: plugins.secrets.fetch: `fetch` is not granted to this plugin; add `fetch` to its `grants`",
+        "3:21: plugins.secrets.fetch.hosts[0]: `a b` is not a host's name; write it like `api.example.com`",
+        "3:40: plugins.secrets.fetch.hosts[2]: `ftp://` cannot be fetched; write it like",
+        "3:62: plugins.secrets.fetch.secrets",
+        "3:74: plugins.secrets.fetch.secrets.B: the environment has no variable `NONE`",
+        "4:5: plugins.secrets.model: `model` is not granted to this plugin; add `model` to its `grants`",
+        "4:22: plugins.secrets.model.routes[0]: `fsat` is no route, model or `provider/model`",
+    ];
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "\n     told: {told}\n expected: {expected}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_with_place_and_hint() {
     let text = "\
 listen: 127.0.0.1

@@ -11,7 +11,8 @@ use gatewright_plugins::{Mode, Operator};
 use gatewright_types::DeviceChoice;
 
 use super::facts::{
-    CacheFact, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, RouteFact, Secret, Timeouts,
+    CacheFact, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, ReachFact, RouteFact, Secret,
+    Timeouts,
 };
 use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;
@@ -83,7 +84,14 @@ fn ready_made(name: &str) -> Option<PluginFact> {
         ..Operator::default()
     };
     let source = PluginSource::Packed(name.to_owned());
-    Some(PluginFact { name: name.to_owned(), source, written: name.to_owned(), signed_by: None, operator })
+    Some(PluginFact {
+        name: name.to_owned(),
+        source,
+        written: name.to_owned(),
+        signed_by: None,
+        operator,
+        reach: ReachFact::default(),
+    })
 }
 
 fn demo_models() -> BTreeMap<String, ModelFact> {

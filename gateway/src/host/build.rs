@@ -12,6 +12,7 @@ use super::route::{Home, Legs, Plugins, Route};
 use super::{Host, OpenModel, Shared};
 use crate::config::facts::{Facts, LegFact, LegTarget, ProviderFact, RouteFact, RuleFact};
 use crate::config::keys::KeyRing;
+use crate::services::fetch::Fetcher;
 use crate::supply;
 use crate::upstreams::Upstream;
 use crate::upstreams::dispatch::Leg;
@@ -141,6 +142,7 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     builder.load_plugins();
     builder.make_providers();
     let ways = builder.ways();
+    let fetchers = builder.fetchers();
     if !builder.problems.is_empty() {
         // Each way tells of its own.
         let mut told = BTreeSet::new();
@@ -155,7 +157,8 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     let key_states = facts.keys.iter().map(|key| key.sha256).zip(states).collect();
     let keys = KeyRing::new(&facts.keys);
     let plugins = builder.loaded;
-    Ok(Host { built_at: shared.clock.now_s(), keys, key_states, plugins, ways, shared: Arc::clone(shared), facts })
+    let shared = Arc::clone(shared);
+    Ok(Host { built_at: shared.clock.now_s(), keys, key_states, plugins, ways, fetchers, shared, facts })
 }
 
 impl Builder<'_> {
@@ -180,6 +183,19 @@ impl Builder<'_> {
                 Err(error) => self.problems.push(format!("provider `{name}`: {error}")),
             }
         }
+    }
+
+    /// Who fetches for the plugins that are loaded and may.
+    fn fetchers(&mut self) -> BTreeMap<String, Fetcher> {
+        let mut fetchers = BTreeMap::new();
+        for (name, fact) in self.facts.plugins.iter().filter(|(name, _)| self.loaded.contains_key(*name)) {
+            match fact.reach.fetch.as_ref().map(Fetcher::new) {
+                Some(Ok(fetcher)) => drop(fetchers.insert(name.clone(), fetcher)),
+                Some(Err(error)) => self.problems.push(format!("plugin `{name}`: {error}")),
+                None => {}
+            }
+        }
+        fetchers
     }
 
     fn leg(&self, of: &str, fact: &LegFact) -> Result<Leg, String> {

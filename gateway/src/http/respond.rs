@@ -30,7 +30,7 @@ fn begin(settled: &Settled) -> Begin {
     let caller = seat.caller();
     let include_usage = settled.manner() != Manner::Stream { usage: false };
     let id = format!("chatcmpl-{}", caller.head.request_id);
-    Begin { id, model: seat.model().to_owned(), created: caller.at_ms / 1000, include_usage }
+    Begin { id, model: seat.model(), created: caller.at_ms / 1000, include_usage }
 }
 
 fn stream(settled: Settled) -> Response<Body> {

@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 use gatewright_types::{ChatRequest, Fault, FaultKind, Retry};
 
 use super::authenticate::Caller;
+use super::leave::Leave;
 use super::meter::prompt_estimate;
-use super::reach::Reach;
 use super::refused::Refused;
-use super::resolve::{Resolved, route_of};
+use super::resolve::Resolved;
 use super::seat::{Permits, Seat};
 use crate::host::Route;
 use crate::limits::{Over, Standing, Taken};
@@ -36,7 +36,7 @@ pub struct Admitted {
     pub(super) caller: Arc<Caller>,
     pub(super) request: ChatRequest,
     pub(super) route: Arc<Route>,
-    pub(super) reach: Reach,
+    pub(super) leave: Leave,
     pub(super) seat: Seat,
     _made_here: (),
 }
@@ -49,36 +49,9 @@ pub fn admit(resolved: Resolved) -> Result<Admitted, Refused> {
     let Resolved { caller, request, route, .. } = resolved;
     let permits = permits(&caller, &request).map_err(|refused| caller.turn_away(&request.model, refused))?;
     let seat = Seat::new(permits, Arc::clone(&caller), Arc::clone(&route), &request);
-    let mut reach = Reach::default();
-    reach.on(&route);
-    Ok(Admitted { caller, request, route, reach, seat, _made_here: () })
-}
-
-impl Admitted {
-    /// The same request on the route of another name, that a plugin asks for: the key must be allowed to.
-    pub(super) fn asks_for(&mut self, model: &str) -> Result<(), Fault> {
-        let route = route_of(&self.caller, model)?;
-        self.takes(route, model);
-        Ok(())
-    }
-
-    /// The same, where a rule of the operator sends it: the key is not asked.
-    pub(super) fn is_sent_to(&mut self, model: &str) -> Result<(), Fault> {
-        let route = self.caller.host.route(self.caller.key.as_deref(), model).ok_or_else(|| {
-            let detail = format!("a rule of the route `{}` leads to `{model}`, which is not there", self.route.name);
-            Fault::gateway(FaultKind::Internal, "A rule of this gateway leads nowhere.").detail(detail)
-        })?;
-        self.takes(route, model);
-        Ok(())
-    }
-
-    /// The seat stays, for it is the same key's same request; and what may not leave stays so.
-    fn takes(&mut self, route: Arc<Route>, model: &str) {
-        self.reach.on(&route);
-        self.seat.on_another_route(Arc::clone(&route));
-        self.route = route;
-        model.clone_into(&mut self.request.model);
-    }
+    let mut leave = Leave::default();
+    leave.on(&route);
+    Ok(Admitted { caller, request, route, leave, seat, _made_here: () })
 }
 
 fn permits(caller: &Caller, request: &ChatRequest) -> Result<Permits, Refused> {

@@ -16,6 +16,7 @@
 //! }
 //! ```
 
+mod again;
 mod ask;
 mod calls;
 mod hear;
@@ -76,10 +77,10 @@ const MAX_FIRST: usize = 64;
 /// # Errors
 /// What went wrong, or a plugin's refusal, before anything could be sent.
 pub async fn converse(screened: Screened) -> Result<Answered, Refused> {
-    let Screened { caller, request, route, reach, guard, substitute, seat, .. } = screened;
+    let Screened { caller, request, route, leave, guard, substitute, reach, seat, .. } = screened;
     let manner = if request.stream { Manner::Stream { usage: request.include_usage } } else { Manner::Whole };
     let meter = std::sync::Arc::clone(seat.meter());
-    let talk = Box::new(Talk::new(talk::Parts { caller, request, route, reach, guard, substitute, meter, manner }));
+    let talk = Box::new(Talk::new(talk::Parts { caller, request, route, leave, guard, substitute, reach, meter, manner }));
     let mut deltas: Deltas = Box::pin(unfold(talk, |mut talk| async move {
         let item = talk.next().await?;
         Some((item, talk))

@@ -87,6 +87,13 @@ impl Guard {
         self.strict = route.strict;
     }
 
+    /// The answer so far is dropped, and another will come.
+    pub(super) fn restart(&mut self) {
+        self.session.restart();
+        self.lanes.clear();
+        self.beside.end();
+    }
+
     /// Tells how tool calls will come.
     pub(super) fn calls_come(&mut self, calls: CallsCome) {
         self.calls = calls;
@@ -337,7 +344,7 @@ fn text_of(piece: Piece) -> Delta {
 /// The fault that a verdict is before anything was sent; `None` for those that are not faults.
 pub(super) fn fault_of(verdict: &Verdict) -> Option<Fault> {
     match verdict {
-        Verdict::Pass | Verdict::Answer { .. } => None,
+        Verdict::Pass | Verdict::Answer { .. } | Verdict::Reask { .. } => None,
         Verdict::Block { plugin, code, message } => {
             let kind = FaultKind::Blocked { plugin: plugin.clone(), code: code.clone() };
             Some(Fault::gateway(kind, message.clone()))

@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use tower_service::Service;
 
 use crate::clock::{FixedClock, Ids};
-use crate::config::facts::{Facts, LegFact, LegTarget, ModelFact, PluginFact, RouteFact};
+use crate::config::facts::{Facts, LegFact, LegTarget, ModelFact, PluginFact, ReachFact, RouteFact};
 use crate::dialects::openai_chat::delta::Reader;
 use crate::environment::Environment;
 use crate::host::{Engines, Host, HostCell, OpenModel, Shared};
@@ -177,6 +177,7 @@ impl Kit {
             source: PluginSource::Folder(folder),
             signed_by: None,
             operator,
+            reach: ReachFact::default(),
         };
         self.facts.plugins.insert(name.to_owned(), fact);
         self.facts.default_plugins.push(name.to_owned());

@@ -9,7 +9,8 @@ use gatewright_plugins::{Entry, Tally};
 use gatewright_types::{ChatRequest, Chunk, Content, Delta, Part, Tool, Usage};
 use serde::Serialize;
 
-use crate::observe::CacheResult;
+use crate::host::Route;
+use crate::observe::{CacheResult, InFlight};
 
 /// How an answer came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,10 @@ pub(crate) struct Figures {
     pub(crate) entries: Vec<Entry>,
     /// Tools of the gateway's own that were run: name, and how it went (`ok` or `failed`).
     pub(crate) tools: Vec<(String, &'static str)>,
+    /// The route that the request was sent on to after it was admitted.
+    pub(crate) route: Option<Arc<Route>>,
+    /// While it is served, on its route.
+    pub(super) in_flight: Option<InFlight>,
     /// What no plugin inspected, and where.
     pub(crate) uninspected: Vec<Missed>,
     /// What the plugins cost, by session.
@@ -144,6 +149,16 @@ impl Meter {
         });
     }
 
+    /// A plugin's own question to a model used this: as reported, else a guess that is marked as one. The client is not told of it.
+    pub(crate) fn spent(&self, reported: Option<Usage>, guess: Usage) -> Usage {
+        self.read(|figures| {
+            figures.estimated |= reported.is_none();
+            let used = reported.unwrap_or(guess);
+            add(&mut figures.used, &used);
+            used
+        })
+    }
+
     /// The model call failed: what was not heard is not counted.
     pub(super) fn round_fails(&self, request: &ChatRequest) {
         let silent = |round: &mut Round| matches!(round, Round { usage: None, bytes: 0, .. });
@@ -207,12 +222,12 @@ pub(super) fn has_content(chunk: &Chunk) -> bool {
 }
 
 /// A rough number of tokens in so many bytes of text.
-fn tokens_of(bytes: u64) -> u64 {
+pub(crate) fn tokens_of(bytes: u64) -> u64 {
     bytes.div_ceil(4)
 }
 
 /// A rough number of tokens in a prompt: a quarter of its text's bytes, and four a message.
-pub(super) fn prompt_estimate(request: &ChatRequest) -> u64 {
+pub(crate) fn prompt_estimate(request: &ChatRequest) -> u64 {
     let content = |content: &Content| match content {
         Content::Absent | Content::Null => 0,
         Content::Text(text) => text.len(),

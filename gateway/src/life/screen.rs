@@ -19,20 +19,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_plugins::{Context, Outcome, Session, Verdict};
+use gatewright_plugins::{Context, Outcome, Reach, Session, Verdict};
 use gatewright_types::{Channel, ChatRequest, Fault, FaultKind, Phase, Retry};
 
 use super::admit::Admitted;
 use super::authenticate::Caller;
 use super::ears::of_request;
 use super::guard::{Guard, fault_of, not_json};
+use super::leave::Leave;
+use super::meter::Meter;
 use super::parameters;
-use super::reach::Reach;
 use super::refused::Refused;
+use super::resolve::route_of;
 use super::seat::Seat;
 use super::segments::{self, Layout};
 use super::sets;
 use crate::host::Route;
+use crate::services;
 
 /// An answer that a plugin gave in the model's place.
 #[derive(Debug)]
@@ -47,13 +50,65 @@ pub struct Screened {
     pub(super) caller: Arc<Caller>,
     pub(super) request: ChatRequest,
     pub(super) route: Arc<Route>,
-    pub(super) reach: Reach,
+    pub(super) leave: Leave,
     pub(super) guard: Option<Guard>,
     pub(super) substitute: Option<Substitute>,
+    pub(super) reach: Reach,
     // Last, so that it is given up after the guard has told the meter.
     pub(super) seat: Seat,
     _made_here: (),
 }
+
+/// A request on its way to a model: what plugins may look at, change, and send another way.
+pub(super) struct Bound {
+    pub(super) caller: Arc<Caller>,
+    pub(super) request: ChatRequest,
+    pub(super) route: Arc<Route>,
+    pub(super) leave: Leave,
+    pub(super) meter: Arc<Meter>,
+    pub(super) reach: Reach,
+    /// How often plugins had the model asked again before.
+    pub(super) reasks: u32,
+}
+
+impl Bound {
+    /// The same request on the route of another name, that a plugin asks for: the key must be allowed to.
+    fn asks_for(&mut self, model: &str) -> Result<(), Fault> {
+        let route = route_of(&self.caller, model)?;
+        self.takes(route, model);
+        Ok(())
+    }
+
+    /// The same, where a rule of the operator sends it: the key is not asked.
+    fn is_sent_to(&mut self, model: &str) -> Result<(), Fault> {
+        let route = self.caller.host.route(self.caller.key.as_deref(), model).ok_or_else(|| {
+            let detail = format!("a rule of the route `{}` leads to `{model}`, which is not there", self.route.name);
+            Fault::gateway(FaultKind::Internal, "A rule of this gateway leads nowhere.").detail(detail)
+        })?;
+        self.takes(route, model);
+        Ok(())
+    }
+
+    /// The seat stays, for it is the same key's same request; and what may not leave stays so.
+    fn takes(&mut self, route: Arc<Route>, model: &str) {
+        self.leave.on(&route);
+        self.meter.read(|figures| {
+            figures.in_flight = Some(route.metrics.begin());
+            figures.route = Some(Arc::clone(&route));
+        });
+        self.kept_here();
+        self.route = route;
+        model.clone_into(&mut self.request.model);
+    }
+
+    /// Puts on the record why the request may not leave.
+    fn kept_here(&self) {
+        self.meter.read(|figures| figures.kept_here = self.leave.why().cloned());
+    }
+}
+
+/// What the plugins of a request's route came to.
+pub(super) type Looked = (Option<Guard>, Option<Substitute>);
 
 /// Times that plugins may send a request to another route.
 const MAX_ROUTES: usize = 3;
@@ -62,17 +117,21 @@ const MAX_ROUTES: usize = 3;
 ///
 /// # Errors
 /// A plugin's refusal, a plugin that failed closed, no free instance, or a strict route's refusal of what none can inspect.
-pub async fn screen(mut admitted: Admitted) -> Result<Screened, Refused> {
-    match inspect(&mut admitted).await {
+pub async fn screen(admitted: Admitted) -> Result<Screened, Refused> {
+    let Admitted { caller, request, route, leave, seat, .. } = admitted;
+    let meter = Arc::clone(seat.meter());
+    let reach = services::reach(&caller.host, &meter);
+    let mut bound = Bound { caller, request, route, leave, meter, reach, reasks: 0 };
+    bound.kept_here();
+    match inspect(&mut bound, None).await {
         Ok((guard, substitute)) => {
-            let Admitted { caller, request, route, reach, seat, .. } = admitted;
-            seat.meter().read(|figures| figures.kept_here = reach.why().cloned());
+            let Bound { caller, request, route, leave, reach, .. } = bound;
             if caller.host.facts.log_prompts {
                 log(&caller, &request);
             }
-            Ok(Screened { caller, request, route, reach, guard, substitute, seat, _made_here: () })
+            Ok(Screened { caller, request, route, leave, guard, substitute, reach, seat, _made_here: () })
         }
-        Err(fault) => Err(admitted.seat.refuse(fault)),
+        Err(fault) => Err(seat.refuse(fault)),
     }
 }
 
@@ -82,31 +141,42 @@ fn log(caller: &Caller, request: &ChatRequest) {
     tracing::info!(request_id = %caller.head.request_id, messages, "prompt");
 }
 
-async fn inspect(admitted: &mut Admitted) -> Result<(Option<Guard>, Option<Substitute>), Fault> {
+/// Shows the request to the plugins of its route, and of those that it is sent to. `to` is a route that a plugin wants it sent to
+/// after the plugins of the guard have seen it.
+///
+/// # Errors
+/// As [`screen`].
+pub(super) async fn inspect(bound: &mut Bound, to: Option<(Option<Guard>, String)>) -> Result<Looked, Fault> {
     let mut notes = Vec::new();
-    let mut guard = open(admitted, Vec::new()).await?;
-    let mut way = ask(guard.as_mut(), admitted).await?;
+    let (mut guard, mut way) = match to {
+        Some((guard, model)) => (guard, (None, Some(model))),
+        None => {
+            let mut guard = open(bound, Vec::new()).await?;
+            let way = ask(guard.as_mut(), bound).await?;
+            (guard, way)
+        }
+    };
     for _ in 0..=MAX_ROUTES {
         if way.0.is_some() {
             return Ok((guard, way.0));
         }
         let noted = guard.as_ref().map_or(&*notes, |guard| guard.session.notes());
-        let Some(next) = next(admitted, noted, way.1.take()) else { return Ok((guard, None)) };
-        let before = Arc::clone(&admitted.route);
+        let Some(next) = next(bound, noted, way.1.take()) else { return Ok((guard, None)) };
+        let before = Arc::clone(&bound.route);
         match next {
-            Next::Rule(to) => admitted.is_sent_to(&to)?,
-            Next::Plugin(model) => admitted.asks_for(&model)?,
+            Next::Rule(to) => bound.is_sent_to(&to)?,
+            Next::Plugin(model) => bound.asks_for(&model)?,
         }
         match &mut guard {
             // These plugins have seen the request: another look would only send it on again. The rules are others.
-            Some(guarded) if before.same_chain(&admitted.route) => {
-                guarded.on_another_route(&admitted.route);
-                refuse_where_strict(admitted, guard.as_ref())?;
+            Some(guarded) if before.same_chain(&bound.route) => {
+                guarded.on_another_route(&bound.route);
+                refuse_where_strict(bound, guard.as_ref())?;
             }
             _ => {
                 notes = guard.take().map_or(notes, |guard| guard.session.notes().to_vec());
-                guard = open(admitted, notes.clone()).await?;
-                way = ask(guard.as_mut(), admitted).await?;
+                guard = open(bound, notes.clone()).await?;
+                way = ask(guard.as_mut(), bound).await?;
             }
         }
     }
@@ -120,17 +190,18 @@ enum Next {
 }
 
 /// Where a request goes after its plugins have seen it: a rule of the operator counts more than a plugin's `set /model`.
-fn next(admitted: &mut Admitted, notes: &[(String, String)], model: Option<String>) -> Option<Next> {
-    let route = Arc::clone(&admitted.route);
-    let rule = admitted.reach.heed(&route, notes).filter(|to| *to != route.name);
+fn next(bound: &mut Bound, notes: &[(String, String)], model: Option<String>) -> Option<Next> {
+    let route = Arc::clone(&bound.route);
+    let rule = bound.leave.heed(&route, notes).filter(|to| *to != route.name);
+    bound.kept_here();
     let model = || model.filter(|model| *model != route.name).map(Next::Plugin);
     rule.map(|to| Next::Rule(to.to_owned())).or_else(model)
 }
 
 /// One chain's look at the request: an answer in the model's place, and another model to ask.
-async fn ask(guard: Option<&mut Guard>, admitted: &mut Admitted) -> Result<(Option<Substitute>, Option<String>), Fault> {
-    let layout = guard.as_deref().map(|guard| lay(guard, admitted));
-    refuse_where_strict(admitted, guard.as_deref())?;
+async fn ask(guard: Option<&mut Guard>, bound: &mut Bound) -> Result<(Option<Substitute>, Option<String>), Fault> {
+    let layout = guard.as_deref().map(|guard| lay(guard, bound));
+    refuse_where_strict(bound, guard.as_deref())?;
     let (Some(guard), Some(mut layout)) = (guard, layout) else { return Ok((None, None)) };
     if layout.segments.is_empty() {
         return Ok((None, None));
@@ -140,10 +211,10 @@ async fn ask(guard: Option<&mut Guard>, admitted: &mut Admitted) -> Result<(Opti
         return Err(fault);
     }
     if !cuts.is_empty() {
-        let written = layout.write_back(&mut admitted.request, &cuts, &guard.enforced);
+        let written = layout.write_back(&mut bound.request, &cuts, &guard.enforced);
         written.map_err(|wrong| not_json(&guard.session, wrong.0))?;
     }
-    let model = sets::apply(&mut admitted.request, sets);
+    let model = sets::apply(&mut bound.request, sets);
     match verdict {
         Verdict::Answer { plugin, text } => Ok((Some(Substitute { plugin, text }), None)),
         _ => Ok((None, model)),
@@ -151,20 +222,20 @@ async fn ask(guard: Option<&mut Guard>, admitted: &mut Admitted) -> Result<(Opti
 }
 
 /// The request as segments. What nobody inspects goes on the record.
-fn lay(guard: &Guard, admitted: &Admitted) -> Layout {
-    let layout = segments::lay(&admitted.request, &guard.ears);
+fn lay(guard: &Guard, bound: &Bound) -> Layout {
+    let layout = segments::lay(&bound.request, &guard.ears);
     layout.unheard.iter().for_each(|word| guard.missed(word));
     layout
 }
 
 /// Refuses a request with a part that no enforced plugin that takes part in it can inspect, where the route is strict.
-fn refuse_where_strict(admitted: &Admitted, guard: Option<&Guard>) -> Result<(), Fault> {
-    let route = &admitted.route;
+fn refuse_where_strict(bound: &Bound, guard: Option<&Guard>) -> Result<(), Fault> {
+    let route = &bound.route;
     if !route.strict {
         return Ok(());
     }
     let ears = guard.map(|guard| guard.enforced).unwrap_or_default();
-    let enforced = segments::lay(&admitted.request, &ears);
+    let enforced = segments::lay(&bound.request, &ears);
     let parts = [Channel::Media, Channel::Other].map(of_request);
     let Some(word) = enforced.unheard.iter().find(|word| parts.contains(word)) else { return Ok(()) };
     let message = format!("The model `{}` is strict: no policy can inspect this part of the request: {word}.", route.name);
@@ -173,19 +244,20 @@ fn refuse_where_strict(admitted: &Admitted, guard: Option<&Guard>) -> Result<(),
 }
 
 /// Takes instances of the route's plugins, where it has any.
-async fn open(admitted: &Admitted, notes: Vec<(String, String)>) -> Result<Option<Guard>, Fault> {
-    let route = &admitted.route;
+async fn open(bound: &Bound, notes: Vec<(String, String)>) -> Result<Option<Guard>, Fault> {
+    let route = &bound.route;
     let Some(chain) = &route.plugins.chain else { return Ok(None) };
-    let context = context(&admitted.caller, &admitted.request, route);
+    let context = context(bound);
     let session: Session = chain.open_after(context, notes).await.map_err(|busy| {
         let message = "The policies of this gateway are all at work. Try again in a moment.";
         let retry = Retry::Here(Some(Duration::from_secs(1)));
         Fault::gateway(FaultKind::Overloaded, message).retry(retry).detail(busy)
     })?;
-    Ok(Some(Guard::new(session, route, Arc::clone(admitted.seat.meter()))))
+    Ok(Some(Guard::new(session, route, Arc::clone(&bound.meter))))
 }
 
-fn context(caller: &Caller, request: &ChatRequest, route: &Route) -> Context {
+fn context(bound: &Bound) -> Context {
+    let Bound { caller, request, route, reach, reasks, .. } = bound;
     Context {
         request_id: caller.head.request_id.clone(),
         conversation: caller.head.conversation.clone(),
@@ -195,5 +267,7 @@ fn context(caller: &Caller, request: &ChatRequest, route: &Route) -> Context {
         route: route.name.clone(),
         model: request.model.clone(),
         parameters: parameters::of(request),
+        reach: reach.clone(),
+        reasks: *reasks,
     }
 }

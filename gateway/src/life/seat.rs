@@ -14,7 +14,7 @@ use super::verdicts;
 use crate::config::facts::Facts;
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
-use crate::observe::{InFlight, Outcome, PluginMetrics, TokenKind};
+use crate::observe::{Outcome, PluginMetrics, TokenKind};
 use crate::records::{Row, Slot, micros};
 
 /// What an admitted request holds.
@@ -50,14 +50,13 @@ pub(crate) struct Seat {
     slot: Option<Slot>,
     taken: Option<Taken>,
     _place: Place,
-    in_flight: InFlight,
 }
 
 impl Seat {
     pub(super) fn new(permits: Permits, caller: Arc<Caller>, route: Arc<Route>, request: &ChatRequest) -> Self {
         let Permits { place, slot, taken, standing } = permits;
         let meter = Arc::new(Meter::new(caller.started));
-        let in_flight = route.metrics.begin();
+        meter.read(|figures| figures.in_flight = Some(route.metrics.begin()));
         Self {
             caller,
             route,
@@ -69,13 +68,7 @@ impl Seat {
             slot: Some(slot),
             taken,
             _place: place,
-            in_flight,
         }
-    }
-
-    pub(super) fn on_another_route(&mut self, route: Arc<Route>) {
-        self.in_flight = route.metrics.begin();
-        self.route = route;
     }
 
     /// The figures of this request.
@@ -83,9 +76,14 @@ impl Seat {
         &self.meter
     }
 
+    /// The route that it takes.
+    fn route(&self) -> Arc<Route> {
+        Arc::clone(self.meter.read(|figures| figures.route.clone()).as_ref().unwrap_or(&self.route))
+    }
+
     /// Name of the route.
-    pub(crate) fn model(&self) -> &str {
-        &self.route.name
+    pub(crate) fn model(&self) -> String {
+        self.route().name.clone()
     }
 
     /// Who asks.
@@ -125,14 +123,14 @@ impl Seat {
     /// Ends in a fault; `status` is what the client was told.
     fn fails(&mut self, fault: &Fault, status: u16) {
         self.ended = Some((Outcome::of(fault), status));
-        let id = &self.caller.head.request_id;
+        let (id, route) = (&self.caller.head.request_id, self.route());
         let (message, detail) = words(fault, &self.caller.host.facts);
         let detail = &*detail;
         if fault.side == Side::Caller || matches!(fault.kind, FaultKind::Blocked { .. }) {
             // A caller's mistake or a policy's word is no trouble of the operator's; the access log tells of it.
-            tracing::debug!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{message}");
+            tracing::debug!(request_id = %id, route = %route.name, status, kind = ?fault.kind, detail, "{message}");
         } else {
-            tracing::warn!(request_id = %id, route = %self.route.name, status, kind = ?fault.kind, detail, "{message}");
+            tracing::warn!(request_id = %id, route = %route.name, status, kind = ?fault.kind, detail, "{message}");
         }
     }
 
@@ -161,12 +159,13 @@ impl Seat {
             rounds: figures.rounds,
             attempts: figures.attempts,
             verdicts: verdicts::json(figures),
-            ..self.caller.row(self.route.name.clone(), outcome, status)
+            ..self.caller.row(figures.route.as_ref().unwrap_or(&self.route).name.clone(), outcome, status)
         }
     }
 
     fn count(&self, outcome: Outcome, figures: &Figures) {
-        let (metrics, usage) = (&self.route.metrics, &figures.used);
+        let route = figures.route.as_ref().unwrap_or(&self.route);
+        let (metrics, usage) = (&route.metrics, &figures.used);
         metrics.settled(outcome, self.caller.started.elapsed());
         if let Some(first) = figures.first_delta {
             metrics.first_delta(first);
@@ -179,16 +178,16 @@ impl Seat {
         metrics.tokens(TokenKind::Completion, usage.completion);
         metrics.tokens(TokenKind::Reasoning, usage.reasoning.unwrap_or_default());
         for entry in &figures.entries {
-            self.plugin(&entry.plugin).did(entry.did, entry.count);
+            self.plugin(route, &entry.plugin).did(entry.did, entry.count);
         }
         for tally in figures.tallies.iter().filter(|tally| tally.calls > 0 || tally.trips != [0; 5]) {
-            self.plugin(&tally.plugin).cost(tally);
+            self.plugin(route, &tally.plugin).cost(tally);
         }
     }
 
     /// The figures of a plugin; one of a route that the request has left is looked up.
-    fn plugin(&self, name: &str) -> Arc<PluginMetrics> {
-        self.route.plugin_metrics(name).unwrap_or_else(|| self.caller.host.shared.metrics.plugin(name))
+    fn plugin(&self, route: &Route, name: &str) -> Arc<PluginMetrics> {
+        route.plugin_metrics(name).unwrap_or_else(|| self.caller.host.shared.metrics.plugin(name))
     }
 
     /// The line in the log about the plugins, where they took part.
@@ -237,6 +236,7 @@ impl Drop for Seat {
         let (outcome, status) = self.ended.unwrap_or((Outcome::HungUp, self.sent.unwrap_or(CLIENT_CLOSED)));
         let meter = Arc::clone(&self.meter);
         meter.read(|figures| {
+            figures.in_flight = None;
             self.count(outcome, figures);
             let row = self.row(outcome, status, figures);
             crate::logging::access(&row);

@@ -189,6 +189,15 @@ impl UpstreamMetrics {
     }
 }
 
+/// What a plugin goes outside for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// It fetches.
+    Fetch,
+    /// It asks a model.
+    Question,
+}
+
 /// Figures of one plugin.
 #[derive(Debug)]
 pub struct PluginMetrics {
@@ -209,7 +218,7 @@ impl PluginMetrics {
             self.passes.inc_by(count);
             return;
         }
-        const WORDS: [&str; 8] = ["pass", "edit", "hold", "block", "answer", "set", "note", "error"];
+        const WORDS: [&str; 9] = ["pass", "edit", "hold", "block", "answer", "reask", "set", "note", "error"];
         let (shadow, word) = did.strip_prefix("shadow:").map_or((false, did), |word| (true, word));
         let word = if WORDS.contains(&word) { word } else { "other" };
         let label = if shadow { format!("shadow:{word}") } else { word.to_owned() };
@@ -226,6 +235,22 @@ impl PluginMetrics {
         self.memory.inner().fetch_max(i64::try_from(tally.memory).unwrap_or(i64::MAX), Ordering::Relaxed);
         for (trip, count) in Trip::ALL.iter().zip(tally.trips).filter(|(_, count)| *count > 0) {
             self.counters.get(Name::PluginTrips, &[&self.plugin, trip.as_str()]).inc_by(count.into());
+        }
+    }
+
+    /// It went outside so: `ok`, `denied`, `limit` or `failed`.
+    pub fn errand(&self, errand: Errand, outcome: &'static str) {
+        let name = match errand {
+            Errand::Fetch => Name::PluginFetches,
+            Errand::Question => Name::PluginQuestions,
+        };
+        self.counters.get(name, &[&self.plugin, outcome]).inc();
+    }
+
+    /// Its questions to models used tokens of this kind: `prompt` or `completion`.
+    pub fn tokens(&self, kind: &'static str, count: u64) {
+        if count > 0 {
+            self.counters.get(Name::PluginTokens, &[&self.plugin, kind]).inc_by(count);
         }
     }
 }

@@ -7,7 +7,7 @@ mod metrics;
 mod names;
 mod outcome;
 
-pub use handles::{AttemptOutcome, CacheResult, InFlight, PluginMetrics, Port, RouteMetrics, TokenKind, UpstreamMetrics};
+pub use handles::{AttemptOutcome, CacheResult, Errand, InFlight, PluginMetrics, Port, RouteMetrics, TokenKind, UpstreamMetrics};
 pub use metrics::Metrics;
 pub use names::{Kind, Name};
 pub use outcome::Outcome;

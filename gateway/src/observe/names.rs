@@ -61,6 +61,12 @@ pub enum Name {
     PluginMemory,
     /// What plugins count themselves.
     PluginCount,
+    /// What plugins fetch.
+    PluginFetches,
+    /// What plugins ask models.
+    PluginQuestions,
+    /// Tokens of plugins' own questions.
+    PluginTokens,
     /// Rows that wait to be written.
     RecordsQueue,
     /// Requests refused because the records' queue was full.
@@ -82,7 +88,7 @@ type Entry = (Kind, &'static str, &'static [&'static str], &'static str);
 
 impl Name {
     /// All names, in the order of the documentation.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Requests,
         Self::RequestsInFlight,
         Self::RequestDuration,
@@ -100,6 +106,9 @@ impl Name {
         Self::PluginDuration,
         Self::PluginMemory,
         Self::PluginCount,
+        Self::PluginFetches,
+        Self::PluginQuestions,
+        Self::PluginTokens,
         Self::RecordsQueue,
         Self::RecordsRefused,
         Self::Connections,
@@ -159,6 +168,14 @@ impl Name {
             Self::PluginCount => {
                 (Counter, "gatewright_plugin_count", &["plugin", "name"], "What plugins count themselves, by their names")
             }
+            Self::PluginFetches => (Counter, "gatewright_plugin_fetches", &["plugin", "outcome"], "What plugins fetched"),
+            Self::PluginQuestions => (Counter, "gatewright_plugin_questions", &["plugin", "outcome"], "What plugins asked models"),
+            Self::PluginTokens => (
+                Counter,
+                "gatewright_plugin_tokens",
+                &["plugin", "kind"],
+                "Tokens of plugins' own questions to models; they are counted in the route's tokens too",
+            ),
             Self::RecordsQueue => {
                 (Gauge, "gatewright_records_queue", &[], "Rows that wait to be written, and places held for requests in flight")
             }

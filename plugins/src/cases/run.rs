@@ -128,6 +128,7 @@ fn check(made: Made, expect: &Expect) -> Result<(), Wrong> {
             says(expect, &reason)?;
             (Expected::Failed, made.text)
         }
+        Verdict::Reask { instruction, .. } => (Expected::Reask, instruction.unwrap_or_default()),
     };
     if verdict != expect.verdict {
         return Err(Wrong::new("verdict", expect.verdict.as_str(), verdict.as_str()));

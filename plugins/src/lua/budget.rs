@@ -65,6 +65,22 @@ impl Budget {
         self.tripped.store(NOT, Relaxed);
     }
 
+    /// The call waits, and others use its thread: what it has computed is taken off its budget.
+    pub(crate) fn pause(&self) {
+        let used = nanos(thread_cpu(self.epoch)).saturating_sub(self.cpu_base.load(Relaxed));
+        self.cpu.store(self.cpu.load(Relaxed).saturating_sub(used), Relaxed);
+    }
+
+    /// The call goes on, perhaps in another thread.
+    pub(crate) fn resume(&self) {
+        self.cpu_base.store(nanos(thread_cpu(self.epoch)), Relaxed);
+    }
+
+    /// The call has waited for too long.
+    pub(crate) fn late(&self) {
+        self.tripped.store(WALL, Relaxed);
+    }
+
     /// One safepoint: the limit that has tripped.
     pub(crate) fn tick(&self) -> Option<GuestErrorKind> {
         let points = self.points.load(Relaxed).wrapping_add(1);
@@ -125,6 +141,26 @@ mod tests {
         }
         std::thread::sleep(Duration::from_millis(80));
         assert_eq!((0..EVERY).find_map(|_| budget.tick()), Some(GuestErrorKind::Wall));
+    }
+
+    #[test]
+    fn what_is_computed_between_waits_adds_up_and_what_others_compute_meanwhile_does_not() {
+        let limits = Limits { cpu: Duration::from_millis(20), wall: Duration::from_secs(60), ..Limits::default() };
+        let burn = |time: Duration| {
+            let from = thread_cpu(Instant::now());
+            while thread_cpu(Instant::now()).saturating_sub(from) < time {}
+        };
+        let budget = Budget::new();
+        budget.begin(&limits, 0);
+        for _ in 0..3 {
+            burn(Duration::from_millis(5));
+            assert_eq!((0..EVERY).find_map(|_| budget.tick()), None);
+            budget.pause();
+            burn(Duration::from_millis(25));
+            budget.resume();
+        }
+        burn(Duration::from_millis(7));
+        assert_eq!((0..EVERY).find_map(|_| budget.tick()), Some(GuestErrorKind::Cpu));
     }
 
     /// As a few long calls of a library do.

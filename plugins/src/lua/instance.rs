@@ -3,6 +3,8 @@
 //! Apart from the VM because it ends with its request. It must not know what becomes of the actions. When it is dropped after a call
 //! that went well, its VM goes back to the pool; nothing of the request is reachable in it then.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +14,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::vm::Vm;
 use super::{Pool, actions, json};
 use crate::api::{Context, ToolFailure};
+use crate::clock;
 use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun, View};
 
 /// One request's plugin.
@@ -41,6 +44,9 @@ impl Instance {
         let vm = pool.take()?;
         vm.desk.serve(&context.tenant);
         let counted = vm.budget.counted();
+        if pool.setup.may_wait() {
+            vm.desk.set_reach(context.reach.clone());
+        }
         enter(&vm, &pool, 0);
         let started = || -> mlua::Result<(Value, Table, Table)> {
             let plugin: Value = vm.fresh()?.call(())?;
@@ -69,13 +75,14 @@ impl Instance {
         let most = self.pool.setup.limits.output;
         let tools = actions::tools(&self.tools, most)?;
         let Some(prefilter) = self.prefilter.take() else { return Ok(Declared { tools, ..Declared::default() }) };
-        let (answer, why) =
-            self.call(Shown { bytes: 0, notes: &[] }, |_, vm| prefilter.call(()).map_err(|error| vm.blame(&error)))?;
+        let vm = self.begin(Shown { bytes: 0, notes: &[] })?;
+        let answer = prefilter.call(()).map_err(|error| vm.blame(&error));
+        let (answer, why): (Value, Value) = self.end(vm, answer)?;
         Ok(Declared { tools, prefilter: actions::prefilter(&answer, &why, most)? })
     }
 
-    /// Runs one call within the limits, after telling it the notes that are new. After any error the VM is gone.
-    fn call<T>(&mut self, shown: Shown<'_>, run: impl FnOnce(&Self, &Vm) -> Result<T, GuestError>) -> Result<T, GuestError> {
+    /// Takes the VM for one call, tells it the notes that are new, and starts the clocks. Whoever does not give it back drops it.
+    fn begin(&mut self, shown: Shown<'_>) -> Result<Vm, GuestError> {
         let Some(vm) = self.vm.take() else {
             return Err(GuestError::new(GuestErrorKind::Trap, "called after an error"));
         };
@@ -85,8 +92,11 @@ impl Instance {
             added.map_err(|error| vm.blame(&error))?;
         }
         self.noted = shown.notes.len();
-        let result =
-            if shown.bytes > LARGE_EVENT && may_block() { tokio::task::block_in_place(|| run(self, &vm)) } else { run(self, &vm) };
+        Ok(vm)
+    }
+
+    /// Ends a call: after any error the VM is gone.
+    fn end<T>(&mut self, vm: Vm, result: Result<T, GuestError>) -> Result<T, GuestError> {
         // A guest that caught the stop with pcall and went on to an answer is stopped all the same.
         if let Some(kind) = vm.budget.tripped() {
             return Err(GuestError::new(kind, "the call was stopped"));
@@ -97,38 +107,37 @@ impl Instance {
         result
     }
 
-    fn ask(&self, vm: &Vm, event: &Event<'_>) -> Result<Vec<Action>, GuestError> {
+    async fn ask(&self, vm: &Vm, event: &Event<'_>) -> Result<Vec<Action>, GuestError> {
         let Some(inspect) = &self.inspect else {
             return Err(GuestError::new(GuestErrorKind::Contract, "subscribes to events but has no function `inspect`"));
         };
         let called = match event.segments {
-            [view] => vm.glue.ask_one.call::<(Value, Value)>((
-                inspect,
-                &self.context,
-                vm.phase(event.phase),
-                event.last,
-                view.id,
-                vm.channel(view.channel),
-                view.text,
-                view.sent,
-                view.label,
-            )),
-            views => segments(vm, views)
-                .and_then(|list| vm.glue.ask.call((inspect, &self.context, vm.phase(event.phase), event.last, list))),
+            [view] => {
+                let (phase, channel) = (vm.phase(event.phase), vm.channel(view.channel));
+                let shown = (view.id, channel, view.text, view.sent, view.label);
+                let (id, channel, text, sent, label) = shown;
+                vm.call(&vm.glue.ask_one, (inspect, &self.context, phase, event.last, id, channel, text, sent, label)).await
+            }
+            views => match segments(vm, views) {
+                Ok(list) => vm.call(&vm.glue.ask, (inspect, &self.context, vm.phase(event.phase), event.last, list)).await,
+                Err(error) => Err(error),
+            },
         };
-        let (answer, why) = called.map_err(|error| vm.blame(&error))?;
+        let (answer, why): (Value, Value) = called.map_err(|error| vm.blame(&error))?;
         actions::read(&answer, &why, self.pool.setup.limits.output)
     }
 
-    fn run_tool(&self, vm: &Vm, run: &ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError> {
+    async fn run_tool(&self, vm: &Vm, run: &ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError> {
         let tool = actions::tool(&self.tools, run.name)?;
         let arguments = match serde_json::from_str(run.arguments) {
             Ok(arguments) => arguments,
             Err(error) => return Ok(Err(ToolFailure::BadArguments(format!("not JSON: {error}")))),
         };
-        let called =
-            json::to_luau(&vm.lua, &arguments).and_then(|arguments| tool.call::<(Value, Value, Value)>((&self.context, arguments)));
-        let (answer, kind, message) = called.map_err(|error| vm.blame(&error))?;
+        let called = match json::to_luau(&vm.lua, &arguments) {
+            Ok(arguments) => vm.call(&tool, (&self.context, arguments)).await,
+            Err(error) => Err(error),
+        };
+        let (answer, kind, message): (Value, Value, Value) = called.map_err(|error| vm.blame(&error))?;
         actions::result(&[answer, kind, message], self.pool.setup.limits.output)
     }
 }
@@ -136,11 +145,17 @@ impl Instance {
 #[async_trait]
 impl Guest for Instance {
     async fn inspect(&mut self, event: &Event<'_>) -> Result<Vec<Action>, GuestError> {
-        self.call(Shown { bytes: event.bytes(), notes: event.notes }, |instance, vm| instance.ask(vm, event))
+        let bytes = event.bytes();
+        let vm = self.begin(Shown { bytes, notes: event.notes })?;
+        let asked = paced((&vm, &self.pool), bytes, self.ask(&vm, event)).await;
+        self.end(vm, asked)
     }
 
     async fn call_tool(&mut self, run: ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError> {
-        self.call(Shown { bytes: run.arguments.len(), notes: run.notes }, |instance, vm| instance.run_tool(vm, &run))
+        let bytes = run.arguments.len();
+        let vm = self.begin(Shown { bytes, notes: run.notes })?;
+        let said = paced((&vm, &self.pool), bytes, self.run_tool(&vm, &run)).await;
+        self.end(vm, said)
     }
 
     fn memory(&self) -> usize {
@@ -158,6 +173,35 @@ impl Drop for Instance {
             self.pool.give_back(vm);
         }
     }
+}
+
+/// Runs a call within the limits, however often it waits: only what it computes counts as CPU time, and its wall clock ends a wait.
+/// Where it is shown much, its thread is given away while it computes.
+async fn paced<T>(
+    (vm, pool): (&Vm, &Pool),
+    bytes: usize,
+    call: impl Future<Output = Result<T, GuestError>>,
+) -> Result<T, GuestError> {
+    let apart = bytes > LARGE_EVENT && may_block();
+    let mut call = pin!(call);
+    let mut waited = false;
+    let running = poll_fn(|context| {
+        if waited {
+            vm.budget.resume();
+        }
+        let polled = if apart { tokio::task::block_in_place(|| call.as_mut().poll(context)) } else { call.as_mut().poll(context) };
+        if polled.is_pending() {
+            waited = true;
+            vm.budget.pause();
+        }
+        polled
+    });
+    let wall = pool.setup.limits.wall;
+    clock::within(wall, running).await.unwrap_or_else(|| {
+        // Whatever of the guest still runs when its call is given up is stopped at once.
+        vm.budget.late();
+        Err(GuestError::new(GuestErrorKind::Wall, format!("waited longer than {wall:?}")))
+    })
 }
 
 /// Starts the clocks of a call.

@@ -1,4 +1,4 @@
-//! The host functions that need a grant: `log`, `settings`, `store`, `metrics`. Each is there, and says no where it is not granted.
+//! The host functions that need a grant: `log`, `settings`, `store`, `metrics`; those that wait are in `outside`. Each is there, and says no where it is not granted.
 //!
 //! Apart because this is all of the world outside that a Luau plugin can reach. It must not know events.
 
@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use mlua::{Function, Lua, LuaString, Table, Value};
 
-use super::json;
+use super::{json, outside};
 use crate::guest::{Grant, Level, Setup};
+use crate::reach::Reach;
 use crate::services::LINE_BYTES;
 use crate::services::store::LONGEST;
 
@@ -20,6 +21,10 @@ pub(super) struct Desk {
     log_left: AtomicUsize,
     /// Whose request it is.
     tenant: Mutex<Arc<str>>,
+    /// Who fetches and asks models in it.
+    reach: Mutex<Reach>,
+    /// Calls that wait outside.
+    pub(super) away: AtomicUsize,
 }
 
 impl Desk {
@@ -34,6 +39,15 @@ impl Desk {
         if **place != *tenant {
             *place = tenant.into();
         }
+    }
+
+    /// The way outside for the present request; the default is none.
+    pub(super) fn set_reach(&self, reach: Reach) {
+        *self.reach.lock().unwrap_or_else(PoisonError::into_inner) = reach;
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        self.reach.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn tenant(&self) -> Arc<str> {
@@ -61,7 +75,8 @@ pub(super) fn open(lua: &Lua, settings: &serde_json::Value, (setup, desk): (&Set
     globals.raw_set("log", log(lua, setup, Arc::clone(desk))?)?;
     globals.raw_set("settings", get_settings(lua, settings, setup)?)?;
     globals.raw_set("store", store(lua, setup, desk)?)?;
-    globals.raw_set("metrics", metrics(lua, setup)?)
+    globals.raw_set("metrics", metrics(lua, setup)?)?;
+    outside::open(lua, (setup, desk))
 }
 
 /// `log(level, text)`: true, or nil and why not.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gatewright_types::{Channel, Phase};
 use mlua::chunk::ChunkMode;
-use mlua::{Error, Function, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
+use mlua::{Error, FromLuaMulti, Function, IntoLuaMulti, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
 
 use super::budget::Budget;
 use super::first_lines;
@@ -16,7 +16,7 @@ use crate::guest::{GuestError, GuestErrorKind, Setup};
 
 /// Globals that plugins have. No `require`, `loadstring`, `getfenv`, `setfenv`, `newproxy`, `collectgarbage`, `gcinfo`, `print`,
 /// `os`, `debug`: no files, no clock, no code from data, no view of what another request left behind.
-const ALLOWED: [&str; 40] = [
+const ALLOWED: [&str; 42] = [
     "_VERSION",
     "assert",
     "error",
@@ -53,8 +53,10 @@ const ALLOWED: [&str; 40] = [
     "reask",
     "redact",
     "set",
+    "fetch",
     "log",
     "metrics",
+    "model",
     "settings",
     "store",
 ];
@@ -84,6 +86,8 @@ pub(super) struct Vm {
     /// What its host functions know of the present request.
     pub(super) desk: Arc<Desk>,
     main: Function,
+    /// Whether its calls may wait.
+    may_wait: bool,
     /// Metatable of every request's environment: reads fall through to the closed globals.
     environment: Table,
     phases: [LuaString; Phase::ALL.len()],
@@ -136,6 +140,7 @@ impl Vm {
                 uses: 0,
                 desk,
                 main,
+                may_wait: setup.may_wait(),
                 environment,
                 lua,
             })
@@ -150,6 +155,11 @@ impl Vm {
         environment.set_safeenv(true);
         self.main.set_environment(environment)?;
         Ok(self.main.clone())
+    }
+
+    /// Calls a function of the guest, in a coroutine where it may wait.
+    pub(super) async fn call<R: FromLuaMulti>(&self, function: &Function, given: impl IntoLuaMulti) -> mlua::Result<R> {
+        if self.may_wait { function.call_async(given).await } else { function.call(given) }
     }
 
     pub(super) const fn phase(&self, phase: Phase) -> &LuaString {

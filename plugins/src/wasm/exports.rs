@@ -4,10 +4,8 @@
 //! set aside while it waits. It is apart because the generated bindings know only one of the two ways. It must not know events,
 //! limits but the wall clock, or what an answer means.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use wasmtime::Store;
@@ -18,6 +16,7 @@ use super::bindings::exports::gatewright::plugin::tools;
 use super::bindings::gatewright::plugin::types;
 use super::fault::Stopped;
 use super::state::State;
+use crate::clock;
 use crate::guest::{GuestError, GuestErrorKind};
 
 /// `filter.inspect`
@@ -139,15 +138,7 @@ fn misfit(why: &str) -> GuestError {
     GuestError::new(GuestErrorKind::Load, format!("what it exports does not fit the contract: {why}"))
 }
 
-/// Ends a call that waits in a host function for too long. A call that waits for nothing never sets a timer.
+/// Ends a call that waits in a host function for too long.
 async fn within<T>(wall: Duration, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
-    let mut call = pin!(call);
-    let first = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
-    match first {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => match tokio::time::timeout(wall, call).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(wasmtime::Error::new(Stopped(GuestErrorKind::Wall))),
-        },
-    }
+    clock::within(wall, call).await.unwrap_or_else(|| Err(wasmtime::Error::new(Stopped(GuestErrorKind::Wall))))
 }

@@ -40,6 +40,9 @@ impl WasmGuest {
         if live.shared.setup.granted.contains(&Grant::Store) {
             live.store.data_mut().tenant = context.tenant.as_str().into();
         }
+        if live.shared.setup.may_wait() {
+            live.store.data_mut().reach = context.reach.clone();
+        }
         Self { live: Some(live), context: Arc::new(convert::context(context)) }
     }
 

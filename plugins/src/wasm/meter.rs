@@ -1,7 +1,8 @@
 //! How much time a call has used: CPU of its thread, and wall clock.
 //!
 //! Epochs alone count wall clock, and on a busy machine would stop guests that merely waited for a processor. So a tick only asks;
-//! this answers from the thread's CPU clock. A call keeps to one thread while no host function of it waits. It is apart because it
+//! this answers from the thread's CPU clock. A call keeps to one thread while no host function of it waits;
+//! before one does, [`Meter::pause`] settles what was used on this one. It is apart because it
 //! is the only place of the sandbox that reads a clock. It must not know guests.
 
 use std::time::{Duration, Instant};
@@ -13,6 +14,9 @@ use crate::guest::GuestErrorKind;
 /// meets the call: what a call computed before that, at most the time between two looks of the ticker, is given to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meter {
+    /// What it may compute in all.
+    allowed: Duration,
+    /// What is left of it since it last waited.
     cpu: Duration,
     wall: Duration,
     cpu_at_first_tick: Option<Duration>,
@@ -22,7 +26,14 @@ pub(super) struct Meter {
 impl Meter {
     /// Starts counting.
     pub(super) fn start(cpu: Duration, wall: Duration) -> Self {
-        Self { cpu, wall, cpu_at_first_tick: None, start: Instant::now() }
+        Self { allowed: cpu, cpu, wall, cpu_at_first_tick: None, start: Instant::now() }
+    }
+
+    /// The call waits from now on, and may go on in another thread: what it has computed is taken off its budget.
+    pub(super) fn pause(&mut self) {
+        if let Some(from) = self.cpu_at_first_tick.take() {
+            self.cpu = self.cpu.saturating_sub(thread_cpu(self.start).saturating_sub(from));
+        }
     }
 
     /// Which limit is used up at this tick, if one is.
@@ -38,7 +49,7 @@ impl Meter {
     pub(super) fn allowed(&self, kind: GuestErrorKind) -> String {
         match kind {
             GuestErrorKind::Wall => format!("ran longer than {:?}", self.wall),
-            _ => format!("computed longer than {:?}", self.cpu),
+            _ => format!("computed longer than {:?}", self.allowed),
         }
     }
 }

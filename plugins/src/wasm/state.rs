@@ -11,6 +11,7 @@ use super::bindings::gatewright::plugin::{fetch, log, metrics, model, settings, 
 use super::engine::MOST_MEMORY;
 use super::meter::Meter;
 use crate::guest::{ACTION_BYTES, Grant, Level, Setup};
+use crate::reach::{FetchRequest, FetchResponse, Question, Reach, ServiceError};
 
 /// Longest log line, in bytes; the rest is cut.
 const LINE_BYTES: usize = 4 << 10;
@@ -29,6 +30,8 @@ pub(super) struct State {
     pub(super) tenant: Arc<str>,
     /// Where the numbers are that WASI takes for chance.
     drawn: u64,
+    /// Who fetches and asks models in it.
+    pub(super) reach: Reach,
 }
 
 /// How much memory an instance has, over all its linear memories and tables.
@@ -45,7 +48,15 @@ impl State {
     pub(super) fn new(setup: Arc<Setup>) -> Self {
         let most = setup.limits.memory.min(MOST_MEMORY);
         let meter = Meter::start(Duration::ZERO, Duration::ZERO);
-        Self { setup, memory: Memory { most, used: 0, refused: false }, meter, left: 0, tenant: Arc::default(), drawn: 0 }
+        Self {
+            setup,
+            memory: Memory { most, used: 0, refused: false },
+            meter,
+            left: 0,
+            tenant: Arc::default(),
+            drawn: 0,
+            reach: Reach::default(),
+        }
     }
 
     /// Gives a new call its budget.
@@ -65,12 +76,6 @@ impl State {
 
     fn allow(&self, power: Grant) -> Result<(), types::HostError> {
         if self.setup.granted.contains(&power) { Ok(()) } else { Err(types::HostError::Denied) }
-    }
-
-    /// For a power that this host does not serve yet: refused, granted or not.
-    fn unserved<T>(&self, power: Grant) -> Result<T, types::HostError> {
-        self.allow(power)?;
-        Err(types::HostError::Failed("not served by this host".to_owned()))
     }
 }
 
@@ -152,15 +157,29 @@ fn limit(refused: impl std::fmt::Display) -> types::HostError {
     types::HostError::Limit(refused.to_string())
 }
 
+fn refused(why: ServiceError) -> types::HostError {
+    match why {
+        ServiceError::Denied => types::HostError::Denied,
+        ServiceError::Limit(what) => types::HostError::Limit(what),
+        ServiceError::Failed(why) => types::HostError::Failed(why),
+    }
+}
+
 impl fetch::Host for State {
-    async fn send(&mut self, _req: fetch::Request) -> Result<fetch::Response, types::HostError> {
-        self.unserved(Grant::Fetch)
+    async fn send(&mut self, req: fetch::Request) -> Result<fetch::Response, types::HostError> {
+        self.allow(Grant::Fetch)?;
+        self.meter.pause();
+        let fetch::Request { method, url, headers, body } = req;
+        let sent = self.reach.fetch(&self.setup.name, FetchRequest { method, url, headers, body }).await;
+        sent.map(|FetchResponse { status, headers, body }| fetch::Response { status, headers, body }).map_err(refused)
     }
 }
 
 impl model::Host for State {
-    async fn ask(&mut self, _route: String, _prompt: String, _max_tokens: u32) -> Result<String, types::HostError> {
-        self.unserved(Grant::Model)
+    async fn ask(&mut self, route: String, prompt: String, max_tokens: u32) -> Result<String, types::HostError> {
+        self.allow(Grant::Model)?;
+        self.meter.pause();
+        self.reach.ask(&self.setup.name, Question { route, prompt, max_tokens }).await.map_err(refused)
     }
 }
 

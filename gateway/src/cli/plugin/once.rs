@@ -49,6 +49,10 @@ fn worded(made: &Made) -> String {
         Verdict::Pass => writeln!(lines, "verdict: pass\ntext: {}", made.text),
         Verdict::Block { code, message, .. } => writeln!(lines, "verdict: block\ncode: {code}\nmessage: {message}"),
         Verdict::Answer { text, .. } => writeln!(lines, "verdict: answer\ntext: {text}"),
+        Verdict::Reask { route, instruction, .. } => {
+            let said = |word: &Option<String>| word.as_deref().unwrap_or("-").to_owned();
+            writeln!(lines, "verdict: reask\nroute: {}\ninstruction: {}", said(route), said(instruction))
+        }
         Verdict::Failed { reason, .. } => writeln!(lines, "verdict: failed\nreason: {reason}"),
     };
     for (key, value) in &made.notes {

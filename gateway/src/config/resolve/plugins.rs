@@ -36,7 +36,8 @@ impl Resolver<'_> {
             operator.grants = Manifest::of(policy).grants;
         }
         let signed_by = raw.signed_by.as_ref().map(|keys| self.public_keys(&format!("{at}/signed_by"), keys));
-        PluginFact { name: name.to_owned(), source, written, signed_by, operator }
+        let reach = self.reach(&at, raw, &operator.grants);
+        PluginFact { name: name.to_owned(), source, written, signed_by, operator, reach }
     }
 
     /// Where a plugin comes from, and the same as it is written.

@@ -10,8 +10,8 @@ use gatewright_types::{ChatRequest, Fault};
 
 use super::talk::{Stage, Talk};
 use crate::host::Route;
+use crate::life::leave::Leave;
 use crate::life::meter::Meter;
-use crate::life::reach::Reach;
 use crate::observe::{AttemptOutcome, CacheResult};
 use crate::upstreams::cache::{CacheScope, Look};
 use crate::upstreams::dispatch::{Dispatched, Witness, dispatch};
@@ -22,11 +22,11 @@ impl Talk {
     pub(super) async fn ask(&mut self) -> Result<(), Fault> {
         super::tools::check_time(self.deadline)?;
         self.heed_notes();
-        let digest = self.reach.legs(&self.route)?.digest;
+        let digest = self.leave.legs(&self.route)?.digest;
         self.meter.round_begins();
         let call = Call {
             route: Arc::clone(&self.route),
-            reach: self.reach.clone(),
+            leave: self.leave.clone(),
             request: Arc::clone(&self.request),
             meter: Arc::clone(&self.meter),
             deadline: Deadline(self.deadline),
@@ -63,15 +63,15 @@ impl Talk {
     /// What plugins noted since the last round may keep the next one from leaving. Where it was sent on the way here, it stays.
     fn heed_notes(&mut self) {
         let Some(guard) = self.guard.as_ref().filter(|_| !self.route.rules.is_empty()) else { return };
-        self.reach.heed(&self.route, guard.session.notes());
-        self.meter.read(|figures| figures.kept_here = self.reach.why().cloned());
+        self.leave.heed(&self.route, guard.session.notes());
+        self.meter.read(|figures| figures.kept_here = self.leave.why().cloned());
     }
 }
 
 /// All that a model call needs, so that it can outlive the one who began it.
 struct Call {
     route: Arc<Route>,
-    reach: Reach,
+    leave: Leave,
     request: Arc<ChatRequest>,
     meter: Arc<Meter>,
     deadline: Deadline,
@@ -80,7 +80,7 @@ struct Call {
 impl Call {
     /// Walks the legs until one speaks.
     async fn make(self) -> Result<Deltas, Fault> {
-        let legs = self.reach.legs(&self.route)?;
+        let legs = self.leave.legs(&self.route)?;
         let tries = Tries { route: &self.route, meter: &self.meter };
         let Dispatched { deltas, leg } = dispatch(&legs.legs, self.request, self.deadline, &tries).await?;
         self.meter.read(|figures| figures.leg = Some(leg));

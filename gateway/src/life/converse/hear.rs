@@ -16,7 +16,7 @@ impl Talk {
     /// Takes a chunk from the upstream.
     pub(super) async fn hear(&mut self, mut chunk: Chunk) -> Result<(), Fault> {
         self.meter.hear(&chunk);
-        if self.tools.is_some() {
+        if self.tools.is_some() || self.again.asked {
             // The client gets one bill for all rounds.
             drop_usage(&mut chunk);
         }
@@ -29,11 +29,8 @@ impl Talk {
 
     async fn hear_guarded(&mut self, mut chunk: Chunk) -> Result<(), Fault> {
         let limit = self.caller.host.facts.limits.held_bytes;
-        if self.tools.as_ref().is_some_and(|tools| tools.rounds > 1) {
-            // The answer began in the first round, under that round's id.
-            chunk.deltas.retain(|delta| !matches!(delta, Delta::Start { .. }));
-            chunk.raw = None;
-        }
+        // The answer began in the first round, under that round's id.
+        self.continues(&mut chunk);
         if let Some(calls) = &mut self.calls {
             calls.through(&mut chunk, limit)?;
         }
@@ -42,7 +39,7 @@ impl Talk {
             None => (smallvec![chunk], Verdict::Pass),
         };
         self.deliver(chunks)?;
-        self.stop(verdict)
+        self.stop(verdict).await
     }
 
     fn deliver(&mut self, chunks: Chunks) -> Result<(), Fault> {
@@ -125,15 +122,18 @@ impl Talk {
     /// The upstream has said all: what is held is given up, tools are run, or the answer ends.
     pub(super) async fn over(&mut self) -> Result<(), Fault> {
         self.close().await?;
-        if matches!(self.stage, Stage::Done) {
+        if !self.listens() {
             return Ok(());
         }
         self.meter.round_ends(&self.request);
         if self.run_tools().await? {
             return Ok(());
         }
+        self.bill()?;
         self.conclude().await?;
-        self.stage = Stage::Done;
+        if self.listens() {
+            self.stage = Stage::Done;
+        }
         Ok(())
     }
 
@@ -146,12 +146,12 @@ impl Talk {
         if !left.is_empty() {
             let (chunks, verdict) = guard.hear(Chunk::of(left)).await;
             self.deliver(chunks)?;
-            self.stop(verdict)?;
+            self.stop(verdict).await?;
         }
-        let Some(guard) = self.guard.as_mut().filter(|_| !matches!(self.stage, Stage::Done)) else { return Ok(()) };
+        let Some(guard) = self.guard.as_mut().filter(|_| matches!(self.stage, Stage::Listen(_))) else { return Ok(()) };
         let (chunks, verdict) = guard.close().await;
         self.deliver(chunks)?;
-        self.stop(verdict)
+        self.stop(verdict).await
     }
 
     /// Shows the whole answer to the plugins that want to see it, and sends what was held for them.
@@ -171,7 +171,7 @@ impl Talk {
         }
         let outcome = guard.session.inspect(Phase::Response, &mut texts.segments).await;
         if outcome.verdict != Verdict::Pass {
-            return self.stop(outcome.verdict);
+            return self.stop(outcome.verdict).await;
         }
         match sent {
             Sent::Nothing if outcome.edited => self.send(whole.edited(texts)),

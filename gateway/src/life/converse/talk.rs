@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
-use gatewright_plugins::Verdict;
+use gatewright_plugins::{Reach, Verdict};
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Fault, FinishReason, Phase, Usage};
 
 use super::Manner;
+use super::again::Wish;
 use super::calls::Calls;
 use super::whole::Whole;
 use crate::host::Route;
 use crate::life::authenticate::Caller;
 use crate::life::guard::{CallsCome, Guard, fault_of};
+use crate::life::leave::Leave;
 use crate::life::meter::{Ending, Meter, has_content};
-use crate::life::reach::Reach;
 use crate::life::screen::Substitute;
 use crate::upstreams::Deltas;
 
@@ -26,9 +27,10 @@ pub(super) struct Parts {
     pub(super) caller: Arc<Caller>,
     pub(super) request: ChatRequest,
     pub(super) route: Arc<Route>,
-    pub(super) reach: Reach,
+    pub(super) leave: Leave,
     pub(super) guard: Option<Guard>,
     pub(super) substitute: Option<Substitute>,
+    pub(super) reach: Reach,
     pub(super) meter: Arc<Meter>,
     pub(super) manner: Manner,
 }
@@ -60,7 +62,7 @@ pub(super) struct Talk {
     pub(super) caller: Arc<Caller>,
     pub(super) route: Arc<Route>,
     /// How far the request may go: it only ever becomes less.
-    pub(super) reach: Reach,
+    pub(super) leave: Leave,
     /// As the model is asked; grows by the rounds of the tool loop.
     pub(super) request: Arc<ChatRequest>,
     pub(super) guard: Option<Guard>,
@@ -81,19 +83,44 @@ pub(super) struct Talk {
     /// Choices that were begun and not finished.
     pub(super) open: Vec<u32>,
     pub(super) deadline: Instant,
+    /// The way outside of this request's plugins.
+    pub(super) reach: Reach,
+    /// Whether the client has got any chunk of the answer, if only its id.
+    pub(super) begun: bool,
+    pub(super) again: Again,
 }
 
-impl Talk {
-    pub(super) fn new(parts: Parts) -> Self {
-        let Parts { caller, mut request, route, reach, mut guard, substitute, meter, manner } = parts;
+/// What follows from a plugin's having had the model asked again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Again {
+    /// It was: the client gets one bill for all.
+    pub(super) asked: bool,
+    /// The client knew an id of the answer then.
+    pub(super) begun: bool,
+}
+
+/// How an answer is asked for and heard, by its route, its request and its plugins.
+pub(super) struct Setting {
+    request: ChatRequest,
+    attention: Attention,
+    calls: Option<Calls>,
+    tools: Option<super::tools::Loop>,
+    plain: bool,
+    deadline: Instant,
+}
+
+impl Setting {
+    /// `way` is the route, and which of its legs may be asked.
+    pub(super) fn of(way: (&Route, &Leave), mut request: ChatRequest, mut guard: Option<&mut Guard>, manner: Manner) -> Self {
+        let (route, leave) = way;
         // Usage is always asked for, so that the meter is exact; a client that did not ask does not get to see it.
         request.include_usage = request.stream;
-        if let Some(leg) = reach.legs(&route).ok().and_then(|legs| legs.legs.first()) {
+        if let Some(leg) = leave.legs(route).ok().and_then(|legs| legs.legs.first()) {
             // The first leg finds its own name there, and need not copy the request to write it.
             request.model.clone_from(&leg.model);
         }
-        let tools = super::tools::Loop::offer(&route, guard.as_ref(), &mut request);
-        let attention = attention(guard.as_ref(), manner);
+        let tools = super::tools::Loop::offer(route, guard.as_deref(), &mut request);
+        let attention = attention(guard.as_deref(), manner);
         // Shadows hear calls in pieces where nobody else wants them whole: the client does not wait for them.
         let enforced = guard.as_ref().map(|guard| guard.enforced).unwrap_or_default();
         let holds_calls = tools.is_some() || enforced.hears(Phase::Chunk, gatewright_types::Channel::ToolArgs);
@@ -102,12 +129,22 @@ impl Talk {
             guard.publish();
         }
         let limit = tools.as_ref().map_or(route.max_time, |tools| tools.fact.max_time.min(route.max_time));
+        let plain = guard.is_none() && tools.is_none();
+        Self { request, attention, calls: holds_calls.then(Calls::default), tools, plain, deadline: Instant::now() + limit }
+    }
+}
+
+impl Talk {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { caller, request, route, leave, mut guard, substitute, reach, meter, manner } = parts;
+        let Setting { request, attention, calls, tools, plain, deadline } =
+            Setting::of((&route, &leave), request, guard.as_mut(), manner);
         let mut talk = Self {
-            plain: guard.is_none() && tools.is_none(),
-            deadline: Instant::now() + limit,
+            plain,
+            deadline,
             caller,
             route,
-            reach,
+            leave,
             request: Arc::new(request),
             guard,
             meter,
@@ -116,9 +153,12 @@ impl Talk {
             out: VecDeque::new(),
             spoken: false,
             attention,
-            calls: holds_calls.then(Calls::default),
+            calls,
             tools,
             open: Vec::new(),
+            reach,
+            begun: false,
+            again: Again::default(),
         };
         if let Some(Substitute { plugin, text }) = substitute {
             talk.substitute(plugin, text);
@@ -126,10 +166,22 @@ impl Talk {
         talk
     }
 
+    /// Takes another setting, after an answer was dropped.
+    pub(super) fn set(&mut self, setting: Setting) {
+        let Setting { request, attention, calls, tools, deadline, .. } = setting;
+        self.request = Arc::new(request);
+        (self.attention, self.calls, self.tools, self.deadline) = (attention, calls, tools, deadline);
+        // What was asked before is on the bill.
+        self.plain = false;
+    }
+
     /// The next chunk that may be sent.
     pub(super) async fn next(&mut self) -> Option<Result<Chunk, Fault>> {
         loop {
-            if let Some(chunk) = self.out.pop_front() {
+            if self.may_send()
+                && let Some(chunk) = self.out.pop_front()
+            {
+                self.begun = true;
                 if !self.spoken && has_content(&chunk) {
                     self.speaks();
                 }
@@ -146,10 +198,21 @@ impl Talk {
             };
             if let Err(fault) = step {
                 self.stage = Stage::Done;
+                self.out.clear();
                 self.meter.round_fails(&self.request);
                 return Some(Err(fault));
             }
         }
+    }
+
+    /// Whether what is ready goes out now. A whole answer waits for its end: until then a plugin may put another in its place.
+    fn may_send(&self) -> bool {
+        self.plain || matches!(self.manner, Manner::Stream { .. }) || matches!(self.stage, Stage::Done)
+    }
+
+    /// Whether an answer is being heard.
+    pub(super) fn listens(&self) -> bool {
+        matches!(self.stage, Stage::Listen(_))
     }
 
     /// Something goes out: from now on there is no other status.
@@ -157,6 +220,9 @@ impl Talk {
         self.spoken = matches!(self.manner, Manner::Stream { .. });
         if let Some(guard) = &mut self.guard {
             guard.publish();
+            if self.spoken {
+                guard.session.spoke();
+            }
         }
     }
 
@@ -170,10 +236,11 @@ impl Talk {
     ///
     /// # Errors
     /// The fault that the verdict is while nothing was sent, or when a plugin failed.
-    pub(super) fn stop(&mut self, verdict: Verdict) -> Result<(), Fault> {
+    pub(super) async fn stop(&mut self, verdict: Verdict) -> Result<(), Fault> {
         let fault = fault_of(&verdict);
         match (verdict, fault) {
             (Verdict::Pass, _) => Ok(()),
+            (Verdict::Reask { plugin, route, instruction }, _) => self.again(Wish { plugin, route, instruction }).await,
             (Verdict::Answer { plugin, text }, _) if !self.spoken => {
                 self.end();
                 self.out.clear();
@@ -211,7 +278,7 @@ impl Talk {
     }
 
     /// Gives a plugin's answer in the model's place.
-    fn substitute(&mut self, plugin: String, text: String) {
+    pub(super) fn substitute(&mut self, plugin: String, text: String) {
         self.stage = Stage::Done;
         self.attention = Attention::None;
         self.meter.read(|figures| {

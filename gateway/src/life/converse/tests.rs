@@ -1,5 +1,6 @@
 //! Plugins at work on answers, through the real router, host and Luau sandbox.
 
+mod again;
 mod beside;
 mod chains;
 mod shadows;

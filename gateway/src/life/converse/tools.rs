@@ -60,6 +60,11 @@ impl Loop {
         Some(Self { fact: offer.fact, ours, theirs, rounds: 1, said, calls, finishes })
     }
 
+    /// Takes its tools out of a request again.
+    pub(super) fn withdraw(&self, request: &mut ChatRequest) {
+        request.tools.retain(|tool| !matches!(tool, Tool::Function(tool) if self.ours.contains(&tool.name)));
+    }
+
     /// Takes calls and finishes out of a chunk.
     pub(super) fn keep(&mut self, chunk: &mut Chunk) {
         let kept = |delta: &Delta| matches!(delta, Delta::ToolCall { .. } | Delta::Finish { .. });
@@ -170,7 +175,7 @@ impl Talk {
         let mut segments = vec![Segment { id: 0, channel, text, sent: 0, label: Some(name.to_owned()) }];
         let outcome = guard.session.inspect(phase, &mut segments).await;
         if outcome.verdict != Verdict::Pass {
-            self.stop(outcome.verdict)?;
+            self.stop(outcome.verdict).await?;
             return Ok(None);
         }
         Ok(segments.pop().map(|segment| segment.text))

@@ -110,12 +110,20 @@ fn make(way: &Way, uri: &Uri) -> Result<HttpClient, Unusable> {
     Ok(builder.build(Dialer::new(way.connect, tls, (uri, way.proxy.clone()))))
 }
 
-fn trusting_the_system() -> Result<ClientConfig, rustls::Error> {
+/// TLS that trusts whom the system trusts.
+///
+/// # Errors
+/// The system's certificates cannot be read.
+pub(crate) fn trusting_the_system() -> Result<ClientConfig, rustls::Error> {
     let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     Ok(versions.with_platform_verifier()?.with_no_client_auth())
 }
 
-fn trusting_nobody() -> Result<ClientConfig, rustls::Error> {
+/// TLS that is not meant to be used.
+///
+/// # Errors
+/// It cannot be set up.
+pub(crate) fn trusting_nobody() -> Result<ClientConfig, rustls::Error> {
     let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     Ok(versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }

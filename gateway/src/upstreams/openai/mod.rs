@@ -22,6 +22,7 @@ use hyper::body::Incoming;
 
 use self::clients::HttpClient;
 pub use self::clients::{Clients, Unusable};
+pub(crate) use self::clients::{trusting_nobody, trusting_the_system};
 use super::body::{Patience, Reading};
 use super::{Deadline, Deltas, Upstream};
 use crate::config::facts::{ProviderFact, Secret, Timeouts};

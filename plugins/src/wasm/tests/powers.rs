@@ -25,12 +25,12 @@ const METRICS: &str = r#"
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
     (export "count" (func (param "name" string) (param "by" u64) (result (result (error $he)))))))
   (core func $f (canon lower (func $host "count") (memory $mem) (realloc (core func $realloc))))"#;
-const MODEL: &str = r#"
+pub(super) const MODEL: &str = r#"
   (import "gatewright:plugin/model@0.1.0" (instance $host
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
     (export "ask" (func (param "route" string) (param "prompt" string) (param "max-tokens" u32) (result (result string (error $he)))))))
   (core func $f (canon lower (func $host "ask") (memory $mem) (realloc (core func $realloc))))"#;
-const FETCH: &str = r#"
+pub(super) const FETCH: &str = r#"
   (import "gatewright:plugin/fetch@0.1.0" (instance $host
     (alias outer 1 $host-error (type $e)) (export "host-error" (type $he (eq $e)))
     (type $header (tuple string string)) (type $headers (list $header)) (type $bytes (list u8))
@@ -40,7 +40,7 @@ const FETCH: &str = r#"
     (export "response" (type $response (eq $response')))
     (export "send" (func (param "req" $request) (result (result $response (error $he)))))))
   (core func $f (canon lower (func $host "send") (memory $mem) (realloc (core func $realloc))))"#;
-const WITH: &str = "(with \"host\" (instance (export \"f\" (func $f))))";
+pub(super) const WITH: &str = "(with \"host\" (instance (export \"f\" (func $f))))";
 
 /// Calls the host function with zeros and its result at 512, then answers with the two bytes there: the result's tag, and the
 /// error's at `error`.
@@ -88,7 +88,7 @@ async fn what_is_not_granted_is_denied() {
             0 | 1 => answer.starts_with('0'),
             // An empty key, an empty name: an error, limit.
             2 | 3 => answer == "11",
-            // Not served yet: an error, failed.
+            // Nobody serves it here: an error, failed.
             _ => answer == "12",
         };
         assert!(wanted, "{name} with a grant: {answer}");

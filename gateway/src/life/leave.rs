@@ -12,11 +12,11 @@ use crate::host::{Legs, Route};
 
 /// Whether a request may leave, and if not, why.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reach(Option<Arc<str>>);
+pub(crate) struct Leave(Option<Arc<str>>);
 
 type Notes = [(String, String)];
 
-impl Reach {
+impl Leave {
     /// The request takes this route, which may keep it from leaving.
     pub(super) fn on(&mut self, route: &Route) {
         if route.local_only && self.0.is_none() {

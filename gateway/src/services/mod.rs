@@ -1,0 +1,71 @@
+//! What the gateway does for guests outside their sandboxes: it fetches, and asks models. One of these serves one request.
+//!
+//! Apart because here strangers' code reaches the network: every rule about it is in this folder. It must not know how guests are
+//! run, nor which of them is a plugin of which route.
+
+mod asking;
+pub(crate) mod fetch;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use gatewright_plugins::{Fetch, FetchRequest, FetchResponse, Reach, ServiceError};
+
+use crate::host::Host;
+use crate::life::meter::Meter;
+use crate::observe::Errand;
+
+/// The services of one request.
+pub(crate) struct Outside {
+    host: Arc<Host>,
+    meter: Arc<Meter>,
+    /// Tokens that plugins have used or have set aside, by plugin.
+    spent: Mutex<BTreeMap<String, u64>>,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outside")
+    }
+}
+
+/// The way outside for the guests of a request; none where no plugin of this configuration may go there.
+pub(crate) fn reach(host: &Arc<Host>, meter: &Arc<Meter>) -> Reach {
+    let facts = || host.facts.plugins.values().map(|plugin| &plugin.reach);
+    if !facts().any(|reach| reach.fetch.is_some() || reach.asks.is_some()) {
+        return Reach::default();
+    }
+    let outside = Arc::new(Outside { host: Arc::clone(host), meter: Arc::clone(meter), spent: Mutex::default() });
+    Reach::default().with_fetch(Arc::clone(&outside) as Arc<dyn Fetch>).with_ask(outside)
+}
+
+impl Outside {
+    fn count<T>(&self, plugin: &str, errand: Errand, outcome: &Result<T, ServiceError>) {
+        let word = match outcome {
+            Ok(_) => "ok",
+            Err(ServiceError::Denied) => "denied",
+            Err(ServiceError::Limit(_)) => "limit",
+            Err(ServiceError::Failed(_)) => "failed",
+        };
+        self.host.shared.metrics.plugin(plugin).errand(errand, word);
+    }
+
+    /// Tokens that a plugin has used so far, to be changed.
+    fn spent<T>(&self, plugin: &str, change: impl FnOnce(&mut u64) -> T) -> T {
+        change(self.spent.lock().unwrap_or_else(PoisonError::into_inner).entry(plugin.to_owned()).or_default())
+    }
+}
+
+#[async_trait]
+impl Fetch for Outside {
+    async fn send(&self, plugin: &str, request: FetchRequest) -> Result<FetchResponse, ServiceError> {
+        let outcome = match self.host.fetcher(plugin) {
+            Some(fetcher) => fetcher.send(request).await,
+            None => Err(ServiceError::Denied),
+        };
+        self.count(plugin, Errand::Fetch, &outcome);
+        outcome
+    }
+}

@@ -55,6 +55,23 @@ fn after<'a>(text: &'a str, word: &str) -> &'a str {
     text.split_once(word).unwrap().1.split_whitespace().next().unwrap()
 }
 
+fn is_shown_before_anybody_agrees(here: &Path, place: &str, digest: &str) {
+    let (status, told) = gatewright(here, &["plugin", "add", place]);
+    assert!(status == 1 && told.contains("--yes") && !here.join("gatewright.lock").exists(), "{told}");
+    for shown in [
+        "fruit 1.2.0: no plums",
+        digest,
+        "asks for   log",
+        "chunk: user, assistant",
+        "fruit__count (read-only): Counts.",
+        "not checked",
+    ] {
+        assert!(told.contains(shown), "`{shown}` is missing in:\n{told}");
+    }
+    let (status, told) = gatewright(here, &["plugin", "add", place, "--grant", "fetch", "--yes"]);
+    assert!(status == 1 && told.contains("does not ask for the grant `fetch`"), "{told}");
+}
+
 #[test]
 fn a_plugin_is_pushed_let_in_and_served_by_its_digest_also_without_its_registry() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,20 +90,7 @@ fn a_plugin_is_pushed_let_in_and_served_by_its_digest_also_without_its_registry(
     let digest = after(&first, "artifact");
     assert!(registry.manifest("plugins/fruit", digest).is_some());
 
-    let (status, told) = gatewright(here, &["plugin", "add", &place]);
-    assert!(status == 1 && told.contains("--yes") && !here.join("gatewright.lock").exists(), "{told}");
-    for shown in [
-        "fruit 1.2.0: no plums",
-        digest,
-        "asks for   log",
-        "chunk: user, assistant",
-        "fruit__count (read-only): Counts.",
-        "not checked",
-    ] {
-        assert!(told.contains(shown), "`{shown}` is missing in:\n{told}");
-    }
-    let (status, told) = gatewright(here, &["plugin", "add", &place, "--grant", "fetch", "--yes"]);
-    assert!(status == 1 && told.contains("does not ask for the grant `fetch`"), "{told}");
+    is_shown_before_anybody_agrees(here, &place, digest);
     let (status, told) = gatewright(here, &["plugin", "add", &place, "--grant", "log", "--yes"]);
     assert_eq!(status, 0, "{told}");
     let lines = told.split_once("For gatewright.yaml:\n\n").unwrap().1;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 pub use build::BuildError;
-pub(crate) use build::load as load_plugin;
+pub(crate) use build::check as check_plugin;
 pub(crate) use route::Legs;
 pub use route::{Route, RouteTools};
 

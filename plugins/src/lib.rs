@@ -21,12 +21,14 @@ mod rollout;
 mod seat;
 mod services;
 mod session;
+mod settings;
 mod stream;
 mod tools;
 mod wasm;
 mod yaml;
 
 pub use api::*;
-pub use host::{Host, Plugin, Spent};
+pub use host::{Host, Plugin, Spent, wrong_settings};
 pub use manifest::is_plugin_name;
 pub use session::{Chain, Session};
+pub use settings::WrongSetting;

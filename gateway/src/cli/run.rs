@@ -15,7 +15,7 @@ use super::{Cli, Command, KeyCommand, Serve, Usage, plugin};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, FILE, keys};
 use crate::environment::Environment;
-use crate::host::load_plugin;
+use crate::host::check_plugin;
 use crate::memory::Tidier;
 use crate::records::{self, UsageFilter};
 use crate::serve::{self, Configuration, Overrides, Source};
@@ -85,7 +85,7 @@ fn source(named: Option<PathBuf>, environment: &Environment) -> Source {
 
 fn validate(file: &Path, environment: &Environment) -> Outcome {
     let plugins = gatewright_plugins::Host::new(1);
-    match config::check_file(file, environment, |fact| load_plugin(&plugins, fact).map(drop)) {
+    match config::check_file(file, environment, |fact| check_plugin(&plugins, fact)) {
         Ok(()) => print(&format!("{}: fit to be served\n", file.display())),
         Err(complaints) => {
             let count = match complaints.len() {

@@ -10,6 +10,7 @@ use gatewright_plugins::{Mode, Plugin, Source};
 
 use super::route::{Home, Legs, Plugins, Route};
 use super::{Host, OpenModel, Shared};
+use crate::config::Misfit;
 use crate::config::facts::{Facts, LegFact, LegTarget, PluginFact, ProviderFact, RouteFact, RuleFact};
 use crate::config::keys::KeyRing;
 use crate::upstreams::Upstream;
@@ -162,6 +163,8 @@ impl Builder<'_> {
             match load(&self.shared.plugins, fact) {
                 Ok(Some(plugin)) => drop(self.loaded.insert(name.clone(), plugin)),
                 Ok(None) => {}
+                // Most errors of the host name the plugin as it does.
+                Err(error) if error.starts_with("plugin ") => self.problems.push(error),
                 Err(error) => self.problems.push(format!("plugin `{name}`: {error}")),
             }
         }
@@ -299,7 +302,7 @@ impl Builder<'_> {
 ///
 /// # Errors
 /// Why it cannot be used, for the operator.
-pub(crate) fn load(plugins: &gatewright_plugins::Host, fact: &PluginFact) -> Result<Option<Arc<Plugin>>, String> {
+fn load(plugins: &gatewright_plugins::Host, fact: &PluginFact) -> Result<Option<Arc<Plugin>>, String> {
     if fact.mode() == Mode::Off {
         return Ok(None);
     }
@@ -307,6 +310,21 @@ pub(crate) fn load(plugins: &gatewright_plugins::Host, fact: &PluginFact) -> Res
     let mut operator = fact.operator.clone();
     operator.name.get_or_insert_with(|| fact.name.clone());
     plugins.load(&source, &operator).map(Some).map_err(|error| error.to_string())
+}
+
+/// Looks whether a plugin can be loaded as its fact says, and tells each setting that does not fit at its place.
+///
+/// # Errors
+/// Everything that is wrong with its settings, else why it cannot be used.
+pub(crate) fn check(plugins: &gatewright_plugins::Host, fact: &PluginFact) -> Result<(), Vec<Misfit>> {
+    let Some(source) = source(fact).filter(|_| fact.mode() != Mode::Off) else {
+        return load(plugins, fact).map(drop).map_err(|error| vec![(String::new(), error)]);
+    };
+    let wrong = gatewright_plugins::wrong_settings(&source, &fact.operator.settings);
+    if wrong.is_empty() {
+        return load(plugins, fact).map(drop).map_err(|error| vec![(String::new(), error)]);
+    }
+    Err(wrong.into_iter().map(|wrong| (format!("/settings{}", wrong.pointer), wrong.message)).collect())
 }
 
 fn source(fact: &PluginFact) -> Option<Source> {

@@ -12,12 +12,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gatewright_plugins::{Bundle, Host, Mode, Operator, Plugin, Source};
+use gatewright_plugins::{Bundle, Host, Mode, Operator, Plugin, Source, wrong_settings};
 
 use self::lock::{LOCK, Lock, Locked, short};
 use self::registry::{Artifact, Place, Progress, Registries};
 use self::signature::{PublicKey, Signed};
 use self::store::Store;
+use crate::config::Misfit;
 use crate::config::facts::{Facts, PluginFact};
 
 /// Where a plugin's files are.
@@ -217,6 +218,28 @@ pub(crate) fn load(host: &Host, facts: &Facts, fact: &PluginFact) -> Result<Opti
     let plugin = run(&source)?;
     let told = locked.differences(&Locked::of(&fact.written, fetched.artifact.as_deref(), &plugin.about()));
     if told.is_empty() { Ok(Some(plugin)) } else { Err(changed(&told.join("; "))) }
+}
+
+/// Looks whether a plugin can be loaded as its fact says, and tells each setting that does not fit at its place.
+///
+/// # Errors
+/// Everything that is wrong with its settings, else why it cannot be used.
+pub(crate) fn check(host: &Host, facts: &Facts, fact: &PluginFact) -> Result<(), Vec<Misfit>> {
+    let loaded = load(host, facts, fact).map(drop).map_err(|error| vec![(String::new(), error)]);
+    let Err(why) = loaded else { return Ok(()) };
+    let source = match &fact.source {
+        PluginSource::Packed(name) => crate::packed::policy(name).map(Source::Packed),
+        outside => {
+            let artifact = locked(facts, fact).ok().flatten().and_then(|locked| locked.artifact.as_deref());
+            let fetched = Supply::of(facts).fetch(outside, fact.keys(facts), artifact).ok();
+            fetched.filter(|fetched| fetched.trusted().is_ok()).map(|fetched| Source::Bundle(fetched.bundle))
+        }
+    };
+    let wrong = source.map(|source| wrong_settings(&source, &fact.operator.settings)).unwrap_or_default();
+    if wrong.is_empty() {
+        return Err(why);
+    }
+    Err(wrong.into_iter().map(|wrong| (format!("/settings{}", wrong.pointer), wrong.message)).collect())
 }
 
 /// What was agreed to of a plugin; `None` where there is no lock.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gatewright_types::{Channel, Phase};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::about::About;
@@ -25,6 +25,7 @@ use crate::rollout::Share;
 use crate::services::counts::Counts;
 use crate::services::store::Shelves;
 use crate::services::{Services, Traced};
+use crate::settings::{self, WrongSetting};
 use crate::stream::Bounds;
 use crate::tools::{self, Tool};
 use crate::wasm::Wasm;
@@ -198,7 +199,7 @@ impl Host {
     /// # Errors
     /// When a file is missing or wrong, settings do not fit the schema, or a grant is unknown.
     pub fn load(&self, source: &Source, operator: &Operator) -> Result<Arc<Plugin>, LoadError> {
-        self.make(source, operator, settings)
+        self.make(source, operator, settings::fill)
     }
 
     /// Loads a plugin to look at it: settings that it cannot do without may be missing.
@@ -206,11 +207,11 @@ impl Host {
     /// # Errors
     /// As [`Host::load`], but for settings that do not fit the schema.
     pub fn look(&self, source: &Source, operator: &Operator) -> Result<About, LoadError> {
-        let plugin = self.make(source, operator, |schema, given| filled(schema, given).map(Value::Object))?;
+        let plugin = self.make(source, operator, settings::filled)?;
         Ok(plugin.about())
     }
 
-    fn make(&self, source: &Source, operator: &Operator, settings: SettingsOf) -> Result<Arc<Plugin>, LoadError> {
+    fn make(&self, source: &Source, operator: &Operator, fill: SettingsOf) -> Result<Arc<Plugin>, LoadError> {
         let text = file(source, "plugin.yaml")?;
         let text = String::from_utf8(text).map_err(|_| LoadError(format!("{}: not UTF-8", place(source, "plugin.yaml"))))?;
         let manifest =
@@ -223,7 +224,8 @@ impl Host {
         let code = file(source, &manifest.entry)?;
         let granted = grants::both(&manifest.grants, &operator.grants).map_err(|error| fail(&error))?;
         let limits = grants::operate(manifest.limits, &operator.limits).map_err(|error| fail(&error))?;
-        let settings = settings(manifest.settings.as_ref(), &operator.settings).map_err(|error| fail(&error))?;
+        let settings = fill(manifest.settings.as_ref(), &operator.settings);
+        let settings = settings.map_err(|wrong| fail(&settings::worded(&wrong)))?;
         let setup = Setup {
             name: Arc::clone(&name),
             limits,
@@ -282,53 +284,12 @@ fn file(source: &Source, name: &str) -> Result<Vec<u8>, LoadError> {
 }
 
 /// Makes settings of a schema and of what was given.
-type SettingsOf = fn(Option<&Value>, &Value) -> Result<Value, String>;
+type SettingsOf = fn(Option<&Value>, &Value) -> Result<Value, Vec<WrongSetting>>;
 
-/// The operator's settings with the schema's top-level defaults.
-fn filled(schema: Option<&Value>, given: &Value) -> Result<Map<String, Value>, String> {
-    let mut settings = match given {
-        Value::Null => Map::new(),
-        Value::Object(map) => map.clone(),
-        _ => return Err("settings: expected keys and values".into()),
-    };
-    for (key, property) in schema.and_then(|schema| schema.get("properties")?.as_object()).into_iter().flatten() {
-        if let (Some(default), false) = (property.get("default"), settings.contains_key(key)) {
-            settings.insert(key.clone(), default.clone());
-        }
-    }
-    Ok(settings)
-}
-
-/// The same, checked against the schema.
-fn settings(schema: Option<&Value>, given: &Value) -> Result<Value, String> {
-    let settings = filled(schema, given)?;
-    let Some(schema) = schema else {
-        return if settings.is_empty() { Ok(Value::Object(settings)) } else { Err("settings: this plugin takes none".into()) };
-    };
-    let validator =
-        jsonschema::validator_for(schema).map_err(|error| format!("settings: the manifest's schema is wrong: {error}"))?;
-    let settings = Value::Object(settings);
-    match validator.validate(&settings) {
-        Ok(()) => Ok(settings),
-        Err(error) => Err(format!("settings: {error} at {:?}", error.instance_path().to_string())),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn settings_are_filled_and_checked() {
-        let schema =
-            json!({"type": "object", "additionalProperties": false, "properties": {"a": {"type": "integer", "default": 1}}});
-        assert_eq!(settings(Some(&schema), &Value::Null), Ok(json!({"a": 1})));
-        assert_eq!(settings(Some(&schema), &json!({"a": 2})), Ok(json!({"a": 2})));
-        assert!(settings(Some(&schema), &json!({"a": "x"})).is_err());
-        assert!(settings(Some(&schema), &json!({"b": 1})).is_err());
-        assert!(settings(None, &json!({"b": 1})).is_err());
-        assert_eq!(settings(None, &json!({})), Ok(json!({})));
-    }
+/// What is wrong with the settings that an operator gives a plugin, by its manifest; nothing where the manifest cannot be read, which
+/// loading it tells.
+pub fn wrong_settings(source: &Source, given: &Value) -> Vec<WrongSetting> {
+    let text = file(source, "plugin.yaml").ok().and_then(|text| String::from_utf8(text).ok());
+    let manifest = text.and_then(|text| Manifest::parse(&text).ok());
+    manifest.and_then(|manifest| settings::fill(manifest.settings.as_ref(), given).err()).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ mod stories {
     mod authors;
     mod bad_input;
     mod cache;
+    mod chains;
     mod clients;
     mod cuda;
     mod engine;

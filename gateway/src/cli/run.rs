@@ -84,7 +84,7 @@ pub(super) fn source(named: Option<PathBuf>, environment: &Environment) -> Sourc
 
 fn validate(file: &Path, environment: &Environment) -> Outcome {
     let plugins = gatewright_plugins::Host::new(1);
-    match config::check_file(file, environment, |facts, fact| supply::load(&plugins, facts, fact).map(drop)) {
+    match config::check_file(file, environment, |facts, fact| supply::check(&plugins, facts, fact)) {
         Ok(()) => print(&format!("{}: fit to be served\n", file.display())),
         Err(complaints) => {
             let count = match complaints.len() {

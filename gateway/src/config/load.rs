@@ -30,6 +30,9 @@ pub fn load_file(path: &Path, environment: &Environment) -> Result<Facts, Vec<Co
     load(&text, &folder, environment)
 }
 
+/// Something wrong with a plugin: where below its section (a JSON pointer, empty for the plugin itself), and what.
+pub type Misfit = (String, String);
+
 /// Looks for all mistakes of a file, those of its plugins too: `load` says what is wrong with one when it is loaded.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub fn load_file(path: &Path, environment: &Environment) -> Result<Facts, Vec<Co
 pub fn check_file(
     path: &Path,
     environment: &Environment,
-    load: impl Fn(&Facts, &PluginFact) -> Result<(), String>,
+    load: impl Fn(&Facts, &PluginFact) -> Result<(), Vec<Misfit>>,
 ) -> Result<(), Vec<Complaint>> {
     let (text, folder) = text_of(path, environment)?;
     let mut reading = read(&text, &folder, environment);
@@ -50,9 +53,12 @@ pub fn check_file(
         if reading.complaints.iter().any(within) {
             continue;
         }
-        if let Err(message) = load(facts, fact) {
-            let mark = reading.document.key_mark(&pointer);
-            reading.complaints.push(Complaint { mark, path, message, hint: None });
+        for (below, message) in load(facts, fact).err().into_iter().flatten() {
+            let at = format!("{pointer}{below}");
+            // A plugin itself is where its name is; what a default says is not in the file.
+            let within = Some(&at).filter(|_| !below.is_empty()).and_then(|at| reading.document.mark(at));
+            let mark = within.or_else(|| reading.document.key_mark(&pointer));
+            reading.complaints.push(Complaint { mark, path: yaml::readable(&at), message, hint: None });
         }
     }
     reading.judged().map(drop)

@@ -20,7 +20,7 @@ mod zero;
 mod tests;
 
 pub use complaint::{Complaint, Mark};
-pub use load::{FILE, check_file, load, load_file};
+pub use load::{FILE, Misfit, check_file, load, load_file};
 pub(crate) use resolve::parse_address;
 pub use schema::schema;
 pub use watch::{Watch, Watched};

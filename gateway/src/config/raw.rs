@@ -212,7 +212,7 @@ pub(crate) struct Route {
 pub(crate) struct When {
     /// Notes that must all be there, key and value; `*` stands for any value. A note counts whichever plugin left it, and none can
     /// be taken back.
-    #[schemars(extend("minProperties" = 1, "examples" = [{"sensitivity": "high"}]))]
+    #[schemars(extend("examples" = [{"sensitivity": "high"}]))]
     pub(crate) note: BTreeMap<String, String>,
     /// Where the request goes, once the plugins have seen it: a route, a model of the embedded engine or `provider/model`. The
     /// first rule that holds counts; whether the key may ask for that name does not.

@@ -167,6 +167,8 @@ impl Builder<'_> {
             match supply::load(&self.shared.plugins, self.facts, fact) {
                 Ok(Some(plugin)) => drop(self.loaded.insert(name.clone(), plugin)),
                 Ok(None) => {}
+                // Most errors of the host name the plugin as it does.
+                Err(error) if error.starts_with("plugin ") => self.problems.push(error),
                 Err(error) => self.problems.push(format!("plugin `{name}`: {error}")),
             }
         }

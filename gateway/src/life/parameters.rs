@@ -14,6 +14,27 @@ const LARGEST: usize = 4096;
 /// Names of tools that are told.
 const MOST_TOOLS: usize = 256;
 
+/// Names that are told by themselves: an extra of such a name says how it was spelled.
+const OWN: [&str; 17] = [
+    "model",
+    "messages",
+    "stream",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "stop",
+    "tool_choice",
+    "tools",
+    "response_format",
+];
+
 #[derive(Serialize)]
 struct Parameters<'a> {
     stream: bool,
@@ -34,6 +55,9 @@ struct Parameters<'a> {
 struct Sampling<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u64>,
+    /// The same, where the client used the newer name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +83,7 @@ pub(super) fn of(request: &ChatRequest) -> String {
     let of = &request.sampling;
     let sampling = Sampling {
         max_tokens: of.max_tokens,
+        max_completion_tokens: of.max_tokens.filter(|_| request.extras.get("max_completion_tokens").is_some()),
         temperature: of.temperature,
         top_p: of.top_p,
         presence_penalty: of.presence_penalty,
@@ -70,8 +95,8 @@ pub(super) fn of(request: &ChatRequest) -> String {
         stop: &of.stop,
     };
     let small = |field: &&RawValue| field.get().len() <= LARGEST;
-    // The fields above are no extras: no name comes twice. Of two extras of one name the last counts, as everywhere.
-    let others = request.extras.iter().filter(|(_, value)| value.get().len() <= LARGEST);
+    // Of two extras of one name the last counts, as everywhere.
+    let others = request.extras.iter().filter(|(name, value)| !OWN.contains(name) && value.get().len() <= LARGEST);
     let names = request.tools.iter().filter_map(|tool| match tool {
         Tool::Function(tool) => Some(tool.name.as_str()),
         Tool::Other(_) => None,
@@ -82,7 +107,7 @@ pub(super) fn of(request: &ChatRequest) -> String {
         tool_choice: request.tool_choice.as_deref().filter(small),
         tools: names.take(MOST_TOOLS).collect(),
         response_format: request.response_format.as_deref().filter(small),
-        others: others.map(|(name, value)| (name, value)).collect(),
+        others: others.collect(),
     };
     // Names and JSON are always JSON.
     serde_json::to_string(&parameters).unwrap_or_else(|_| "{}".to_owned())
@@ -99,7 +124,7 @@ mod tests {
         let body = json!({
             "model": "m", "messages": [{"role": "user", "content": "x"}], "stream": true, "max_completion_tokens": 5,
             "temperature": 0.5, "top_p": 0.9, "presence_penalty": 1.0, "frequency_penalty": -1.0, "seed": 7, "n": 2,
-            "logprobs": true, "top_logprobs": 3, "stop": ["a"], "top_k": 40, "user": "u", "reasoning_effort": "low",
+            "logprobs": true, "top_logprobs": 3, "stop": "a", "top_k": 40, "user": "u", "reasoning_effort": "low",
             "metadata": {"a": "b"}, "logit_bias": {"5": -1}, "tool_choice": "auto", "response_format": {"type": "text"},
             "parallel_tool_calls": false, "tools": [{"type": "function", "function": {"name": "find", "parameters": {}}}],
             "large": "x".repeat(5000),
@@ -107,9 +132,10 @@ mod tests {
         let told: Value = serde_json::from_str(&of(&request::read(body.to_string().as_bytes()).unwrap())).unwrap();
         let mut wanted = body;
         let fields = wanted.as_object_mut().unwrap();
-        ["model", "messages", "large", "max_completion_tokens"].iter().for_each(|name| drop(fields.remove(*name)));
+        ["model", "messages", "large"].iter().for_each(|name| drop(fields.remove(*name)));
         fields.insert("max_tokens".to_owned(), json!(5));
         fields.insert("tools".to_owned(), json!(["find"]));
+        fields.insert("stop".to_owned(), json!(["a"]));
         assert_eq!(told, wanted);
         assert_eq!(of(&ChatRequest::default()), r#"{"stream":false}"#);
     }

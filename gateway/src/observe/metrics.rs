@@ -274,7 +274,7 @@ mod tests {
             "gatewright_plugin_trips_total{plugin=\"secrets\",limit=\"cpu\"} 2",
             "gatewright_plugin_trips_total{plugin=\"secrets\",limit=\"other\"} 1",
             "gatewright_plugin_calls_total{plugin=\"secrets\"} 6",
-            "gatewright_plugin_duration_seconds_bucket{le=\"5e-6\",plugin=\"secrets\"} 2",
+            "gatewright_plugin_duration_seconds_bucket{le=\"0.000005\",plugin=\"secrets\"} 2",
             "gatewright_plugin_memory_bytes{plugin=\"secrets\"} 4096",
             "gatewright_plugin_count_total{plugin=\"secrets\",name=\"keys_seen\"} 5",
             "gatewright_connections{port=\"client\"} 1",

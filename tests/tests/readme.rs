@@ -1,5 +1,6 @@
-//! The commands of the README run, in their order, in one shell, and print what the README says. Blocks that follow a
-//! `<!-- not run by the tests: why -->` comment are left out; output that stands before its commands says whose it is by
+//! The commands of the README and of the guide to plugins run, in their order, in one shell, and print what is said there. Blocks that
+//! follow a `<!-- not run by the tests: why -->` comment are left out, and so are those behind `<!-- needs: node -->` with what they
+//! print, where `GATEWRIGHT_TESTS_WITH` does not name `node`; output that stands before its commands says whose it is by
 //! `<!-- printed by the step: heading -->`. It knows Markdown's fences and nothing of the gateway. It needs bash and curl: it is skipped
 //! where they are missing and `GATEWRIGHT_TESTS_WITH` does not name `curl`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -15,8 +16,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Ports that the README uses; the test runs on free ones instead.
 const PORTS: [&str; 3] = ["4000", "4001", "4010"];
-/// The commands wait for servers, and stop after so long.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// The commands wait for servers and compilers, and stop after so long.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 struct Step {
     commands: String,
@@ -25,7 +26,7 @@ struct Step {
 
 fn steps(readme: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    let (mut fence, mut text, mut skip) = (None::<String>, String::new(), false);
+    let (mut fence, mut text, mut skip, mut lacks) = (None::<String>, String::new(), false, false);
     // Output that came before its commands, by the heading that they stand under.
     let (mut heading, mut announced, mut early) = ("", None::<&str>, Vec::new());
     for line in readme.lines() {
@@ -33,6 +34,8 @@ fn steps(readme: &str) -> Vec<Step> {
             (None, Some(language)) => (fence, text) = (Some(language.to_owned()), String::new()),
             (Some(language), Some(_)) => {
                 match language.as_str() {
+                    "text" if std::mem::take(&mut lacks) => {}
+                    "sh" if lacks => {}
                     "sh" if !std::mem::take(&mut skip) => {
                         let mine = early.iter().position(|(of, _)| *of == heading);
                         steps.push(Step { commands: text.clone(), expected: mine.map(|at| early.swap_remove(at).1) });
@@ -45,6 +48,8 @@ fn steps(readme: &str) -> Vec<Step> {
             }
             (Some(_), None) => writeln!(text, "{line}").unwrap(),
             (None, None) => {
+                let needed = line.strip_prefix("<!-- needs: ").and_then(|l| l.strip_suffix(" -->"));
+                lacks |= needed.is_some_and(|what| !named(what));
                 skip |= line.starts_with("<!-- not run by the tests: ");
                 announced = line.strip_prefix("<!-- printed by the step: ").and_then(|l| l.strip_suffix(" -->")).or(announced);
                 heading = line.strip_prefix("### ").unwrap_or(heading);
@@ -127,14 +132,24 @@ fn wait(shell: &mut Command) -> ExitStatus {
 
 #[test]
 fn the_commands_of_the_readme_do_what_it_says() {
+    do_what_they_say("README.md", 10);
+}
+
+#[test]
+fn the_commands_of_the_guide_to_plugins_do_what_it_says() {
+    do_what_they_say("plugins/README.md", 2);
+}
+
+/// Runs the commands of a page, of which there are at least so many.
+fn do_what_they_say(page: &str, least: usize) {
     let runs = named("curl") || (is_there("bash") && is_there("curl"));
     if !runs {
         skipped("there is no bash or no curl; the README's commands were not tried");
         return;
     }
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let steps = steps(&readme);
-    assert!(steps.len() >= 10, "the tour is gone: {} commands", steps.len());
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page)).unwrap();
+    let steps = steps(&text);
+    assert!(steps.len() >= least, "the tour is gone: {} commands", steps.len());
     let folder = tempfile::tempdir().unwrap();
     let (bin, outputs, home) = (folder.path().join("bin"), folder.path().join("out"), folder.path().join("home"));
     for made in [&bin, &outputs, &home] {
@@ -144,6 +159,7 @@ fn the_commands_of_the_readme_do_what_it_says() {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("bash");
     shell.arg("-c").arg(script(&steps, &outputs)).env("PATH", path).env("HOME", &home).env("TMPDIR", folder.path());
+    shell.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests"));
     shell.env_remove("OPENAI_API_KEY").env_remove("DEEPSEEK_API_KEY").env_remove("XDG_DATA_HOME").current_dir(folder.path());
     let status = wait(&mut shell);
     for (number, step) in steps.iter().enumerate() {

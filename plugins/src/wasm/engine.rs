@@ -51,7 +51,9 @@ fn config(fuel: Fuel) -> Config {
         .wasm_component_model(true)
         .concurrency_support(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // What connects the parts of a component uses two; wasmtime panics where it may not. A module of a guest's own has one: the pool
+        // has no more.
+        .wasm_multi_memory(true)
         .relaxed_simd_deterministic(true)
         .cranelift_nan_canonicalization(true)
         .max_wasm_stack(STACK)

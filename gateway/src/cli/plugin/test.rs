@@ -53,7 +53,8 @@ pub(super) fn test(plugin: &Path, splits: u64, only: Option<&str>) -> Outcome {
     })?;
     print(&lines)?;
     if wrong.is_empty() {
-        return print(&format!("{all} cases pass; streams were shown whole and cut in {splits} ways\n"));
+        let pass = if all == 1 { "case passes" } else { "cases pass" };
+        return print(&format!("{all} {pass}; streams were shown whole and cut in {splits} ways\n"));
     }
     wrong.push(format!("{} of {all} cases fail", wrong.len()));
     told(wrong)

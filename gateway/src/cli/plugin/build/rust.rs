@@ -85,10 +85,10 @@ fn compiler(folder: &Path) -> Result<Compiler, Failure> {
     }
 }
 
-/// The toolchain's own linker for WASM.
+/// The toolchain's own linker.
 fn linker(folder: &Path) -> Option<PathBuf> {
     let (sysroot, version) = (said(folder, "rustc", &["--print", "sysroot"])?, said(folder, "rustc", &["-vV"])?);
     let host = version.lines().find_map(|line| line.strip_prefix("host: "))?;
-    let linker = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin/gcc-ld/wasm-ld");
+    let linker = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin/rust-lld");
     linker.is_file().then_some(linker)
 }

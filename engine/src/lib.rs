@@ -35,5 +35,5 @@ pub use engine::Engine;
 pub use error::EngineError;
 pub use gatewright_types::DeviceChoice;
 pub use generation::Generation;
-pub use options::{EngineOptions, ModelFiles};
+pub use options::{EngineOptions, ModelFiles, YarnReading};
 pub use reading::Reading;

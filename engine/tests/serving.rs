@@ -262,6 +262,31 @@ fn a_bad_checkpoint_is_refused_by_name() {
     assert!(said.contains("mlp.gate_proj.weight") && said.contains("[60, 32]"), "{said}");
     std::fs::write(folder.path().join("config.json"), config.replace("\"qwen2\"", "\"gpt5\"")).unwrap();
     assert!(open(&ModelFiles::Folder(folder.path().to_owned())).contains("model_type `gpt5`"));
+    let quantised = r#""quantization_config": {"quant_method": "fp8"}, "vocab_size""#;
+    std::fs::write(folder.path().join("config.json"), config.replace("\"vocab_size\"", quantised)).unwrap();
+    let said = open(&ModelFiles::Folder(folder.path().to_owned()));
+    assert!(said.contains("config.json") && said.contains("quantization_config (`fp8`)"), "{said}");
+    // Of as many bytes, so that only the type is wrong.
+    let at = whole.windows(6).position(|w| w == b"\"BF16\"").unwrap();
+    let mut typed = whole.clone();
+    typed[at..at + 6].copy_from_slice(b"\"I16\" ");
+    std::fs::write(&shard, &typed).unwrap();
+    std::fs::write(folder.path().join("config.json"), &config).unwrap();
+    let said = open(&ModelFiles::Folder(folder.path().to_owned()));
+    assert!(said.contains("model-00001-of-00002.safetensors: tensor `model.") && said.contains("is I16"), "{said}");
+    std::fs::write(&shard, &whole).unwrap();
+    std::fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
+    assert!(open(&ModelFiles::Folder(folder.path().to_owned())).contains("tokenizer.json"));
+}
+
+#[tokio::test]
+async fn every_family_is_opened_and_answers() {
+    for name in ["tied", "llama", "qwen3"] {
+        let options = EngineOptions { device: DeviceChoice::Cpu, max_running: 1, max_waiting: 0, ..EngineOptions::default() };
+        let engine = Engine::open(&files(name), &options).unwrap();
+        let deltas = gather(submit(&engine, &ask(PROMPT, seeded(1, 8))).unwrap()).await;
+        assert!(matches!(deltas.last(), Some(Delta::Usage(_))), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::answer::Opening;
 use crate::check::Plan;
-use crate::config::{GenerationConfig, ModelConfig};
+use crate::config::GenerationConfig;
 use crate::fixtures::reference;
-use crate::options::EngineOptions;
+use crate::models::blueprint;
+use crate::options::{EngineOptions, YarnReading};
 use crate::reasoning::Channel;
 use crate::sample::Sampler;
 use crate::weights::Weights;
@@ -18,13 +19,13 @@ type Reader = mpsc::Receiver<Result<Delta, EngineError>>;
 /// A worker on the tiny checkpoint whose memory holds so many positions.
 fn worker(max_running: usize, positions: u64) -> Worker<Flex> {
     let files = reference("untied");
-    let config = ModelConfig::read(&files).unwrap();
-    let position = 2 * config.num_hidden_layers * config.kv_heads() * config.head_dim() * 4;
-    let options = EngineOptions { max_running, kv_bytes: positions * position as u64, ..EngineOptions::default() };
-    let memory = KvMemory::new(&options, &config).unwrap();
+    let blueprint = blueprint(&files, YarnReading::default()).unwrap();
+    let kv_bytes = positions * (blueprint.cached_values() * 4) as u64;
+    let options = EngineOptions { max_running, kv_bytes, ..EngineOptions::default() };
+    let memory = KvMemory::new(&options, &blueprint).unwrap();
     let special = files.json("tokenizer_config.json").unwrap();
     let vocabulary = Vocabulary::read(&files, &special, &GenerationConfig::default()).unwrap();
-    let model = Qwen2::load(&config, &Weights::open(&files).unwrap(), &Default::default()).unwrap();
+    let model = Decoder::load(&blueprint, &Weights::open(&files).unwrap(), &Default::default()).unwrap();
     Worker::new(model, Arc::new(vocabulary), Arc::new(Queue::new(100)), memory)
 }
 

@@ -5,12 +5,13 @@
 
 use gatewright_types::{Delta, FinishReason};
 
+use crate::logprobs::{Scored, Waiting};
 use crate::reasoning::{Channel, Mark, Splitter};
 use crate::stop::{Scanned, StopScan};
 use crate::tokens::{TextStream, Vocabulary};
 
 /// Deltas that one token can make at most, a `Usage` after the end included.
-pub(crate) const MOST_DELTAS: usize = 6;
+pub(crate) const MOST_DELTAS: usize = 8;
 
 /// One choice as it is written.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Answer {
     text: TextStream,
     splitter: Splitter,
     stop: StopScan,
+    scores: Waiting,
     limit: usize,
     generated: usize,
     reasoning: usize,
@@ -52,6 +54,7 @@ impl Answer {
             text: TextStream::default(),
             splitter: Splitter::new(vocabulary.think(), opening.channel),
             stop: StopScan::new(&opening.stops),
+            scores: Waiting::default(),
             limit: opening.limit,
             generated: 0,
             reasoning: 0,
@@ -68,14 +71,17 @@ impl Answer {
         self.reasoning
     }
 
-    /// Takes the next token and writes its deltas to `out`.
-    pub(crate) fn push(&mut self, id: u32, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
+    /// Takes the next token, and how likely it was if that is wanted, and writes its deltas to `out`.
+    pub(crate) fn push(&mut self, (id, scored): (u32, Option<Scored>), vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
         self.generated += 1;
         if vocabulary.ends(id) {
             return self.end(FinishReason::Stop, vocabulary, out);
         }
         let before = self.splitter.channel();
         let switches = vocabulary.think().is_some_and(|t| id == t.open || id == t.close);
+        if !switches && before == Channel::Text {
+            scored.into_iter().for_each(|scored| self.scores.note(scored));
+        }
         let scanned = if switches { self.turn(id, vocabulary, out) } else { self.say(id, vocabulary, out) };
         if before == Channel::Reasoning || self.splitter.channel() == Channel::Reasoning {
             self.reasoning += 1;
@@ -92,55 +98,60 @@ impl Answer {
 
     fn say(&mut self, id: u32, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
         let piece = self.text.push(vocabulary, id);
-        self.write(&piece, out)
+        self.write(&piece, vocabulary, out)
     }
 
     /// A token that switches the channel: what the old one held back is written first.
     fn turn(&mut self, id: u32, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
         let rest = self.text.finish(vocabulary);
-        let progress = self.write(&rest, out);
+        let progress = self.write(&rest, vocabulary, out);
         let held = self.stop.finish();
-        self.give(Channel::Text, held, out);
+        self.give(held, vocabulary, out);
         let marked = self.splitter.note(id);
         debug_assert_eq!(marked, Mark::Switch);
         progress
     }
 
     /// Writes a piece to the open channel; done if a stop text ended in it.
-    fn write(&mut self, piece: &str, out: &mut Vec<Delta>) -> Progress {
+    fn write(&mut self, piece: &str, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
         let piece = self.splitter.push(piece);
         match self.splitter.channel() {
-            Channel::Reasoning => self.give(Channel::Reasoning, piece, out),
-            Channel::Text => match self.stop.push(&piece) {
-                Scanned::Open(text) => self.give(Channel::Text, text, out),
-                Scanned::Stopped(text) => {
-                    self.give(Channel::Text, text, out);
-                    return Progress::Done;
+            Channel::Reasoning if piece.is_empty() => {}
+            Channel::Reasoning => out.push(Delta::Reasoning { choice: self.choice, text: piece }),
+            Channel::Text => {
+                self.scores.write(piece.len());
+                match self.stop.push(&piece) {
+                    Scanned::Open(text) => self.give(text, vocabulary, out),
+                    Scanned::Stopped(text) => {
+                        self.give(text, vocabulary, out);
+                        return Progress::Done;
+                    }
                 }
-            },
+            }
         }
         Progress::Open
     }
 
     fn end(&mut self, reason: FinishReason, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
         let rest = self.text.finish(vocabulary);
-        let reason = match self.write(&rest, out) {
+        let reason = match self.write(&rest, vocabulary, out) {
             Progress::Done => FinishReason::Stop,
             Progress::Open => reason,
         };
         let held = self.stop.finish();
-        self.give(Channel::Text, held, out);
+        self.give(held, vocabulary, out);
         out.push(Delta::Finish { choice: self.choice, reason });
         Progress::Done
     }
 
-    fn give(&self, channel: Channel, text: String, out: &mut Vec<Delta>) {
-        let choice = self.choice;
-        match channel {
-            _ if text.is_empty() => {}
-            Channel::Reasoning => out.push(Delta::Reasoning { choice, text }),
-            Channel::Text => out.push(Delta::Text { choice, text }),
+    /// Gives text, behind the log probabilities of its tokens.
+    fn give(&mut self, text: String, vocabulary: &Vocabulary, out: &mut Vec<Delta>) {
+        if text.is_empty() {
+            return;
         }
+        let choice = self.choice;
+        out.extend(self.scores.give(text.len(), vocabulary).map(|value| Delta::Logprobs { choice, value }));
+        out.push(Delta::Text { choice, text });
     }
 }
 
@@ -163,7 +174,7 @@ mod tests {
         let (mut thought, mut text, mut end) = (String::new(), String::new(), None);
         for id in v.encode(script).unwrap() {
             let mut out = Vec::new();
-            let progress = answer.push(id, &v, &mut out);
+            let progress = answer.push((id, None), &v, &mut out);
             assert!(out.len() < MOST_DELTAS);
             for delta in out {
                 match delta {
@@ -193,6 +204,34 @@ mod tests {
     fn stop_texts_end_the_answer_and_not_the_thought() {
         let (thought, text, end, _) = run(Channel::Text, "<think>a##b</think>c##d", &["##"], 100);
         assert_eq!((thought.as_str(), text.as_str(), end), ("a##b", "c", Some(FinishReason::Stop)));
+    }
+
+    /// Log probabilities never tell of a text that was cut off, nor of a token before its text.
+    #[test]
+    fn what_a_stop_text_cuts_off_has_no_log_probabilities() {
+        let v = vocabulary();
+        let opening = Opening { channel: Channel::Text, stops: vec!["##".to_owned()], limit: 100 };
+        let (mut answer, mut told, mut text) = (Answer::new(0, &opening, &v), Vec::new(), String::new());
+        for id in v.encode("a#é#b##c").unwrap() {
+            let mut out = Vec::new();
+            let progress = answer.push((id, Some(Scored::of(&[0.0; 320], id, 0))), &v, &mut out);
+            for delta in out {
+                match delta {
+                    Delta::Text { text: t, .. } => text.push_str(&t),
+                    Delta::Logprobs { value, .. } => {
+                        let value: serde_json::Value = serde_json::from_str(value.get()).unwrap();
+                        let bytes =
+                            value["content"].as_array().unwrap().iter().flat_map(|e| e["bytes"].as_array().unwrap().clone());
+                        told.extend(bytes.map(|b| u8::try_from(b.as_u64().unwrap()).unwrap()));
+                    }
+                    _ => {}
+                }
+            }
+            if progress == Progress::Done {
+                break;
+            }
+        }
+        assert_eq!((text.as_str(), String::from_utf8(told).unwrap().as_str()), ("a#é#b", "a#é#b"));
     }
 
     #[test]

@@ -107,6 +107,8 @@ pub(crate) struct GenerationConfig {
     pub(crate) temperature: Option<f64>,
     pub(crate) top_p: Option<f64>,
     pub(crate) top_k: Option<usize>,
+    pub(crate) min_p: Option<f64>,
+    pub(crate) repetition_penalty: Option<f64>,
     #[serde(default)]
     pub(crate) eos_token_id: EosIds,
 }

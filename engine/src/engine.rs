@@ -104,7 +104,7 @@ impl Engine {
     /// [`EngineError::Unsupported`], [`EngineError::Full`]. What is wrong with the prompt comes through the stream.
     pub fn submit(&self, request: Arc<ChatRequest>, now: u64) -> Result<(Generation, Reading), EngineError> {
         let inner = &self.0;
-        let plan = plan(&request, &inner.advised)?;
+        let plan = plan(&request, &inner.advised, inner.vocabulary.size())?;
         let seat = inner.queue.seat()?;
         let (outlet, receiver) = mpsc::channel(AHEAD + MOST_DELTAS * plan.choices as usize);
         let generation = Generation::new(receiver, inner.queue.clone());

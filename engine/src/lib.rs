@@ -1,8 +1,8 @@
 //! Inference of DeepSeek-R1's family on Burn: a request in, typed deltas out.
 //!
 //! [`Engine::open`] loads a Hugging Face folder, [`Engine::submit`] gives a stream of deltas. Apart so that the gateway can be built
-//! without it. It must not know clients: no HTTP, no arguments, no wire shapes, no environment and no clock. One OS thread owns the
-//! device and serves all requests in turn; what connects it to callers is bounded, and a reader that is slow or gone holds up nobody
+//! without it. It must not know clients: no HTTP, no arguments, no wire shapes (but that of log probabilities, which have no other), no
+//! environment and no clock. One OS thread owns the device and serves all requests in turn; what connects it to callers is bounded, and a reader that is slow or gone holds up nobody
 //! else.
 
 mod answer;
@@ -15,6 +15,7 @@ mod error;
 mod fixtures;
 mod generation;
 mod layers;
+mod logprobs;
 mod memory;
 mod models;
 mod ops;

@@ -10,8 +10,10 @@ use gatewright_types::Delta;
 use crate::answer::{Answer, Progress};
 use crate::error::EngineError;
 use crate::layers::cache::KvCache;
+use crate::logprobs::Scored;
 use crate::ops::EngineBackend;
 use crate::queue::Job;
+use crate::sample::shaping::{History, Shaping};
 use crate::sample::{Draws, Sampler, sample};
 use crate::tokens::Vocabulary;
 
@@ -43,6 +45,9 @@ pub(crate) struct Sequence<B: EngineBackend> {
     read: usize,
     last: [u32; 1],
     sampler: Sampler,
+    shaping: Shaping,
+    history: History,
+    logprobs: Option<usize>,
     draws: Draws,
     answer: Answer,
 }
@@ -60,6 +65,9 @@ impl<B: EngineBackend> Sequence<B> {
             read: 0,
             last: [0],
             sampler: job.plan.sampler,
+            shaping: job.plan.shaping.clone(),
+            history: History::new(&job.prompt, &job.plan.shaping),
+            logprobs: job.plan.logprobs,
             draws: Draws::new(job.seed, ticket.choice),
             answer: Answer::new(ticket.choice, &job.opening, parts.1),
         }
@@ -105,10 +113,12 @@ impl<B: EngineBackend> Sequence<B> {
         vocabulary: &Vocabulary,
         out: &mut Vec<Delta>,
     ) -> Result<Progress, EngineError> {
-        let id = sample(logits, self.sampler, &mut self.draws);
+        let id = sample(&self.shaping.apply(logits, &self.history), self.sampler, &mut self.draws);
         let id = id.ok_or_else(|| EngineError::Step("the model computed no finite number".to_owned()))?;
         self.last = [id];
-        Ok(self.answer.push(id, vocabulary, out))
+        self.history.push(id, &self.shaping);
+        let scored = self.logprobs.map(|top| Scored::of(logits, id, top));
+        Ok(self.answer.push((id, scored), vocabulary, out))
     }
 
     /// Tokens generated, and of those thought.

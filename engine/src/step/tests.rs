@@ -1,17 +1,17 @@
 //! The loop, a step at a time and without a thread: who is let in, who runs, whom a fault hits.
 
 use burn::backend::Flex;
+use gatewright_types::{ChatRequest, Sampling};
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::answer::Opening;
-use crate::check::Plan;
+use crate::check::plan;
 use crate::config::GenerationConfig;
 use crate::fixtures::reference;
 use crate::models::blueprint;
 use crate::options::{EngineOptions, YarnReading};
 use crate::reasoning::Channel;
-use crate::sample::Sampler;
 use crate::weights::Weights;
 
 type Reader = mpsc::Receiver<Result<Delta, EngineError>>;
@@ -31,7 +31,9 @@ fn worker(max_running: usize, positions: u64) -> Worker<Flex> {
 
 fn ask(worker: &Worker<Flex>, prompt: usize, limit: usize) -> Reader {
     let (outlet, reader) = mpsc::channel(2000);
-    let plan = Plan { sampler: Sampler::Greedy, seed: None, max_tokens: Some(limit), choices: 1 };
+    let sampling = Sampling { temperature: Some(0.0), max_tokens: Some(limit as u64), ..Sampling::default() };
+    let request = ChatRequest { sampling, ..ChatRequest::default() };
+    let plan = plan(&request, &GenerationConfig::default(), 320).unwrap();
     let opening = Opening { channel: Channel::Text, stops: Vec::new(), limit };
     let job = |_| Job { prompt: vec![65; prompt].into(), plan, opening, seed: 0, outlet };
     worker.queue.push(worker.queue.seat().unwrap(), job).unwrap();

@@ -4,6 +4,7 @@
 
 mod fields;
 mod sampling;
+pub(crate) mod thinking;
 
 use gatewright_types::ChatRequest;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use crate::error::EngineError;
 use crate::sample::Sampler;
 use crate::sample::shaping::Shaping;
 use fields::{asks, refuse};
+use thinking::Thinking;
 
 /// Choices of one request.
 pub(crate) const MAX_CHOICES: u32 = 16;
@@ -20,6 +22,8 @@ pub(crate) const MAX_CHOICES: u32 = 16;
 const MAX_STOPS: usize = 16;
 /// Bytes of all of them.
 const MAX_STOP_BYTES: usize = 4096;
+/// Calls of one answer.
+const MAX_CALLS: u32 = 128;
 
 /// Fields that dialects keep in the request's pocket and that would change the answer: of OpenAI's API, and of the servers of open models.
 const UNSUPPORTED_EXTRAS: [&str; 36] = [
@@ -71,6 +75,9 @@ pub(crate) struct Plan {
     pub(crate) seed: Option<u64>,
     pub(crate) max_tokens: Option<usize>,
     pub(crate) choices: u32,
+    pub(crate) thinking: Thinking,
+    /// Calls that are read out of the text of a choice; 0 leaves it as it is.
+    pub(crate) calls: u32,
 }
 
 /// Reads the request's controls; what it leaves open is as the model's makers advise. `vocab` is the number of tokens.
@@ -105,7 +112,21 @@ pub(crate) fn plan(request: &ChatRequest, advised: &GenerationConfig, vocab: usi
         seed: sampling.seed.map(i64::cast_unsigned),
         max_tokens: sampling.max_tokens.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         choices,
+        thinking: thinking::thinking(&request.extras)?,
+        calls: calls(request)?,
     })
+}
+
+/// Where no tool is offered, what looks like a call is text.
+fn calls(request: &ChatRequest) -> Result<u32, EngineError> {
+    let name = "parallel_tool_calls";
+    let none = request.tools.is_empty() || request.tool_choice.as_ref().is_some_and(|choice| choice.get() == "\"none\"");
+    match fields::value(&request.extras, name) {
+        _ if none => Ok(0),
+        None | Some(Value::Bool(true)) => Ok(MAX_CALLS),
+        Some(Value::Bool(false)) => Ok(1),
+        Some(_) => refuse(name, "must be true or false"),
+    }
 }
 
 fn is_text(format: Option<&str>) -> bool {

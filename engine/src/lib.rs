@@ -23,6 +23,7 @@ mod options;
 mod queue;
 mod reading;
 mod reasoning;
+mod repetition;
 mod sample;
 mod schedule;
 mod sequence;
@@ -30,6 +31,7 @@ mod step;
 mod stop;
 mod template;
 mod tokens;
+mod tools;
 mod weights;
 
 pub use engine::Engine;

@@ -67,9 +67,15 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Takes the entry of a token whose text is written next.
-    pub(crate) fn note(&mut self, scored: Scored) {
-        self.entries.push_back((self.written, scored));
+    /// Takes the entry of a token whose text is written next, behind `held` bytes that are to be written before.
+    pub(crate) fn note(&mut self, scored: Scored, held: usize) {
+        self.entries.push_back((self.written + held, scored));
+    }
+
+    /// Forgets the entries of what was not written: it turned out to be no text of the answer.
+    pub(crate) fn forget(&mut self) {
+        let written = self.written;
+        self.entries.retain(|(start, _)| *start < written);
     }
 
     /// Counts text that was written, given or not.

@@ -3,6 +3,7 @@
 //! Apart because it is all the state that a generation has: weights are shared and only read, so that nothing can leak from one
 //! request to another. It must not know who else runs.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use gatewright_types::Delta;
@@ -49,6 +50,8 @@ pub(crate) struct Sequence<B: EngineBackend> {
     history: History,
     logprobs: Option<usize>,
     draws: Draws,
+    /// Tokens that come next, whatever the model would say.
+    forced: VecDeque<u32>,
     answer: Answer,
 }
 
@@ -69,6 +72,7 @@ impl<B: EngineBackend> Sequence<B> {
             history: History::new(&job.prompt, &job.plan.shaping),
             logprobs: job.plan.logprobs,
             draws: Draws::new(job.seed, ticket.choice),
+            forced: VecDeque::new(),
             answer: Answer::new(ticket.choice, &job.opening, parts.1),
         }
     }
@@ -113,8 +117,14 @@ impl<B: EngineBackend> Sequence<B> {
         vocabulary: &Vocabulary,
         out: &mut Vec<Delta>,
     ) -> Result<Progress, EngineError> {
-        let id = sample(&self.shaping.apply(logits, &self.history), self.sampler, &mut self.draws);
-        let id = id.ok_or_else(|| EngineError::Step("the model computed no finite number".to_owned()))?;
+        if self.forced.is_empty() && self.answer.has_thought_enough() {
+            self.forced.extend(vocabulary.closing());
+        }
+        let drawn = match self.forced.pop_front() {
+            Some(id) => Some(id),
+            None => sample(&self.shaping.apply(logits, &self.history), self.sampler, &mut self.draws),
+        };
+        let id = drawn.ok_or_else(|| EngineError::Step("the model computed no finite number".to_owned()))?;
         self.last = [id];
         self.history.push(id, &self.shaping);
         let scored = self.logprobs.map(|top| Scored::of(logits, id, top));

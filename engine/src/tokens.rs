@@ -30,6 +30,8 @@ pub(crate) struct Vocabulary {
     letters: ByteLetters,
     eos: Vec<u32>,
     think: Option<ThinkIds>,
+    /// What ends a thought, as models write it.
+    closing: Vec<u32>,
     /// Bytes of the longest token.
     longest: usize,
     size: usize,
@@ -62,7 +64,8 @@ impl Vocabulary {
         let longest = all.keys().map(String::len).max().unwrap_or(1).max(1);
         let size = all.values().max().map_or(0, |id| *id as usize + 1);
         let letters = ByteLetters::of(&tokenizer);
-        Ok(Self { tokenizer, letters, eos, think, longest, size })
+        let closing = think.map(|think| closing(&tokenizer, think)).unwrap_or_default();
+        Ok(Self { tokenizer, letters, eos, think, closing, longest, size })
     }
 
     /// The ids of a rendered prompt. Special tokens in the text become their ids; none are added: the template writes them.
@@ -94,6 +97,11 @@ impl Vocabulary {
         self.think
     }
 
+    /// The tokens that close a thought for a model that would go on; none if it has no thoughts.
+    pub(crate) fn closing(&self) -> &[u32] {
+        &self.closing
+    }
+
     /// What the token writes, which may be a part of a character only.
     pub(crate) fn bytes(&self, id: u32) -> Vec<u8> {
         let token = self.tokenizer.id_to_token(id).unwrap_or_default();
@@ -103,6 +111,12 @@ impl Vocabulary {
     fn decode(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids, true).unwrap_or_default()
     }
+}
+
+fn closing(tokenizer: &Tokenizer, think: ThinkIds) -> Vec<u32> {
+    let written = tokenizer.encode_fast(format!("\n{THINK_CLOSE}\n\n"), false);
+    let ids = written.map(|e| e.get_ids().to_vec()).unwrap_or_default();
+    if ids.contains(&think.close) { ids } else { vec![think.close] }
 }
 
 /// A special token's text: a string, or an object with `content`.
@@ -128,6 +142,11 @@ const BROKEN: char = char::REPLACEMENT_CHARACTER;
 const MOST_BROKEN: usize = 3;
 
 impl TextStream {
+    /// Whether no character is begun and not ended.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.context == self.window.len()
+    }
+
     /// The text that the id completes.
     pub(crate) fn push(&mut self, vocabulary: &Vocabulary, id: u32) -> String {
         self.window.push(id);

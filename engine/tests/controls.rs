@@ -105,3 +105,28 @@ async fn log_probabilities_come_with_the_text_of_their_tokens() {
     let tokens = String::from_utf8_lossy(&bytes).into_owned();
     assert_eq!(tokens.trim_start_matches('\n'), text);
 }
+
+#[tokio::test]
+async fn a_budget_closes_the_thought_and_lets_the_answer_follow() {
+    let engine = engine(2, 2);
+    for (fields, budget) in [(("thinking_budget", "5"), 5), (("reasoning_effort", r#""none""#), 0)] {
+        // The tiny model closes its thought by itself only after 22 tokens.
+        let request = with(ask(PROMPT, greedy(20)), &[fields]);
+        let deltas = gather(submit(&engine, &request).unwrap()).await;
+        let (thought, text, _, usage) = read(&deltas, 0);
+        let (plain, ..) = read(&gather(submit(&engine, &ask(PROMPT, greedy(20))).unwrap()).await, 0);
+        assert!(plain.starts_with(&thought) && thought.len() < plain.len() && !text.is_empty(), "{thought:?}, {text:?}");
+        let reasoning = usize::try_from(usage.unwrap().reasoning.unwrap()).unwrap();
+        // The line break and the mark that close it; and what its last character still took.
+        assert!((budget + 2..budget + 6).contains(&reasoning), "{reasoning}");
+    }
+}
+
+#[tokio::test]
+async fn a_thought_is_left_out_where_it_is_not_wanted() {
+    let request = with(ask(PROMPT, greedy(64)), &[("include_reasoning", "false")]);
+    let (plain, deltas) = (said(&ask(PROMPT, greedy(64))).await, gather(submit(&engine(1, 0), &request).unwrap()).await);
+    let (thought, text, _, usage) = read(&deltas, 0);
+    assert_eq!((thought.as_str(), &text), ("", &plain.1));
+    assert!(usage.unwrap().reasoning.unwrap() > 20, "it is counted all the same");
+}

@@ -22,7 +22,8 @@ impl Draws {
         Self(std::array::from_fn(|_| split_mix(&mut state)))
     }
 
-    fn bits(&mut self) -> u64 {
+    /// 64 bits.
+    pub(crate) fn bits(&mut self) -> u64 {
         let s = &mut self.0;
         let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
         let t = s[1] << 17;

@@ -11,7 +11,6 @@ use crate::config::GenerationConfig;
 use crate::fixtures::reference;
 use crate::models::blueprint;
 use crate::options::{EngineOptions, YarnReading};
-use crate::reasoning::Channel;
 use crate::weights::Weights;
 
 type Reader = mpsc::Receiver<Result<Delta, EngineError>>;
@@ -34,7 +33,7 @@ fn ask(worker: &Worker<Flex>, prompt: usize, limit: usize) -> Reader {
     let sampling = Sampling { temperature: Some(0.0), max_tokens: Some(limit as u64), ..Sampling::default() };
     let request = ChatRequest { sampling, ..ChatRequest::default() };
     let plan = plan(&request, &GenerationConfig::default(), 320).unwrap();
-    let opening = Opening { channel: Channel::Text, stops: Vec::new(), limit };
+    let opening = Opening { limit, ..Opening::default() };
     let job = |_| Job { prompt: vec![65; prompt].into(), plan, opening, seed: 0, outlet };
     worker.queue.push(worker.queue.seat().unwrap(), job).unwrap();
     reader

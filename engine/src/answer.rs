@@ -1,16 +1,23 @@
-//! One choice's tokens to deltas: text, thought, stop texts, the bound on tokens, the end.
+//! One choice's tokens to deltas: text, thought, calls, stop texts, the bounds on tokens, the end.
 //!
 //! Apart because it is pure: ids in, deltas out. It must not know how the ids came to be. Stop texts are looked for in the visible
-//! text alone: a thought is not a part of the answer that a client asked to be cut.
+//! text alone: neither a thought nor a call is a part of the answer that a client asked to be cut.
 
-use gatewright_types::{Delta, FinishReason};
+use gatewright_types::{Delta, Extras, FinishReason};
 
+use crate::check::thinking::{Shown, Thinking};
+use crate::logprobs::{Scored, Waiting};
 use crate::reasoning::{Channel, Mark, Splitter};
+use crate::repetition::Loops;
+use crate::sample::Draws;
 use crate::stop::{Scanned, StopScan};
 use crate::tokens::{TextStream, Vocabulary};
+use crate::tools::{Piece, ToolScan};
 
 /// Deltas that one token can make at most, a `Usage` after the end included.
-pub(crate) const MOST_DELTAS: usize = 6;
+pub(crate) const MOST_DELTAS: usize = 16;
+/// How an answer ends that repeats itself without end; vLLM's word for it.
+const REPETITION: &str = "repetition";
 
 /// One choice as it is written.
 #[derive(Debug)]
@@ -18,14 +25,23 @@ pub(crate) struct Answer {
     choice: u32,
     text: TextStream,
     splitter: Splitter,
+    /// Where calls are read.
+    tools: Option<ToolScan>,
     stop: StopScan,
+    scores: Waiting,
+    loops: Loops,
     limit: usize,
+    thinking: Thinking,
+    /// Calls that were told, and how many may be.
+    told: u32,
+    calls: u32,
+    ids: Draws,
     generated: usize,
     reasoning: usize,
 }
 
 /// What an answer begins with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Opening {
     /// The channel that the prompt left open.
     pub(crate) channel: Channel,
@@ -33,6 +49,11 @@ pub(crate) struct Opening {
     pub(crate) stops: Vec<String>,
     /// Tokens at most, at least 1.
     pub(crate) limit: usize,
+    pub(crate) thinking: Thinking,
+    /// Calls at most; 0 if calls are text like any other.
+    pub(crate) calls: u32,
+    /// What the ids of calls are drawn with.
+    pub(crate) call_seed: u64,
 }
 
 /// Whether an answer goes on.
@@ -44,6 +65,12 @@ pub(crate) enum Progress {
     Done,
 }
 
+/// Where deltas go, and what they are read with.
+struct Writing<'a> {
+    vocabulary: &'a Vocabulary,
+    out: &'a mut Vec<Delta>,
+}
+
 impl Answer {
     /// An answer without tokens.
     pub(crate) fn new(choice: u32, opening: &Opening, vocabulary: &Vocabulary) -> Self {
@@ -51,8 +78,15 @@ impl Answer {
             choice,
             text: TextStream::default(),
             splitter: Splitter::new(vocabulary.think(), opening.channel),
+            tools: (opening.calls > 0).then(ToolScan::default),
             stop: StopScan::new(&opening.stops),
+            scores: Waiting::default(),
+            loops: Loops::default(),
             limit: opening.limit,
+            thinking: opening.thinking,
+            told: 0,
+            calls: opening.calls,
+            ids: Draws::new(opening.call_seed, choice),
             generated: 0,
             reasoning: 0,
         }
@@ -68,138 +102,144 @@ impl Answer {
         self.reasoning
     }
 
-    /// Takes the next token and writes its deltas to `out`.
-    pub(crate) fn push(&mut self, id: u32, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
+    /// Whether the thought must end now: it has all the tokens that the request gave it, and its last character is whole.
+    pub(crate) fn has_thought_enough(&self) -> bool {
+        let spent = self.thinking.budget.is_some_and(|budget| self.reasoning >= budget);
+        spent && self.splitter.channel() == Channel::Reasoning && self.text.is_whole()
+    }
+
+    /// Takes the next token, and how likely it was if that is wanted, and writes its deltas to `out`.
+    pub(crate) fn push(&mut self, (id, scored): (u32, Option<Scored>), vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
+        let to = &mut Writing { vocabulary, out };
         self.generated += 1;
         if vocabulary.ends(id) {
-            return self.end(FinishReason::Stop, vocabulary, out);
+            return self.end(FinishReason::Stop, to);
         }
         let before = self.splitter.channel();
         let switches = vocabulary.think().is_some_and(|t| id == t.open || id == t.close);
-        let scanned = if switches { self.turn(id, vocabulary, out) } else { self.say(id, vocabulary, out) };
+        let held = self.tools.as_ref().map_or(Some(0), ToolScan::held);
+        if let (Some(scored), Some(held), Channel::Text, false) = (scored, held, before, switches) {
+            self.scores.note(scored, held);
+        }
+        let scanned = if switches { self.turn(id, to) } else { self.say(id, to) };
         if before == Channel::Reasoning || self.splitter.channel() == Channel::Reasoning {
             self.reasoning += 1;
         }
+        let repeats = self.loops.push(id);
         if scanned == Progress::Done {
-            out.push(Delta::Finish { choice: self.choice, reason: FinishReason::Stop });
-            return Progress::Done;
+            return self.finish(FinishReason::Stop, to);
+        }
+        if repeats {
+            return self.end(FinishReason::of(REPETITION), to);
         }
         if self.generated >= self.limit {
-            return self.end(FinishReason::Length, vocabulary, out);
+            return self.end(FinishReason::Length, to);
         }
         Progress::Open
     }
 
-    fn say(&mut self, id: u32, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
-        let piece = self.text.push(vocabulary, id);
-        self.write(&piece, out)
+    fn say(&mut self, id: u32, to: &mut Writing<'_>) -> Progress {
+        let piece = self.text.push(to.vocabulary, id);
+        self.write(&piece, to)
     }
 
     /// A token that switches the channel: what the old one held back is written first.
-    fn turn(&mut self, id: u32, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
-        let rest = self.text.finish(vocabulary);
-        let progress = self.write(&rest, out);
-        let held = self.stop.finish();
-        self.give(Channel::Text, held, out);
+    fn turn(&mut self, id: u32, to: &mut Writing<'_>) -> Progress {
+        let progress = self.let_go(to);
         let marked = self.splitter.note(id);
         debug_assert_eq!(marked, Mark::Switch);
         progress
     }
 
-    /// Writes a piece to the open channel; done if a stop text ended in it.
-    fn write(&mut self, piece: &str, out: &mut Vec<Delta>) -> Progress {
+    /// Writes all that was held back; done if a stop text ended in it.
+    fn let_go(&mut self, to: &mut Writing<'_>) -> Progress {
+        let rest = self.text.finish(to.vocabulary);
+        if self.write(&rest, to) == Progress::Done {
+            return Progress::Done;
+        }
+        let pieces = self.tools.as_mut().map(ToolScan::finish).unwrap_or_default();
+        if self.tell(pieces, to) == Progress::Done {
+            return Progress::Done;
+        }
+        let held = self.stop.finish();
+        self.give(held, to);
+        Progress::Open
+    }
+
+    /// Writes a piece to the open channel; done if the answer ended in it.
+    fn write(&mut self, piece: &str, to: &mut Writing<'_>) -> Progress {
         let piece = self.splitter.push(piece);
-        match self.splitter.channel() {
-            Channel::Reasoning => self.give(Channel::Reasoning, piece, out),
-            Channel::Text => match self.stop.push(&piece) {
-                Scanned::Open(text) => self.give(Channel::Text, text, out),
-                Scanned::Stopped(text) => {
-                    self.give(Channel::Text, text, out);
-                    return Progress::Done;
+        match (self.splitter.channel(), &mut self.tools) {
+            (Channel::Reasoning, _) => {
+                if !piece.is_empty() && self.thinking.shown == Shown::Yes {
+                    to.out.push(Delta::Reasoning { choice: self.choice, text: piece });
                 }
-            },
+                Progress::Open
+            }
+            (Channel::Text, None) => self.tell(vec![Piece::Text(piece)], to),
+            (Channel::Text, Some(tools)) => {
+                let pieces = tools.push(&piece);
+                self.tell(pieces, to)
+            }
+        }
+    }
+
+    fn tell(&mut self, pieces: Vec<Piece>, to: &mut Writing<'_>) -> Progress {
+        for piece in pieces {
+            let (id, name, arguments) = match piece {
+                Piece::Text(text) => {
+                    self.scores.write(text.len());
+                    match self.stop.push(&text) {
+                        Scanned::Open(text) => self.give(text, to),
+                        Scanned::Stopped(text) => {
+                            self.give(text, to);
+                            return Progress::Done;
+                        }
+                    }
+                    continue;
+                }
+                // One more than were asked for: the answer ends before it.
+                Piece::Call(_) if self.told >= self.calls => return Progress::Done,
+                Piece::Call(name) => {
+                    let held = self.stop.finish();
+                    self.give(held, to);
+                    self.scores.forget();
+                    self.told += 1;
+                    (Some(format!("call_{:016x}", self.ids.bits())), Some(name), String::new())
+                }
+                Piece::Arguments(arguments) => (None, None, arguments),
+            };
+            let index = self.told.saturating_sub(1);
+            to.out.push(Delta::ToolCall { choice: self.choice, index, id, name, arguments, extras: Extras::new() });
         }
         Progress::Open
     }
 
-    fn end(&mut self, reason: FinishReason, vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
-        let rest = self.text.finish(vocabulary);
-        let reason = match self.write(&rest, out) {
+    /// Gives text, behind the log probabilities of its tokens.
+    fn give(&mut self, text: String, to: &mut Writing<'_>) {
+        if text.is_empty() {
+            return;
+        }
+        let choice = self.choice;
+        to.out.extend(self.scores.give(text.len(), to.vocabulary).map(|value| Delta::Logprobs { choice, value }));
+        to.out.push(Delta::Text { choice, text });
+    }
+
+    fn end(&mut self, reason: FinishReason, to: &mut Writing<'_>) -> Progress {
+        let reason = match self.let_go(to) {
             Progress::Done => FinishReason::Stop,
             Progress::Open => reason,
         };
-        let held = self.stop.finish();
-        self.give(Channel::Text, held, out);
-        out.push(Delta::Finish { choice: self.choice, reason });
-        Progress::Done
+        self.finish(reason, to)
     }
 
-    fn give(&self, channel: Channel, text: String, out: &mut Vec<Delta>) {
-        let choice = self.choice;
-        match channel {
-            _ if text.is_empty() => {}
-            Channel::Reasoning => out.push(Delta::Reasoning { choice, text }),
-            Channel::Text => out.push(Delta::Text { choice, text }),
-        }
+    fn finish(&mut self, reason: FinishReason, to: &mut Writing<'_>) -> Progress {
+        let called = self.told > 0;
+        let reason = if called && reason == FinishReason::Stop { FinishReason::ToolCalls } else { reason };
+        to.out.push(Delta::Finish { choice: self.choice, reason });
+        Progress::Done
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::GenerationConfig;
-    use crate::fixtures::reference;
-
-    fn vocabulary() -> Vocabulary {
-        let files = reference("untied");
-        Vocabulary::read(&files, &files.json("tokenizer_config.json").unwrap(), &GenerationConfig::read(&files).unwrap()).unwrap()
-    }
-
-    /// Thought, text and end of the tokens of `script`, with their most deltas at once.
-    fn run(channel: Channel, script: &str, stops: &[&str], limit: usize) -> (String, String, Option<FinishReason>, Answer) {
-        let v = vocabulary();
-        let opening = Opening { channel, stops: stops.iter().map(|s| (*s).to_owned()).collect(), limit };
-        let mut answer = Answer::new(0, &opening, &v);
-        let (mut thought, mut text, mut end) = (String::new(), String::new(), None);
-        for id in v.encode(script).unwrap() {
-            let mut out = Vec::new();
-            let progress = answer.push(id, &v, &mut out);
-            assert!(out.len() < MOST_DELTAS);
-            for delta in out {
-                match delta {
-                    Delta::Reasoning { text: t, .. } => thought.push_str(&t),
-                    Delta::Text { text: t, .. } => text.push_str(&t),
-                    Delta::Finish { reason, .. } => end = Some(reason),
-                    other => panic!("{other:?}"),
-                }
-            }
-            if progress == Progress::Done {
-                assert!(end.is_some());
-                break;
-            }
-        }
-        (thought, text, end, answer)
-    }
-
-    #[test]
-    fn thought_then_answer_then_end() {
-        let (thought, text, end, answer) = run(Channel::Reasoning, "ab\n</think>\n\nxy🙂<｜end▁of▁sentence｜>zz", &[], 100);
-        assert_eq!((thought.as_str(), text.as_str(), end), ("ab", "xy🙂", Some(FinishReason::Stop)));
-        assert_eq!(answer.reasoning(), 4, "a, b, line break, </think>");
-        assert!(answer.generated() > answer.reasoning() + 5);
-    }
-
-    #[test]
-    fn stop_texts_end_the_answer_and_not_the_thought() {
-        let (thought, text, end, _) = run(Channel::Text, "<think>a##b</think>c##d", &["##"], 100);
-        assert_eq!((thought.as_str(), text.as_str(), end), ("a##b", "c", Some(FinishReason::Stop)));
-    }
-
-    #[test]
-    fn the_limit_ends_it_and_gives_what_was_held() {
-        let (_, text, end, answer) = run(Channel::Text, "ab#", &["##"], 3);
-        assert_eq!((text.as_str(), end, answer.generated()), ("ab#", Some(FinishReason::Length), 3));
-        let (_, text, end, _) = run(Channel::Text, "ab##", &["##"], 4);
-        assert_eq!((text.as_str(), end), ("ab", Some(FinishReason::Stop)));
-    }
-}
+mod tests;

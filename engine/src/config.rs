@@ -1,13 +1,22 @@
 //! config.json and generation_config.json: what a checkpoint says about itself.
 //!
-//! Apart because loading checks it before any weight is read. It must not know tensors or requests.
+//! Apart because loading checks it before any weight is read. It must not know tensors or requests, nor what one family makes of it.
+
+pub(crate) mod rope;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::EngineError;
+use crate::layers::Bias;
+use crate::ops::Heads;
 use crate::options::ModelFiles;
+use rope::RopeConfig;
 
-/// The fields of config.json that the Qwen2 family uses, with the defaults of Hugging Face transformers.
+/// The file that says what a checkpoint is.
+pub(crate) const FILE: &str = "config.json";
+
+/// The fields of config.json that the dense families share. What is left out is the family's to fill in.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct ModelConfig {
     pub(crate) model_type: String,
@@ -16,37 +25,27 @@ pub(crate) struct ModelConfig {
     pub(crate) intermediate_size: usize,
     pub(crate) num_hidden_layers: usize,
     pub(crate) num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    #[serde(default = "max_positions")]
-    pub(crate) max_position_embeddings: usize,
-    #[serde(default = "epsilon")]
-    pub(crate) rms_norm_eps: f64,
+    pub(crate) num_key_value_heads: Option<usize>,
+    pub(crate) head_dim: Option<usize>,
+    pub(crate) max_position_embeddings: Option<usize>,
+    pub(crate) rms_norm_eps: Option<f64>,
     rope_theta: Option<f64>,
-    rope_parameters: Option<Rope>,
-    rope_scaling: Option<Rope>,
+    partial_rotary_factor: Option<f64>,
+    rope_parameters: Option<RopeConfig>,
+    rope_scaling: Option<RopeConfig>,
     #[serde(default)]
     pub(crate) tie_word_embeddings: bool,
     #[serde(default)]
+    pub(crate) attention_bias: Bias,
+    #[serde(default)]
+    pub(crate) mlp_bias: Bias,
+    #[serde(default)]
     use_sliding_window: bool,
+    #[serde(default)]
+    layer_types: Vec<String>,
     #[serde(default = "silu")]
     hidden_act: String,
-}
-
-/// Older checkpoints say `rope_scaling`, newer ones `rope_parameters`.
-#[derive(Clone, Debug, Deserialize)]
-struct Rope {
-    rope_theta: Option<f64>,
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
-}
-
-fn max_positions() -> usize {
-    32_768
-}
-
-fn epsilon() -> f64 {
-    1e-6
+    quantization_config: Option<Value>,
 }
 
 fn silu() -> String {
@@ -54,48 +53,50 @@ fn silu() -> String {
 }
 
 impl ModelConfig {
-    /// Reads config.json and refuses what this engine would compute wrongly.
+    /// Reads config.json and refuses what no family of this engine computes.
     pub(crate) fn read(files: &ModelFiles) -> Result<Self, EngineError> {
-        let file = "config.json";
-        let config: Self = files.json(file)?;
-        let refuse = |what: String| Err(EngineError::load(format!("{}: {what}", files.name(file))));
-        if config.model_type != "qwen2" {
-            return refuse(format!("model_type `{}` is not supported; this engine runs qwen2", config.model_type));
-        }
-        if config.hidden_act != "silu" {
-            return refuse(format!("hidden_act `{}` is not supported", config.hidden_act));
-        }
-        if config.use_sliding_window {
-            return refuse("use_sliding_window is not supported".to_owned());
-        }
-        for rope in [&config.rope_parameters, &config.rope_scaling].into_iter().flatten() {
-            if let Some(kind) = rope.rope_type.as_deref().filter(|k| *k != "default") {
-                return refuse(format!("rope type `{kind}` is not supported"));
-            }
-        }
-        let (heads, kv) = (config.num_attention_heads, config.kv_heads());
-        if heads == 0 || kv == 0 || heads % kv != 0 || config.head_dim() == 0 || !config.head_dim().is_multiple_of(2) {
-            return refuse(format!("{heads} heads of {} on {kv} key heads do not fit", config.head_dim()));
-        }
-        if [config.vocab_size, config.hidden_size, config.intermediate_size, config.max_position_embeddings].contains(&0) {
-            return refuse("a size is 0".to_owned());
-        }
+        let config: Self = files.json(FILE)?;
+        config.check().map_err(|what| EngineError::load(format!("{}: {what}", files.name(FILE))))?;
         Ok(config)
     }
 
-    /// Key and value heads.
-    pub(crate) fn kv_heads(&self) -> usize {
-        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    fn check(&self) -> Result<(), String> {
+        if self.hidden_act != "silu" {
+            return Err(format!("hidden_act `{}` is not supported", self.hidden_act));
+        }
+        if self.use_sliding_window {
+            return Err("use_sliding_window is not supported".to_owned());
+        }
+        if let Some(kind) = self.layer_types.iter().find(|kind| *kind != "full_attention") {
+            return Err(format!("layer type `{kind}` is not supported"));
+        }
+        if let Some(how) = &self.quantization_config {
+            let method = how.get("quant_method").and_then(Value::as_str).unwrap_or("of no name");
+            return Err(format!("quantization_config (`{method}`) is not supported; take a checkpoint in bf16, f16 or f32"));
+        }
+        let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads];
+        if sizes.contains(&0) || self.max_position_embeddings == Some(0) {
+            return Err("a size is 0".to_owned());
+        }
+        Ok(())
     }
 
-    /// Width of one head.
-    pub(crate) fn head_dim(&self) -> usize {
-        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+    /// How attention is cut; `head_dim` is the family's, where config.json gives none.
+    pub(crate) fn heads(&self, head_dim: usize) -> Result<Heads, String> {
+        let (heads, head_dim) = (self.num_attention_heads, self.head_dim.unwrap_or(head_dim));
+        let kv_heads = self.num_key_value_heads.unwrap_or(heads);
+        if kv_heads == 0 || heads % kv_heads != 0 || head_dim == 0 || !head_dim.is_multiple_of(2) {
+            return Err(format!("{heads} heads of {head_dim} on {kv_heads} key heads do not fit"));
+        }
+        Ok(Heads { heads, kv_heads, head_dim })
     }
 
-    /// Base of the rotary embedding's frequencies.
-    pub(crate) fn rope_theta(&self) -> f64 {
-        self.rope_theta.or(self.rope_parameters.as_ref().and_then(|r| r.rope_theta)).unwrap_or(10_000.0)
+    /// What it says of the rotary embedding: newer checkpoints say `rope_parameters`, older ones `rope_scaling` and `rope_theta`.
+    pub(crate) fn rope(&self) -> RopeConfig {
+        let mut rope = self.rope_parameters.clone().or_else(|| self.rope_scaling.clone()).unwrap_or_default();
+        rope.rope_theta = rope.rope_theta.or(self.rope_theta);
+        rope.partial_rotary_factor = rope.partial_rotary_factor.or(self.partial_rotary_factor);
+        rope
     }
 }
 
@@ -106,6 +107,8 @@ pub(crate) struct GenerationConfig {
     pub(crate) temperature: Option<f64>,
     pub(crate) top_p: Option<f64>,
     pub(crate) top_k: Option<usize>,
+    pub(crate) min_p: Option<f64>,
+    pub(crate) repetition_penalty: Option<f64>,
     #[serde(default)]
     pub(crate) eos_token_id: EosIds,
 }

@@ -11,10 +11,9 @@ use std::sync::mpsc::sync_channel;
 use burn::backend::Flex;
 use gatewright_types::DeviceChoice;
 
-use crate::config::ModelConfig;
 use crate::error::EngineError;
+use crate::layers::decoder::{Blueprint, Decoder};
 use crate::memory::KvMemory;
-use crate::models::qwen2::Qwen2;
 use crate::ops::EngineBackend;
 use crate::options::ModelFiles;
 use crate::queue::Queue;
@@ -25,7 +24,7 @@ use crate::weights::Weights;
 /// What the thread needs.
 pub(crate) struct Start {
     pub(crate) files: ModelFiles,
-    pub(crate) config: ModelConfig,
+    pub(crate) blueprint: Blueprint,
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) memory: KvMemory,
@@ -88,7 +87,7 @@ fn spawn<B: EngineBackend>(start: Start, device: B::Device) -> Result<(), Engine
     let (report, loaded) = sync_channel(1);
     let work = move || {
         let farewell = Farewell(start.queue.clone());
-        let model = Weights::open(&start.files).and_then(|weights| Qwen2::<B>::load(&start.config, &weights, &device));
+        let model = Weights::open(&start.files).and_then(|weights| Decoder::<B>::load(&start.blueprint, &weights, &device));
         match model {
             Ok(model) => {
                 let told = report.send(Ok(()));

@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 
 use crate::answer::MOST_DELTAS;
 use crate::check::plan;
-use crate::config::{GenerationConfig, ModelConfig};
+use crate::config::GenerationConfig;
 use crate::device::{self, Start};
 use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::memory::KvMemory;
+use crate::models::blueprint;
 use crate::options::{EngineOptions, ModelFiles};
 use crate::queue::Queue;
 use crate::reading::Reading;
@@ -59,19 +60,19 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Load`] with the file or tensor that is missing or wrong, [`EngineError::Device`].
     pub fn open(files: &ModelFiles, options: &EngineOptions) -> Result<Self, EngineError> {
-        let config = ModelConfig::read(files)?;
+        let blueprint = blueprint(files, options.yarn)?;
         let advised = GenerationConfig::read(files)?;
         let special: Value = files.json("tokenizer_config.json")?;
         let template = ChatTemplate::read(files, &special)?;
         let vocabulary = Arc::new(Vocabulary::read(files, &special, &advised)?);
-        if vocabulary.size() > config.vocab_size {
-            let (has, takes) = (vocabulary.size(), config.vocab_size);
+        if vocabulary.size() > blueprint.vocab {
+            let (has, takes) = (vocabulary.size(), blueprint.vocab);
             return Err(EngineError::Load(format!("{} has {has} tokens, config.json {takes}", files.name("tokenizer.json"))));
         }
         let queue = Arc::new(Queue::new(options.max_running.max(1) + options.max_waiting));
-        let context = config.max_position_embeddings;
-        let memory = KvMemory::new(options, &config)?;
-        let start = Start { files: files.clone(), config, vocabulary: vocabulary.clone(), queue: queue.clone(), memory };
+        let context = blueprint.context;
+        let memory = KvMemory::new(options, &blueprint)?;
+        let start = Start { files: files.clone(), blueprint, vocabulary: vocabulary.clone(), queue: queue.clone(), memory };
         let device = device::start(start, options.device)?;
         Ok(Self(Arc::new(Inner { device, context, advised, template, vocabulary, queue, memory, long: Mutex::default() })))
     }
@@ -103,7 +104,7 @@ impl Engine {
     /// [`EngineError::Unsupported`], [`EngineError::Full`]. What is wrong with the prompt comes through the stream.
     pub fn submit(&self, request: Arc<ChatRequest>, now: u64) -> Result<(Generation, Reading), EngineError> {
         let inner = &self.0;
-        let plan = plan(&request, &inner.advised)?;
+        let plan = plan(&request, &inner.advised, inner.vocabulary.size())?;
         let seat = inner.queue.seat()?;
         let (outlet, receiver) = mpsc::channel(AHEAD + MOST_DELTAS * plan.choices as usize);
         let generation = Generation::new(receiver, inner.queue.clone());

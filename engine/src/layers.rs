@@ -4,6 +4,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod cache;
+pub(crate) mod decoder;
 pub(crate) mod mlp;
 pub(crate) mod rope;
 
@@ -49,11 +50,19 @@ impl<B: EngineBackend> Loader<'_, B> {
     }
 }
 
-/// Whether a product has a bias.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a product has a bias; config.json says it with a boolean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(from = "bool")]
 pub(crate) enum Bias {
     Yes,
+    #[default]
     No,
+}
+
+impl From<bool> for Bias {
+    fn from(wanted: bool) -> Self {
+        if wanted { Self::Yes } else { Self::No }
+    }
 }
 
 /// What the rows of a step are; kernels and the promise of [`EngineBackend`] depend on it.

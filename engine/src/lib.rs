@@ -1,8 +1,8 @@
 //! Inference of DeepSeek-R1's family on Burn: a request in, typed deltas out.
 //!
 //! [`Engine::open`] loads a Hugging Face folder, [`Engine::submit`] gives a stream of deltas. Apart so that the gateway can be built
-//! without it. It must not know clients: no HTTP, no arguments, no wire shapes, no environment and no clock. One OS thread owns the
-//! device and serves all requests in turn; what connects it to callers is bounded, and a reader that is slow or gone holds up nobody
+//! without it. It must not know clients: no HTTP, no arguments, no wire shapes (but that of log probabilities, which have no other), no
+//! environment and no clock. One OS thread owns the device and serves all requests in turn; what connects it to callers is bounded, and a reader that is slow or gone holds up nobody
 //! else.
 
 mod answer;
@@ -15,6 +15,7 @@ mod error;
 mod fixtures;
 mod generation;
 mod layers;
+mod logprobs;
 mod memory;
 mod models;
 mod ops;
@@ -22,6 +23,7 @@ mod options;
 mod queue;
 mod reading;
 mod reasoning;
+mod repetition;
 mod sample;
 mod schedule;
 mod sequence;
@@ -29,11 +31,12 @@ mod step;
 mod stop;
 mod template;
 mod tokens;
+mod tools;
 mod weights;
 
 pub use engine::Engine;
 pub use error::EngineError;
 pub use gatewright_types::DeviceChoice;
 pub use generation::Generation;
-pub use options::{EngineOptions, ModelFiles};
+pub use options::{EngineOptions, ModelFiles, YarnReading};
 pub use reading::Reading;

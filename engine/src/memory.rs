@@ -3,9 +3,9 @@
 //! Apart because it is arithmetic that the door and the thread share: what the door lets in, the thread can run. It must not know
 //! tensors. A sequence claims what it can come to need before it runs, so that none fails for lack of memory in the middle.
 
-use crate::config::ModelConfig;
 use crate::error::EngineError;
 use crate::layers::cache::capacity;
+use crate::layers::decoder::Blueprint;
 use crate::options::EngineOptions;
 
 /// The bound on keys and values of one model.
@@ -20,9 +20,8 @@ pub(crate) struct KvMemory {
 impl KvMemory {
     /// # Errors
     /// [`EngineError::Load`] if not even the shortest sequence fits.
-    pub(crate) fn new(options: &EngineOptions, config: &ModelConfig) -> Result<Self, EngineError> {
-        let values = 2 * config.num_hidden_layers * config.kv_heads() * config.head_dim();
-        let position = (values * size_of::<f32>()) as u64;
+    pub(crate) fn new(options: &EngineOptions, blueprint: &Blueprint) -> Result<Self, EngineError> {
+        let position = (blueprint.cached_values() * size_of::<f32>()) as u64;
         let memory = Self { bytes: options.kv_bytes, position, most_running: options.max_running.max(1) as u64 };
         match memory.positions(memory.bytes) {
             0 => Err(EngineError::load(format!(
@@ -85,13 +84,14 @@ impl KvMemory {
 mod tests {
     use super::*;
     use crate::fixtures::reference;
+    use crate::models::blueprint;
+    use crate::options::YarnReading;
 
     /// Memory for so many positions of the tiny checkpoint, shared by two.
     fn memory(positions: u64) -> Result<KvMemory, EngineError> {
-        let config = ModelConfig::read(&reference("untied")).unwrap();
-        let position = 2 * config.num_hidden_layers * config.kv_heads() * config.head_dim() * 4;
-        let kv_bytes = positions * position as u64;
-        KvMemory::new(&EngineOptions { kv_bytes, max_running: 2, ..EngineOptions::default() }, &config)
+        let blueprint = blueprint(&reference("untied"), YarnReading::default()).unwrap();
+        let kv_bytes = positions * (blueprint.cached_values() * 4) as u64;
+        KvMemory::new(&EngineOptions { kv_bytes, max_running: 2, ..EngineOptions::default() }, &blueprint)
     }
 
     #[test]

@@ -27,6 +27,19 @@ pub struct EngineOptions {
     /// Bytes that keys and values of all running sequences may take. A request waits until what it can come to need is free; what
     /// could never fit is refused.
     pub kv_bytes: u64,
+    /// How a checkpoint's YaRN is read.
+    pub yarn: YarnReading,
+}
+
+/// How `attn_factor` in the rope scaling of config.json is read. DeepSeek-R1-0528-Qwen3-8B says 0.878, which undoes the factor that YaRN
+/// puts on the scores by itself: the model was trained without it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum YarnReading {
+    /// As the checkpoint says, and vLLM and llama.cpp do: beside YaRN's own factor.
+    #[default]
+    Checkpoint,
+    /// As Hugging Face transformers does: it knows `attention_factor` only, and passes over the other.
+    Transformers,
 }
 
 impl EngineOptions {
@@ -36,6 +49,7 @@ impl EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { device: DeviceChoice::default(), max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES }
+        let (device, yarn) = (DeviceChoice::default(), YarnReading::default());
+        Self { device, max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES, yarn }
     }
 }

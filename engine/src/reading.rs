@@ -62,10 +62,14 @@ impl Reading {
             channel: if thinking { Channel::Reasoning } else { Channel::Text },
             stops: self.request.sampling.stop.clone(),
             limit,
+            thinking: self.plan.thinking,
+            calls: self.plan.calls,
+            call_seed: 0,
         };
         let (plan, now, outlet) = (self.plan, self.now, self.outlet);
         engine.queue.push(self.seat, |number| {
             let seed = plan.seed.unwrap_or(now ^ number.rotate_left(32));
+            let opening = Opening { call_seed: fingerprint(&prompt) ^ seed, ..opening };
             Job { prompt, plan, opening, seed, outlet }
         })
     }
@@ -80,4 +84,9 @@ impl Reading {
         drop(turn);
         Ok(Some(tokens.into()))
     }
+}
+
+/// A number that two prompts hardly share (FNV-1a). The ids of calls are made of it: a conversation that goes on must not see one again.
+fn fingerprint(prompt: &[u32]) -> u64 {
+    prompt.iter().fold(0xcbf2_9ce4_8422_2325, |hash, id| (hash ^ u64::from(*id)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -6,11 +6,12 @@
 use crate::tokens::ThinkIds;
 
 /// Where a sequence's text goes now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Channel {
     /// Thought.
     Reasoning,
     /// Visible text.
+    #[default]
     Text,
 }
 

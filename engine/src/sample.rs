@@ -1,7 +1,13 @@
-//! Which token comes next: greedy, or temperature, top-k and top-p with a generator that is the sequence's own.
+//! Which token comes next: greedy, or a draw with a generator that is the sequence's own.
 //!
 //! Apart because it is pure and its order of operations is a promise: the same seed and logits give the same tokens, whoever else is
-//! served. It must not know models.
+//! served. The order is that of vLLM (<https://docs.vllm.ai/en/stable/api/vllm/v1/sample/sampler/>): `logit_bias`, penalties,
+//! temperature, min-p, top-k, top-p, each on what the one before it left. Sums are taken in a fixed order. It must not know models.
+
+mod draws;
+pub(crate) mod shaping;
+
+pub(crate) use draws::Draws;
 
 /// How a sequence samples; checked when the request came in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,50 +18,13 @@ pub(crate) enum Sampler {
     Draw {
         /// Above 0.
         temperature: f64,
-        /// In (0, 1]: the least set of likeliest tokens whose probabilities add up to this. At least one stays.
-        top_p: f64,
+        /// In [0, 1]: tokens that have less than this of the likeliest one's probability are out.
+        min_p: f64,
         /// So many likeliest tokens; 0 is all.
         top_k: usize,
+        /// In [0, 1]: the least set of likeliest tokens whose probabilities add up to this. At least one stays.
+        top_p: f64,
     },
-}
-
-/// xoshiro256++ 1.0, seeded through SplitMix64 (Blackman and Vigna, <https://prng.di.unimi.it>).
-#[derive(Clone, Debug)]
-pub(crate) struct Draws([u64; 4]);
-
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-impl Draws {
-    /// The generator of one choice of a request.
-    pub(crate) fn new(seed: u64, choice: u32) -> Self {
-        let mut state = seed;
-        let mut state = split_mix(&mut state) ^ u64::from(choice);
-        Self(std::array::from_fn(|_| split_mix(&mut state)))
-    }
-
-    fn bits(&mut self) -> u64 {
-        let s = &mut self.0;
-        let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
-        let t = s[1] << 17;
-        s[2] ^= s[0];
-        s[3] ^= s[1];
-        s[1] ^= s[2];
-        s[0] ^= s[3];
-        s[2] ^= t;
-        s[3] = s[3].rotate_left(45);
-        result
-    }
-
-    /// In [0, 1), 53 bits.
-    fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
 }
 
 /// The next token. `None` if the greatest logit is no finite number: the step went wrong.
@@ -68,11 +37,18 @@ pub(crate) fn sample(logits: &[f32], sampler: Sampler, draws: &mut Draws) -> Opt
     if !top.is_finite() {
         return None;
     }
-    let Sampler::Draw { temperature, top_p, top_k } = sampler else { return u32::try_from(best).ok() };
-    let weight = |l: f32| ((f64::from(l) - f64::from(top)) / temperature).exp();
-    let mut all: Vec<(u32, f64)> = (0u32..).zip(logits.iter().map(|l| if l.is_nan() { 0.0 } else { weight(*l) })).collect();
+    let Sampler::Draw { temperature, min_p, top_k, top_p } = sampler else { return u32::try_from(best).ok() };
+    // Of the likeliest it is 1.
+    let weight = |l: f32| if l.is_nan() { 0.0 } else { ((f64::from(l) - f64::from(top)) / temperature).exp() };
+    let weights = (0u32..).zip(logits.iter().map(|l| weight(*l)));
+    let mut all: Vec<(u32, f64)> = weights.filter(|(_, w)| *w >= min_p).collect();
+    if top_k != 0 && top_k < all.len() {
+        all.select_nth_unstable_by(top_k, by_weight);
+        all.truncate(top_k);
+        all.sort_unstable_by(by_weight);
+    }
     let total: f64 = all.iter().map(|(_, w)| w).sum();
-    let kept = nucleus(&mut all, top_p * total, if top_k == 0 { usize::MAX } else { top_k });
+    let kept = nucleus(&mut all, top_p * total);
     let mut left = draws.unit() * kept.iter().map(|(_, w)| w).sum::<f64>();
     for (id, w) in kept {
         left -= w;
@@ -83,9 +59,13 @@ pub(crate) fn sample(logits: &[f32], sampler: Sampler, draws: &mut Draws) -> Opt
     kept.first().map(|(id, _)| *id)
 }
 
-/// The likeliest candidates first, cut where their weights add up to `enough`, and at `most`.
-fn nucleus(all: &mut [(u32, f64)], enough: f64, most: usize) -> &[(u32, f64)] {
-    let by_weight = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+/// The likelier first; of equals the one with the least id.
+fn by_weight(a: &(u32, f64), b: &(u32, f64)) -> std::cmp::Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
+
+/// The likeliest candidates first, cut where their weights add up to `enough`.
+fn nucleus(all: &mut [(u32, f64)], enough: f64) -> &[(u32, f64)] {
     let mut head = 128.min(all.len());
     loop {
         // Sorting a head that is nearly always enough saves sorting a vocabulary of 150,000 for each token.
@@ -96,7 +76,7 @@ fn nucleus(all: &mut [(u32, f64)], enough: f64, most: usize) -> &[(u32, f64)] {
         let mut sum = 0.0;
         for (i, (_, w)) in all[..head].iter().enumerate() {
             sum += w;
-            if sum >= enough || i + 1 >= most {
+            if sum >= enough {
                 return &all[..=i];
             }
         }
@@ -114,7 +94,7 @@ mod tests {
     use super::*;
 
     fn draw(temperature: f64, top_p: f64, top_k: usize) -> Sampler {
-        Sampler::Draw { temperature, top_p, top_k }
+        Sampler::Draw { temperature, top_p, top_k, min_p: 0.0 }
     }
 
     #[test]
@@ -137,13 +117,6 @@ mod tests {
     }
 
     #[test]
-    fn the_generator_is_xoshiro256_plus_plus() {
-        // First outputs of the reference implementation from the state 1, 2, 3, 4.
-        let mut d = Draws([1, 2, 3, 4]);
-        assert_eq!([d.bits(), d.bits(), d.bits()], [41_943_041, 58_720_359, 3_588_806_011_781_223]);
-    }
-
-    #[test]
     fn top_p_and_top_k_cut_the_tail() {
         let logits: Vec<f32> = [0.5f32, 0.3, 0.15, 0.05].iter().map(|p| p.ln()).collect();
         let mut d = Draws::new(7, 0);
@@ -154,6 +127,27 @@ mod tests {
         assert_eq!(seen(draw(1.0, 1.0, 2)), Some(1));
         assert_eq!(seen(draw(1.0, 1e-9, 0)), Some(0));
         assert_eq!(seen(draw(0.01, 1.0, 0)), Some(0));
+        // Of the two likeliest the first has 5/8: what top-k leaves is the whole of which top-p takes its part.
+        assert_eq!(seen(draw(1.0, 0.62, 2)), Some(0));
+        assert_eq!(seen(draw(1.0, 0.63, 2)), Some(1));
+    }
+
+    #[test]
+    fn min_p_keeps_what_is_near_the_likeliest() {
+        let logits: Vec<f32> = [0.5f32, 0.3, 0.15, 0.05].iter().map(|p| p.ln()).collect();
+        let mut d = Draws::new(7, 0);
+        let mut seen = |temperature, top_p, min_p| {
+            let sampler = Sampler::Draw { temperature, top_p, top_k: 0, min_p };
+            (0..2000).filter_map(|_| sample(&logits, sampler, &mut d)).max()
+        };
+        assert_eq!(seen(1.0, 1.0, 0.09), Some(3));
+        assert_eq!(seen(1.0, 1.0, 0.11), Some(2));
+        assert_eq!(seen(1.0, 1.0, 1.0), Some(0));
+        // It looks at what temperature made: squared, the second has 0.36 of the first.
+        assert_eq!(seen(0.5, 1.0, 0.35), Some(1));
+        assert_eq!(seen(0.5, 1.0, 0.37), Some(0));
+        // What it leaves is the whole of which top-p takes its part: 5/8.
+        assert_eq!(seen(1.0, 0.62, 0.5), Some(0));
     }
 
     #[test]
@@ -183,17 +177,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_nucleus_is_what_a_whole_sort_gives(
-            weights in proptest::collection::vec(0.0f64..1.0, 1..600), part in 0.01f64..1.0, most in 1usize..600,
-        ) {
+        fn the_nucleus_is_what_a_whole_sort_gives(weights in proptest::collection::vec(0.0f64..1.0, 1..600), part in 0.01f64..1.0) {
             let all: Vec<(u32, f64)> = (0u32..).zip(weights).collect();
             let enough = part * all.iter().map(|a| a.1).sum::<f64>();
             let mut sorted = all.clone();
             sorted.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap().then(a.0.cmp(&b.0)));
             let mut sum = 0.0;
-            let want = sorted.iter().position(|a| { sum += a.1; sum >= enough }).unwrap_or(sorted.len() - 1).min(most - 1);
+            let want = sorted.iter().position(|a| { sum += a.1; sum >= enough }).unwrap_or(sorted.len() - 1);
             let mut all = all;
-            prop_assert_eq!(nucleus(&mut all, enough, most), &sorted[..=want]);
+            prop_assert_eq!(nucleus(&mut all, enough), &sorted[..=want]);
         }
     }
 }

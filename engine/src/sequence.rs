@@ -3,6 +3,7 @@
 //! Apart because it is all the state that a generation has: weights are shared and only read, so that nothing can leak from one
 //! request to another. It must not know who else runs.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use gatewright_types::Delta;
@@ -10,8 +11,10 @@ use gatewright_types::Delta;
 use crate::answer::{Answer, Progress};
 use crate::error::EngineError;
 use crate::layers::cache::KvCache;
+use crate::logprobs::Scored;
 use crate::ops::EngineBackend;
 use crate::queue::Job;
+use crate::sample::shaping::{History, Shaping};
 use crate::sample::{Draws, Sampler, sample};
 use crate::tokens::Vocabulary;
 
@@ -43,7 +46,12 @@ pub(crate) struct Sequence<B: EngineBackend> {
     read: usize,
     last: [u32; 1],
     sampler: Sampler,
+    shaping: Shaping,
+    history: History,
+    logprobs: Option<usize>,
     draws: Draws,
+    /// Tokens that come next, whatever the model would say.
+    forced: VecDeque<u32>,
     answer: Answer,
 }
 
@@ -60,7 +68,11 @@ impl<B: EngineBackend> Sequence<B> {
             read: 0,
             last: [0],
             sampler: job.plan.sampler,
+            shaping: job.plan.shaping.clone(),
+            history: History::new(&job.prompt, &job.plan.shaping),
+            logprobs: job.plan.logprobs,
             draws: Draws::new(job.seed, ticket.choice),
+            forced: VecDeque::new(),
             answer: Answer::new(ticket.choice, &job.opening, parts.1),
         }
     }
@@ -105,10 +117,18 @@ impl<B: EngineBackend> Sequence<B> {
         vocabulary: &Vocabulary,
         out: &mut Vec<Delta>,
     ) -> Result<Progress, EngineError> {
-        let id = sample(logits, self.sampler, &mut self.draws);
-        let id = id.ok_or_else(|| EngineError::Step("the model computed no finite number".to_owned()))?;
+        if self.forced.is_empty() && self.answer.has_thought_enough() {
+            self.forced.extend(vocabulary.closing());
+        }
+        let drawn = match self.forced.pop_front() {
+            Some(id) => Some(id),
+            None => sample(&self.shaping.apply(logits, &self.history), self.sampler, &mut self.draws),
+        };
+        let id = drawn.ok_or_else(|| EngineError::Step("the model computed no finite number".to_owned()))?;
         self.last = [id];
-        Ok(self.answer.push(id, vocabulary, out))
+        self.history.push(id, &self.shaping);
+        let scored = self.logprobs.map(|top| Scored::of(logits, id, top));
+        Ok(self.answer.push((id, scored), vocabulary, out))
     }
 
     /// Tokens generated, and of those thought.

@@ -12,8 +12,8 @@ use gatewright_types::{Delta, Usage};
 use crate::answer::{MOST_DELTAS, Progress};
 use crate::error::EngineError;
 use crate::layers::Rows;
+use crate::layers::decoder::{Decoder, Span, Wanted};
 use crate::memory::KvMemory;
-use crate::models::qwen2::{Qwen2, Span, Wanted};
 use crate::ops::EngineBackend;
 use crate::queue::{Job, Outlet, Queue, Seat};
 use crate::schedule::{Seen, Turn, turn};
@@ -31,7 +31,7 @@ struct Open {
 
 /// The thread's state.
 pub(crate) struct Worker<B: EngineBackend> {
-    model: Qwen2<B>,
+    model: Decoder<B>,
     vocabulary: Arc<Vocabulary>,
     queue: Arc<Queue>,
     memory: KvMemory,
@@ -45,7 +45,7 @@ pub(crate) struct Worker<B: EngineBackend> {
 
 impl<B: EngineBackend> Worker<B> {
     /// A worker without work.
-    pub(crate) fn new(model: Qwen2<B>, vocabulary: Arc<Vocabulary>, queue: Arc<Queue>, memory: KvMemory) -> Self {
+    pub(crate) fn new(model: Decoder<B>, vocabulary: Arc<Vocabulary>, queue: Arc<Queue>, memory: KvMemory) -> Self {
         Self {
             model,
             vocabulary,

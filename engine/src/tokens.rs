@@ -3,12 +3,15 @@
 //! Apart because only here are ids and text the same thing. Special ids are looked up by their text when a model is loaded; no id
 //! is written in code. It must not know sampling or channels.
 
+mod bytes;
+
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::config::GenerationConfig;
 use crate::error::EngineError;
 use crate::options::ModelFiles;
+use bytes::ByteLetters;
 
 /// Ids of the tokens around a thought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +27,14 @@ const THINK_CLOSE: &str = "</think>";
 /// A model's tokenizer and the ids that mean something to the engine.
 pub(crate) struct Vocabulary {
     tokenizer: Tokenizer,
+    letters: ByteLetters,
     eos: Vec<u32>,
     think: Option<ThinkIds>,
+    /// What ends a thought, as models write it.
+    closing: Vec<u32>,
     /// Bytes of the longest token.
     longest: usize,
+    size: usize,
 }
 
 /// How much shorter Unicode's normal form C can make a text.
@@ -53,8 +60,12 @@ impl Vocabulary {
             (Some(open), Some(close)) => Some(ThinkIds { open, close }),
             _ => None,
         };
-        let longest = tokenizer.get_vocab(true).keys().map(String::len).max().unwrap_or(1).max(1);
-        Ok(Self { tokenizer, eos, think, longest })
+        let all = tokenizer.get_vocab(true);
+        let longest = all.keys().map(String::len).max().unwrap_or(1).max(1);
+        let size = all.values().max().map_or(0, |id| *id as usize + 1);
+        let letters = ByteLetters::of(&tokenizer);
+        let closing = think.map(|think| closing(&tokenizer, think)).unwrap_or_default();
+        Ok(Self { tokenizer, letters, eos, think, closing, longest, size })
     }
 
     /// The ids of a rendered prompt. Special tokens in the text become their ids; none are added: the template writes them.
@@ -73,7 +84,7 @@ impl Vocabulary {
 
     /// One more than the greatest id.
     pub(crate) fn size(&self) -> usize {
-        self.tokenizer.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
+        self.size
     }
 
     /// Whether the id ends an answer.
@@ -86,9 +97,26 @@ impl Vocabulary {
         self.think
     }
 
+    /// The tokens that close a thought for a model that would go on; none if it has no thoughts.
+    pub(crate) fn closing(&self) -> &[u32] {
+        &self.closing
+    }
+
+    /// What the token writes, which may be a part of a character only.
+    pub(crate) fn bytes(&self, id: u32) -> Vec<u8> {
+        let token = self.tokenizer.id_to_token(id).unwrap_or_default();
+        self.letters.bytes(id, &token).unwrap_or_else(|| self.decode(&[id]).into_bytes())
+    }
+
     fn decode(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids, true).unwrap_or_default()
     }
+}
+
+fn closing(tokenizer: &Tokenizer, think: ThinkIds) -> Vec<u32> {
+    let written = tokenizer.encode_fast(format!("\n{THINK_CLOSE}\n\n"), false);
+    let ids = written.map(|e| e.get_ids().to_vec()).unwrap_or_default();
+    if ids.contains(&think.close) { ids } else { vec![think.close] }
 }
 
 /// A special token's text: a string, or an object with `content`.
@@ -114,6 +142,11 @@ const BROKEN: char = char::REPLACEMENT_CHARACTER;
 const MOST_BROKEN: usize = 3;
 
 impl TextStream {
+    /// Whether no character is begun and not ended.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.context == self.window.len()
+    }
+
     /// The text that the id completes.
     pub(crate) fn push(&mut self, vocabulary: &Vocabulary, id: u32) -> String {
         self.window.push(id);
@@ -185,6 +218,14 @@ mod tests {
             assert!(v.least_tokens(text) <= v.encode(text).unwrap().len(), "{text}");
         }
         assert!(v.least_tokens(&longest.repeat(50)) >= 50 / COMPOSING);
+    }
+
+    #[test]
+    fn bytes_of_tokens_add_up_to_the_text() {
+        let v = vocabulary();
+        let text = "Größe, 数学 🙂\n<think>";
+        let bytes: Vec<u8> = v.encode(text).unwrap().into_iter().flat_map(|id| v.bytes(id)).collect();
+        assert_eq!(bytes, text.as_bytes());
     }
 
     proptest! {

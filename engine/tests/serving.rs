@@ -1,63 +1,16 @@
 //! The engine through its public door, on a reference checkpoint: what a request gets, alone and in company.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod kit;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, Generation, ModelFiles};
-use gatewright_types::{ChatRequest, Delta, FinishReason, Message, Role, Sampling, Usage};
-
-const PROMPT: &str = "What is 47 + 85? Größe, 数学 und 🙂: the quick brown fox.";
-
-fn files(name: &str) -> ModelFiles {
-    ModelFiles::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name))
-}
-
-fn engine(max_running: usize, max_waiting: usize) -> Engine {
-    let options = EngineOptions { device: DeviceChoice::Cpu, max_running, max_waiting, ..EngineOptions::default() };
-    Engine::open(&files("untied"), &options).unwrap()
-}
-
-fn ask(text: &str, sampling: Sampling) -> ChatRequest {
-    ChatRequest { messages: vec![Message::text(Role::User, text)], sampling, ..ChatRequest::default() }
-}
-
-fn tokens(n: u64) -> Sampling {
-    Sampling { max_tokens: Some(n), ..Sampling::default() }
-}
-
-/// Hot enough that nothing but the seed decides; the tiny models never end by themselves then, or hardly.
-fn seeded(seed: i64, n: u64) -> Sampling {
-    Sampling { temperature: Some(2.0), top_p: Some(1.0), seed: Some(seed), ..tokens(n) }
-}
-
-/// Submits, and does at once what a server would do in a thread of its own.
-fn submit(engine: &Engine, request: &ChatRequest) -> Result<Generation, EngineError> {
-    let (generation, reading) = engine.submit(Arc::new(request.clone()), 0)?;
-    reading.run();
-    Ok(generation)
-}
-
-async fn gather(generation: Generation) -> Vec<Delta> {
-    generation.map(Result::unwrap).collect().await
-}
-
-/// Thought, text and finish of one choice, and the usage.
-fn read(deltas: &[Delta], wanted: u32) -> (String, String, Option<FinishReason>, Option<Usage>) {
-    let (mut thought, mut text, mut end, mut usage) = (String::new(), String::new(), None, None);
-    for delta in deltas {
-        match delta {
-            Delta::Reasoning { choice, text: t } if *choice == wanted => thought.push_str(t),
-            Delta::Text { choice, text: t } if *choice == wanted => text.push_str(t),
-            Delta::Finish { choice, reason } if *choice == wanted => end = Some(reason.clone()),
-            Delta::Usage(u) => usage = Some(u.clone()),
-            _ => {}
-        }
-    }
-    (thought, text, end, usage)
-}
+use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, ModelFiles};
+use gatewright_types::{Delta, FinishReason, Sampling};
+use kit::{PROMPT, ask, engine, files, gather, read, seeded, submit, tokens};
 
 #[tokio::test]
 async fn greedy_text_is_that_of_transformers() {
@@ -214,9 +167,10 @@ async fn an_answer_that_memory_could_never_hold_is_refused_by_name() {
 
 #[tokio::test]
 async fn unsupported_fields_are_refused_by_name() {
-    let request = ask("a", Sampling { logprobs: Some(true), ..Sampling::default() });
+    let mut request = ask("a", Sampling::default());
+    request.extras.push("guided_regex", serde_json::from_str("\"a+\"").unwrap());
     let refused = submit(&engine(1, 1), &request).unwrap_err();
-    assert!(matches!(refused, EngineError::Unsupported { param, .. } if param == "logprobs"));
+    assert!(matches!(refused, EngineError::Unsupported { param, .. } if param == "guided_regex"));
 }
 
 #[test]
@@ -262,6 +216,31 @@ fn a_bad_checkpoint_is_refused_by_name() {
     assert!(said.contains("mlp.gate_proj.weight") && said.contains("[60, 32]"), "{said}");
     std::fs::write(folder.path().join("config.json"), config.replace("\"qwen2\"", "\"gpt5\"")).unwrap();
     assert!(open(&ModelFiles::Folder(folder.path().to_owned())).contains("model_type `gpt5`"));
+    let quantised = r#""quantization_config": {"quant_method": "fp8"}, "vocab_size""#;
+    std::fs::write(folder.path().join("config.json"), config.replace("\"vocab_size\"", quantised)).unwrap();
+    let said = open(&ModelFiles::Folder(folder.path().to_owned()));
+    assert!(said.contains("config.json") && said.contains("quantization_config (`fp8`)"), "{said}");
+    // Of as many bytes, so that only the type is wrong.
+    let at = whole.windows(6).position(|w| w == b"\"BF16\"").unwrap();
+    let mut typed = whole.clone();
+    typed[at..at + 6].copy_from_slice(b"\"I16\" ");
+    std::fs::write(&shard, &typed).unwrap();
+    std::fs::write(folder.path().join("config.json"), &config).unwrap();
+    let said = open(&ModelFiles::Folder(folder.path().to_owned()));
+    assert!(said.contains("model-00001-of-00002.safetensors: tensor `model.") && said.contains("is I16"), "{said}");
+    std::fs::write(&shard, &whole).unwrap();
+    std::fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
+    assert!(open(&ModelFiles::Folder(folder.path().to_owned())).contains("tokenizer.json"));
+}
+
+#[tokio::test]
+async fn every_family_is_opened_and_answers() {
+    for name in ["tied", "llama", "qwen3"] {
+        let options = EngineOptions { device: DeviceChoice::Cpu, max_running: 1, max_waiting: 0, ..EngineOptions::default() };
+        let engine = Engine::open(&files(name), &options).unwrap();
+        let deltas = gather(submit(&engine, &ask(PROMPT, seeded(1, 8))).unwrap()).await;
+        assert!(matches!(deltas.last(), Some(Delta::Usage(_))), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -1,16 +1,16 @@
 //! The loop, a step at a time and without a thread: who is let in, who runs, whom a fault hits.
 
 use burn::backend::Flex;
+use gatewright_types::{ChatRequest, Sampling};
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::answer::Opening;
-use crate::check::Plan;
-use crate::config::{GenerationConfig, ModelConfig};
+use crate::check::plan;
+use crate::config::GenerationConfig;
 use crate::fixtures::reference;
-use crate::options::EngineOptions;
-use crate::reasoning::Channel;
-use crate::sample::Sampler;
+use crate::models::blueprint;
+use crate::options::{EngineOptions, YarnReading};
 use crate::weights::Weights;
 
 type Reader = mpsc::Receiver<Result<Delta, EngineError>>;
@@ -18,20 +18,22 @@ type Reader = mpsc::Receiver<Result<Delta, EngineError>>;
 /// A worker on the tiny checkpoint whose memory holds so many positions.
 fn worker(max_running: usize, positions: u64) -> Worker<Flex> {
     let files = reference("untied");
-    let config = ModelConfig::read(&files).unwrap();
-    let position = 2 * config.num_hidden_layers * config.kv_heads() * config.head_dim() * 4;
-    let options = EngineOptions { max_running, kv_bytes: positions * position as u64, ..EngineOptions::default() };
-    let memory = KvMemory::new(&options, &config).unwrap();
+    let blueprint = blueprint(&files, YarnReading::default()).unwrap();
+    let kv_bytes = positions * (blueprint.cached_values() * 4) as u64;
+    let options = EngineOptions { max_running, kv_bytes, ..EngineOptions::default() };
+    let memory = KvMemory::new(&options, &blueprint).unwrap();
     let special = files.json("tokenizer_config.json").unwrap();
     let vocabulary = Vocabulary::read(&files, &special, &GenerationConfig::default()).unwrap();
-    let model = Qwen2::load(&config, &Weights::open(&files).unwrap(), &Default::default()).unwrap();
+    let model = Decoder::load(&blueprint, &Weights::open(&files).unwrap(), &Default::default()).unwrap();
     Worker::new(model, Arc::new(vocabulary), Arc::new(Queue::new(100)), memory)
 }
 
 fn ask(worker: &Worker<Flex>, prompt: usize, limit: usize) -> Reader {
     let (outlet, reader) = mpsc::channel(2000);
-    let plan = Plan { sampler: Sampler::Greedy, seed: None, max_tokens: Some(limit), choices: 1 };
-    let opening = Opening { channel: Channel::Text, stops: Vec::new(), limit };
+    let sampling = Sampling { temperature: Some(0.0), max_tokens: Some(limit as u64), ..Sampling::default() };
+    let request = ChatRequest { sampling, ..ChatRequest::default() };
+    let plan = plan(&request, &GenerationConfig::default(), 320).unwrap();
+    let opening = Opening { limit, ..Opening::default() };
     let job = |_| Job { prompt: vec![65; prompt].into(), plan, opening, seed: 0, outlet };
     worker.queue.push(worker.queue.seat().unwrap(), job).unwrap();
     reader

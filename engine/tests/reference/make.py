@@ -1,6 +1,45 @@
 """Makes the reference checkpoints of this folder and what Hugging Face transformers computes on them, in f32 on the CPU.
 
     python3 -m venv v && v/bin/pip install torch transformers safetensors tokenizers numpy
+    v/bin/python make.py [folder] [name]...
+
+Apart from the tests because it needs Python and torch; what it writes is committed, so that the tests need neither. It must not
+know how the engine computes. Each checkpoint is random (weights, biases and norms), with a byte-level BPE tokenizer of 320 tokens:
+
+    untied    f32, 3 query heads a key head, output matrix of its own, bias and norm random, greedy generation_config
+    tied      bf16, 4 query heads on 1 key head, output = embedding, two shards with an index, sampling generation_config
+    wide      f16, as many key heads as query heads, head_dim that is not hidden / heads, rope_theta 10000
+    yarn      qwen2, YaRN with mscale, betas and no truncation: its factor is a quotient
+    llama     bf16, llama3 scaling as in R1-Distill-Llama, no biases, output matrix of its own
+    linear    llama, linear scaling, tied, biases in attention and in the feed-forward part
+    qwen3     YaRN with `attn_factor` as in R1-0528-Qwen3-8B, head_dim that is not hidden / heads
+    normed    qwen3, no scaling, tied, biases in attention, as many key heads as query heads
+
+Where positions are scaled, the model is trained (as it were) on 32 of them, so that the prompt reaches beyond.
+
+`expected.safetensors` holds `prompt` [P], `logits` [P, vocab] of the whole prefill, `greedy` [64], the argmax continuation, and `gaps`
+[64], by how much each was ahead of the next. transformers does not know `attn_factor`: for `qwen3` these are of the model whose
+`attention_factor` is what `attn_factor` asks for, and `theirs` [P, vocab] are the logits of config.json as transformers reads it.
+"""
+
+import json
+import math
+import pathlib
+import shutil
+import sys
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerFast
+import transformers
+
+BOS, EOS, USER, ASSISTANT = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"
+VOCAB = 320
+# What the tokenizer is trained on: it must not change, or the ids in the tests do.
+CORPUS = """Makes the reference checkpoints of this folder and what Hugging Face transformers computes on them, in f32 on the CPU.
+
+    python3 -m venv v && v/bin/pip install torch transformers safetensors tokenizers numpy
     v/bin/python make.py [folder]
 
 Apart from the tests because it needs Python and torch; what it writes is committed, so that the tests need neither. It must not
@@ -12,20 +51,6 @@ know how the engine computes. Each checkpoint is random (weights, biases and nor
 
 `expected.safetensors` holds `prompt` [P], `logits` [P, vocab] of the whole prefill and `greedy` [64], the argmax continuation.
 """
-
-import json
-import pathlib
-import shutil
-import sys
-
-import torch
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
-import transformers
-
-BOS, EOS, USER, ASSISTANT = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"
-VOCAB = 320
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ message['content'] }}"
@@ -42,8 +67,27 @@ CHECKPOINTS = {
                  rope_theta=10000.0, tie_word_embeddings=True, rms_norm_eps=1e-6),
     "wide": dict(hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=3,
                  head_dim=16, rope_theta=10000.0, tie_word_embeddings=False, rms_norm_eps=1e-5),
+    "yarn": dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+                 tie_word_embeddings=False, rms_norm_eps=1e-6,
+                 rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=8.0, original_max_position_embeddings=32,
+                                      beta_fast=4.0, beta_slow=0.5, mscale=1.2, mscale_all_dim=0.7, truncate=False)),
+    "llama": dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, head_dim=16,
+                  tie_word_embeddings=False, rms_norm_eps=1e-5,
+                  rope_parameters=dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                       original_max_position_embeddings=32)),
+    "linear": dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1,
+                   tie_word_embeddings=True, rms_norm_eps=1e-6, attention_bias=True, mlp_bias=True,
+                   rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0)),
+    "qwen3": dict(hidden_size=40, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+                  tie_word_embeddings=False, rms_norm_eps=1e-6,
+                  rope_parameters=dict(rope_type="yarn", rope_theta=1000000.0, factor=4.0, original_max_position_embeddings=32,
+                                       attn_factor=0.8782488562869419)),
+    "normed": dict(hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3, head_dim=16,
+                   tie_word_embeddings=True, rms_norm_eps=1e-6, attention_bias=True,
+                   rope_parameters=dict(rope_type="default", rope_theta=1000000.0)),
 }
-DTYPES = {"untied": torch.float32, "tied": torch.bfloat16, "wide": torch.float16}
+FAMILIES = {"llama": "llama", "linear": "llama", "qwen3": "qwen3", "normed": "qwen3"}
+DTYPES = {"tied": torch.bfloat16, "wide": torch.float16, "llama": torch.bfloat16, "linear": torch.float16, "qwen3": torch.bfloat16}
 PROMPT = "What is 47 + 85? Größe, 数学 und 🙂: the quick brown fox."
 
 
@@ -52,7 +96,7 @@ def tokenizer(folder):
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=VOCAB - 6, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
-    raw.train_from_iterator([__doc__] * 3, trainer)
+    raw.train_from_iterator([CORPUS] * 3, trainer)
     raw.add_special_tokens([BOS, EOS])
     from tokenizers import AddedToken
     raw.add_tokens([AddedToken(t, normalized=False) for t in (USER, ASSISTANT, "<think>", "</think>")])
@@ -83,18 +127,24 @@ def make(root, name, seed):
     raw = tokenizer(folder)
     bos, eos = raw.token_to_id(BOS), raw.token_to_id(EOS)
     torch.manual_seed(seed)
-    config = Qwen2Config(vocab_size=VOCAB, max_position_embeddings=512, use_sliding_window=False, bos_token_id=bos, eos_token_id=eos,
-                         **CHECKPOINTS[name])
-    config._attn_implementation = "eager"
-    model = Qwen2ForCausalLM(config).eval()
+    family = FAMILIES.get(name, "qwen2")
+    window = {} if family == "llama" else dict(use_sliding_window=False)
+    config = AutoConfig.for_model(family, vocab_size=VOCAB, max_position_embeddings=512, bos_token_id=bos, eos_token_id=eos, **window,
+                                  **CHECKPOINTS[name])
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     randomise(model)
     model.tie_weights()
-    model = model.to(DTYPES[name])
+    model = model.to(DTYPES.get(name, torch.float32))
     greedy = dict(do_sample=False) if name == "untied" else dict(do_sample=True, temperature=0.6, top_p=0.95)
     model.generation_config = GenerationConfig(bos_token_id=bos, eos_token_id=eos, **greedy)
     transformers.logging.disable_progress_bar()
     model.save_pretrained(folder, max_shard_size="40KB" if name == "tied" else "5GB")
-    model = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    config = AutoConfig.from_pretrained(folder)
+    rope = config.rope_parameters
+    if "attn_factor" in rope:
+        rope["attention_factor"] = rope["attn_factor"] * (0.1 * math.log(rope["factor"]) + 1.0)
+    model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager").eval()
     prompt = raw.encode(BOS + USER + PROMPT + ASSISTANT + "<think>\n", add_special_tokens=False).ids
     with torch.no_grad():
         logits = model(torch.tensor([prompt])).logits[0]
@@ -104,8 +154,12 @@ def make(root, name, seed):
             gaps.append(float(top.values[0] - top.values[1]))
             ids.append(int(top.indices[0]))
     greedy = ids[len(prompt):]
-    save_file({"prompt": torch.tensor(prompt), "logits": logits.contiguous(), "greedy": torch.tensor(greedy)},
-              folder / "expected.safetensors")
+    expected = {"prompt": torch.tensor(prompt), "logits": logits.contiguous(), "greedy": torch.tensor(greedy),
+                "gaps": torch.tensor(gaps)}
+    if "attn_factor" in rope:
+        with torch.no_grad():
+            expected["theirs"] = theirs(torch.tensor([prompt])).logits[0].contiguous()
+    save_file(expected, folder / "expected.safetensors")
     for file in folder.iterdir():
         file.chmod(0o644)
     print(name, "prompt", len(prompt), "logits", f"{logits.abs().max():.2f}", "least gap", f"{min(gaps):.4f}",
@@ -124,5 +178,7 @@ if __name__ == "__main__":
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
     print("transformers", transformers.__version__, "torch", torch.__version__)
     for seed, name in enumerate(CHECKPOINTS):
-        make(root, name, 50 + seed)
-    check_template(root / "untied")
+        if name in (sys.argv[2:] or CHECKPOINTS):
+            make(root, name, 50 + seed)
+    if (root / "untied").exists():
+        check_template(root / "untied")

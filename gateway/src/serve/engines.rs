@@ -103,8 +103,8 @@ fn one(model: &ModelFact, device: gatewright_types::DeviceChoice, shared: &Arc<S
         Some(folder) => ModelFiles::Folder(folder.clone()),
         None => ModelFiles::Packed(crate::packed::demo().ok_or("this build was made without the demo model")?),
     };
-    let options =
-        EngineOptions { device, max_running: model.max_running, max_waiting: model.max_waiting, kv_bytes: model.kv_bytes };
+    let (max_running, max_waiting, kv_bytes) = (model.max_running, model.max_waiting, model.kv_bytes);
+    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, ..EngineOptions::default() };
     let engine = Engine::open(&files, &options).map_err(|error| error.to_string())?;
     tracing::info!(model = model.name, device = engine.device(), "model opened");
     Ok(Arc::new(EngineUpstream::new(model.name.clone(), engine, shared.clock.clone())))

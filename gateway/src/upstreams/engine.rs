@@ -41,7 +41,7 @@ impl Upstream for EngineUpstream {
 
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas {
         let alarm = Box::pin(tokio::time::sleep_until(deadline.0.into()));
-        Box::pin(Answer { upstream: self.clone(), state: State::Asked(request), alarm })
+        Box::pin(Answer { upstream: self.clone(), state: State::Asked(request), beside: None, alarm })
     }
 
     fn load(&self) -> Option<Load> {
@@ -53,6 +53,8 @@ impl Upstream for EngineUpstream {
 struct Answer {
     upstream: EngineUpstream,
     state: State,
+    /// Log probabilities, until the text that they tell of comes: one chunk for both.
+    beside: Option<Delta>,
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -90,19 +92,28 @@ impl Stream for Answer {
             }
         }
         let (State::Accepted(generation, _) | State::Speaking(generation)) = &mut this.state else { return Poll::Ready(None) };
-        match Pin::new(generation).poll_next(context) {
+        let mut item = Pin::new(&mut *generation).poll_next(context);
+        if let Poll::Ready(Some(Ok(Delta::Logprobs { .. }))) = &item
+            && let Poll::Ready(Some(Ok(delta))) = item
+        {
+            this.beside = Some(delta);
+            item = Pin::new(generation).poll_next(context);
+        }
+        match item {
             Poll::Ready(Some(Ok(delta))) => {
-                let deltas = match std::mem::replace(&mut this.state, State::Over) {
+                let mut deltas = match std::mem::replace(&mut this.state, State::Over) {
                     State::Accepted(generation, model) => {
                         this.state = State::Speaking(generation);
                         // Id and time are the door's to give.
-                        vec![Delta::Start { id: String::new(), model, created: 0 }, delta]
+                        vec![Delta::Start { id: String::new(), model, created: 0 }]
                     }
                     speaking => {
                         this.state = speaking;
-                        vec![delta]
+                        Vec::new()
                     }
                 };
+                deltas.extend(this.beside.take());
+                deltas.push(delta);
                 Poll::Ready(Some(Ok(Chunk::of(deltas))))
             }
             Poll::Ready(Some(Err(error))) => {

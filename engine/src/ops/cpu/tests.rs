@@ -3,7 +3,7 @@
 use burn::tensor::Distribution;
 
 use super::*;
-use crate::layers::rope::Rope;
+use crate::layers::rope::{Rope, Scaling, Spectrum};
 use crate::ops::Heads;
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<Flex, D> {
@@ -51,7 +51,7 @@ fn a_products_row_does_not_depend_on_the_others() {
 fn rotations() {
     let heads = Heads { heads: 6, kv_heads: 2, head_dim: 8 };
     for positions in [vec![0], vec![5, 6, 7], vec![100, 3]] {
-        let rotation = Rope::new(heads, 10_000.0).at(positions.iter().copied());
+        let rotation = Rope::new(heads, &Spectrum { theta: 10_000.0, scaling: Scaling::None }).at(positions.iter().copied());
         let qkv = random([positions.len(), heads.width()]);
         assert_close(Flex::rotate(qkv.clone(), &rotation), portable::rotate(qkv, &rotation));
     }

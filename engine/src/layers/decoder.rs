@@ -1,0 +1,226 @@
+//! A dense decoder: embedding, layers of attention and a gated feed-forward part, each behind a norm, and the output matrix. What a
+//! family has of its own is in its [`Blueprint`].
+//!
+//! Apart because most families are this. Weights have the names that Hugging Face transformers gives them in all of these families. It
+//! must not know one family, requests or text.
+
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::attention::{Attention, HeadNorms, Pass};
+use super::cache::KvCache;
+use super::mlp::Mlp;
+use super::rope::{Rope, Spectrum};
+use super::{Bias, Loader, Rows, product};
+use crate::error::EngineError;
+use crate::ops::{EngineBackend, Heads, Linear};
+use crate::weights::Weights;
+
+/// What a family makes of a config.json: all that there is to know before weights are loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Blueprint {
+    pub(crate) vocab: usize,
+    pub(crate) hidden: usize,
+    /// Width of the feed-forward part.
+    pub(crate) inner: usize,
+    pub(crate) layers: usize,
+    pub(crate) heads: Heads,
+    /// Of all norms.
+    pub(crate) epsilon: f64,
+    pub(crate) rope: Spectrum,
+    /// Positions that prompt and answer may have together.
+    pub(crate) context: usize,
+    pub(crate) output: Output,
+    pub(crate) biases: Biases,
+    pub(crate) head_norms: Norms,
+}
+
+/// Where the output matrix is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// It is the embedding.
+    Tied,
+    /// It is `lm_head`.
+    Own,
+}
+
+/// Which products have biases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Biases {
+    /// Queries, keys and values.
+    pub(crate) qkv: Bias,
+    /// What attention gives.
+    pub(crate) out: Bias,
+    /// The feed-forward part.
+    pub(crate) mlp: Bias,
+}
+
+/// Whether each head's queries and keys have a norm of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Norms {
+    Yes,
+    No,
+}
+
+impl Blueprint {
+    /// Values that one position has in the caches of all layers.
+    pub(crate) fn cached_values(&self) -> usize {
+        2 * self.layers * self.heads.kv_heads * self.heads.head_dim
+    }
+}
+
+struct Layer<B: EngineBackend> {
+    before_attention: Tensor<B, 2>,
+    attention: Attention<B>,
+    before_mlp: Tensor<B, 2>,
+    mlp: Mlp<B>,
+}
+
+/// A loaded model.
+pub(crate) struct Decoder<B: EngineBackend> {
+    blueprint: Blueprint,
+    rope: Rope,
+    embedding: Tensor<B, 2>,
+    layers: Vec<Layer<B>>,
+    norm: Tensor<B, 2>,
+    head: Linear<B>,
+    device: B::Device,
+}
+
+/// One sequence's part of a step.
+pub(crate) struct Span<'a, B: EngineBackend> {
+    pub(crate) cache: &'a mut KvCache<B>,
+    /// The tokens that follow what the cache holds.
+    pub(crate) tokens: &'a [u32],
+    pub(crate) wanted: Wanted,
+}
+
+/// Which of a span's rows get logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// None: more of the prompt comes.
+    Nothing,
+    /// The last one.
+    Last,
+    /// Each one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the fidelity tests compare every position"))]
+    All,
+}
+
+impl<B: EngineBackend> Decoder<B> {
+    /// Checks and loads all weights.
+    pub(crate) fn load(blueprint: &Blueprint, weights: &Weights, device: &B::Device) -> Result<Self, EngineError> {
+        let loader = Loader::<B> { weights, device: device.clone() };
+        let (vocab, hidden) = (blueprint.vocab, blueprint.hidden);
+        let embedding = loader.matrix("model.embed_tokens.weight", [vocab, hidden])?;
+        let head = match blueprint.output {
+            Output::Tied => Linear { weight: embedding.clone(), bias: None },
+            Output::Own => loader.linear(&[("lm_head".to_owned(), vocab)], hidden, Bias::No)?,
+        };
+        let layers: Result<Vec<_>, _> = (0..blueprint.layers).map(|i| layer(&loader, blueprint, i)).collect();
+        Ok(Self {
+            rope: Rope::new(blueprint.heads, &blueprint.rope),
+            embedding,
+            layers: layers?,
+            norm: loader.row("model.norm.weight", hidden)?,
+            head,
+            device: device.clone(),
+            blueprint: blueprint.clone(),
+        })
+    }
+
+    /// An empty cache for one sequence.
+    pub(crate) fn cache(&self) -> KvCache<B> {
+        KvCache::new(self.layers.len(), self.blueprint.heads, self.device.clone())
+    }
+
+    /// Width of a row of logits.
+    pub(crate) fn vocab(&self) -> usize {
+        self.blueprint.vocab
+    }
+
+    /// Runs the spans' tokens, appends to their caches and gives the wanted rows' logits, `[wanted, vocab]` row-major in the spans'
+    /// order. `kind` says what the spans are: one of any length, or any number of one token each.
+    ///
+    /// # Errors
+    /// [`EngineError::Step`] if the device fails.
+    pub(crate) fn forward(&self, spans: &mut [Span<'_, B>], kind: Rows) -> Result<Vec<f32>, EngineError> {
+        let ids: Vec<i64> = spans.iter().flat_map(|s| s.tokens.iter().map(|t| i64::from(*t))).collect();
+        let wanted = wanted_rows(spans);
+        let rows = ids.len();
+        let positions: Vec<usize> = spans.iter().flat_map(|s| (0..s.tokens.len()).map(|i| s.cache.len() + i)).collect();
+        let rotation = self.rope.at(positions.iter().copied());
+        let mut caches: Vec<_> = spans.iter_mut().map(|s| (&mut *s.cache, s.tokens.len())).collect();
+        let mut pass = Pass { kind, rotation, caches: &mut caches };
+        let mut x = self.embedding.clone().select(0, self.ids(ids));
+        for (i, layer) in self.layers.iter().enumerate() {
+            let normed = B::rms_norm(x.clone(), &layer.before_attention, self.blueprint.epsilon);
+            x = x + layer.attention.forward(normed, i, &mut pass);
+            let normed = B::rms_norm(x.clone(), &layer.before_mlp, self.blueprint.epsilon);
+            x = x + layer.mlp.forward(normed, kind);
+        }
+        for (cache, n) in caches {
+            cache.advance(n);
+        }
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        if wanted.len() < rows {
+            x = x.select(0, self.ids(wanted));
+        }
+        let x = B::rms_norm(x, &self.norm, self.blueprint.epsilon);
+        // One row is one row, whatever came before it: the last of a prompt is computed as those of decoding are.
+        let logits = product(x, &self.head, Rows::Decode);
+        let data = logits.try_into_data().map_err(|e| EngineError::Step(format!("the device failed: {e}")))?;
+        data.into_vec().map_err(|e| EngineError::Step(format!("logits are not f32: {e:?}")))
+    }
+
+    fn ids(&self, ids: Vec<i64>) -> Tensor<B, 1, Int> {
+        let n = ids.len();
+        Tensor::from_data(TensorData::new(ids, [n]), &self.device)
+    }
+}
+
+fn wanted_rows<B: EngineBackend>(spans: &[Span<'_, B>]) -> Vec<i64> {
+    let mut wanted = Vec::new();
+    let mut row = 0i64;
+    for span in spans {
+        let end = row + span.tokens.len() as i64;
+        match span.wanted {
+            Wanted::Nothing => {}
+            Wanted::Last => wanted.push(end - 1),
+            Wanted::All => wanted.extend(row..end),
+        }
+        row = end;
+    }
+    wanted
+}
+
+fn layer<B: EngineBackend>(loader: &Loader<'_, B>, blueprint: &Blueprint, index: usize) -> Result<Layer<B>, EngineError> {
+    let Blueprint { hidden, inner, heads, biases, .. } = *blueprint;
+    let (q, kv) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
+    let name = |part: &str| format!("model.layers.{index}.{part}");
+    let qkv = [(name("self_attn.q_proj"), q), (name("self_attn.k_proj"), kv), (name("self_attn.v_proj"), kv)];
+    let norm = |part: &str| loader.row(&name(part), heads.head_dim);
+    let norms = match blueprint.head_norms {
+        Norms::Yes => Some(HeadNorms {
+            queries: norm("self_attn.q_norm.weight")?,
+            keys: norm("self_attn.k_norm.weight")?,
+            epsilon: blueprint.epsilon,
+        }),
+        Norms::No => None,
+    };
+    Ok(Layer {
+        before_attention: loader.row(&name("input_layernorm.weight"), hidden)?,
+        attention: Attention {
+            heads,
+            qkv: loader.linear(&qkv, hidden, biases.qkv)?,
+            norms,
+            out: loader.linear(&[(name("self_attn.o_proj"), hidden)], q, biases.out)?,
+        },
+        before_mlp: loader.row(&name("post_attention_layernorm.weight"), hidden)?,
+        mlp: Mlp {
+            gate_up: loader.linear(&[(name("mlp.gate_proj"), inner), (name("mlp.up_proj"), inner)], hidden, biases.mlp)?,
+            down: loader.linear(&[(name("mlp.down_proj"), hidden)], inner, biases.mlp)?,
+        },
+    })
+}

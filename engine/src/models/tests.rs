@@ -1,0 +1,163 @@
+//! Fidelity: what Hugging Face transformers computed on the reference checkpoints (tests/reference/make.py), to 5e-5 in f32.
+
+use burn::backend::Flex;
+use safetensors::tensor::SafeTensors;
+
+use super::*;
+use crate::fixtures::reference;
+use crate::layers::Rows;
+use crate::layers::cache::KvCache;
+use crate::layers::decoder::{Decoder, Span, Wanted};
+use crate::weights::Weights;
+
+/// Of each family; together: tied and untied, all kinds of rope scaling beyond the positions of training, with and without biases and
+/// norms of heads, one to four queries a key.
+const CHECKPOINTS: [&str; 8] = ["untied", "tied", "wide", "yarn", "llama", "linear", "qwen3", "normed"];
+const TOLERANCE: f32 = 5e-5;
+const NMSE: f64 = 1e-9;
+/// How far ahead of the next a token must be to be the same on every machine.
+const GAP: f32 = 1e-3;
+
+struct Reference {
+    name: &'static str,
+    model: Decoder<Flex>,
+    prompt: Vec<u32>,
+    logits: Vec<f32>,
+    greedy: Vec<u32>,
+    gaps: Vec<f32>,
+}
+
+fn floats(expected: &SafeTensors<'_>, name: &str) -> Option<Vec<f32>> {
+    let bytes = expected.tensor(name).ok()?.data();
+    Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect())
+}
+
+fn open_as(name: &'static str, yarn: YarnReading, logits: &str) -> Reference {
+    let files = reference(name);
+    let blueprint = blueprint(&files, yarn).unwrap();
+    let model = Decoder::load(&blueprint, &Weights::open(&files).unwrap(), &Default::default()).unwrap();
+    let bytes = files.require("expected.safetensors").unwrap();
+    let expected = SafeTensors::deserialize(&bytes).unwrap();
+    let ids = |name: &str| {
+        let data = expected.tensor(name).unwrap().data();
+        data.chunks_exact(8).map(|b| u32::try_from(i64::from_le_bytes(b.try_into().unwrap())).unwrap()).collect()
+    };
+    let logits = floats(&expected, logits).unwrap();
+    let gaps = floats(&expected, "gaps").unwrap_or_else(|| vec![1.0; 64]);
+    Reference { name, model, prompt: ids("prompt"), logits, greedy: ids("greedy"), gaps }
+}
+
+fn open(name: &'static str) -> Reference {
+    open_as(name, YarnReading::Checkpoint, "logits")
+}
+
+impl Reference {
+    fn run(&self, cache: &mut KvCache<Flex>, tokens: &[u32]) -> Vec<f32> {
+        let kind = if tokens.len() > 1 { Rows::Prefill } else { Rows::Decode };
+        self.model.forward(&mut [Span { cache, tokens, wanted: Wanted::All }], kind).unwrap()
+    }
+
+    /// Row `row` of what transformers computed for the prompt.
+    fn expected(&self, row: usize) -> &[f32] {
+        let vocab = self.model.vocab();
+        &self.logits[row * vocab..(row + 1) * vocab]
+    }
+}
+
+fn worst(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max)
+}
+
+fn assert_close(got: &[f32], want: &[f32], what: &str) {
+    let worst = worst(got, want);
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    let error: f64 = got.iter().zip(want).map(|(a, b)| square(a - b)).sum();
+    let nmse = error / want.iter().map(|b| square(*b)).sum::<f64>();
+    assert!(worst <= TOLERANCE && nmse <= NMSE, "{what}: off by {worst:e}, NMSE {nmse:e}");
+}
+
+fn best(logits: &[f32]) -> u32 {
+    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+    u32::try_from(best).unwrap()
+}
+
+#[test]
+fn the_whole_prompt_at_once() {
+    for r in CHECKPOINTS.map(open) {
+        assert_close(&r.run(&mut r.model.cache(), &r.prompt), &r.logits, r.name);
+    }
+}
+
+#[test]
+fn the_prompt_in_pieces_and_token_by_token() {
+    for r in CHECKPOINTS.map(open) {
+        // The second piece crosses the positions of training, 32, where there is scaling; the last begins right behind them.
+        for pieces in [vec![7, 30, 1, 21], vec![32, 27], vec![1; 59]] {
+            let (mut cache, mut got, mut rest) = (r.model.cache(), Vec::new(), r.prompt.as_slice());
+            for n in pieces {
+                let (piece, left) = rest.split_at(n);
+                got.extend(r.run(&mut cache, piece));
+                rest = left;
+            }
+            assert_close(&got, &r.logits, r.name);
+        }
+    }
+}
+
+#[test]
+fn greedy_tokens_are_the_same() {
+    for r in CHECKPOINTS.map(open) {
+        let mut cache = r.model.cache();
+        let logits = r.run(&mut cache, &r.prompt);
+        let mut row = logits[logits.len() - r.model.vocab()..].to_vec();
+        assert_eq!(r.greedy.len(), 64);
+        for (at, (want, gap)) in r.greedy.iter().zip(&r.gaps).enumerate() {
+            assert!(best(&row) == *want || *gap < GAP, "{}: token {at} is {} and not {want}", r.name, best(&row));
+            row = r.run(&mut cache, &[*want]);
+        }
+    }
+}
+
+/// Sequences at different positions, decoded in one step: each as if it were alone, bit for bit, and as transformers computes.
+#[test]
+fn sequences_in_one_step_do_not_mix() {
+    for r in CHECKPOINTS.map(open) {
+        let starts = [40usize, 3, 25];
+        let fill = |n: usize| {
+            let mut cache = r.model.cache();
+            r.run(&mut cache, &r.prompt[..n]);
+            cache
+        };
+        let (mut together, mut alone) = (starts.map(fill), starts.map(fill));
+        for step in 0..12 {
+            let tokens = starts.map(|n| [r.prompt[n + step]]);
+            let caches = together.iter_mut().zip(&tokens);
+            let mut spans: Vec<_> = caches.map(|(cache, tokens)| Span { cache, tokens, wanted: Wanted::Last }).collect();
+            let got = r.model.forward(&mut spans, Rows::Decode).unwrap();
+            for (i, row) in got.chunks_exact(r.model.vocab()).enumerate() {
+                assert_close(row, r.expected(starts[i] + step), r.name);
+                assert_eq!(row, r.run(&mut alone[i], &tokens[i]), "{}: not what it is alone", r.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_row_of_a_prompt_is_enough() {
+    let r = open("untied");
+    let mut cache = r.model.cache();
+    let mut span = |tokens, wanted| r.model.forward(&mut [Span { cache: &mut cache, tokens, wanted }], Rows::Prefill).unwrap();
+    assert!(span(&r.prompt[..20], Wanted::Nothing).is_empty());
+    let got = span(&r.prompt[20..], Wanted::Last);
+    assert_close(&got, r.expected(r.prompt.len() - 1), "last");
+}
+
+/// transformers passes over `attn_factor`, the switch does as it does; the two differ by far more than rounding.
+#[test]
+fn yarn_can_be_read_as_transformers_reads_it() {
+    let r = open_as("qwen3", YarnReading::Transformers, "theirs");
+    let got = r.run(&mut r.model.cache(), &r.prompt);
+    assert_close(&got, &r.logits, "theirs");
+    assert!(worst(&got, &open("qwen3").logits) > 0.1);
+}

@@ -286,7 +286,7 @@ fn chains_rules_and_shares_are_checked_where_they_are_written() {
     assert_eq!(told_of_keys.matches("more than 64 different lists").count(), 1, "{told_of_keys}");
     let providers = "providers: {far: {base_url: 'http://f/v1'}, near: {base_url: 'http://n/v1', local: true}}\n";
     for (text, wanted) in [
-        ("plugins: {secrets: {percent: 101}}", "1:29: plugins.secrets.percent: 101 is more than 100"),
+        ("plugins: {secrets: {percent: 101}}", "1:30: plugins.secrets.percent: 101 is more than 100"),
         ("global_plugins: [nope]", "global_plugins[0]: no plugin is named `nope`"),
         ("keys: {k: {sha256: 'a', plugins: [nope]}}", "keys.k.plugins[0]: no plugin is named `nope`"),
         ("when: [{note: {a: b}}]", "when[0]: the rule changes nothing; give `to`, `local_only` or both"),

@@ -146,25 +146,12 @@ impl Name {
                 (Counter, "gatewright_plugin_actions", &["plugin", "did"], "What plugins did, shadow mode included")
             }
             Self::PluginErrors => (Counter, "gatewright_plugin_errors", &["plugin"], "Failures of plugins"),
-            Self::PluginTrips => (
-                Counter,
-                "gatewright_plugin_trips",
-                &["plugin", "limit"],
-                "Limits that plugins tripped: cpu, wall, memory, output; other is a failure that was none",
-            ),
+            Self::PluginTrips => {
+                (Counter, "gatewright_plugin_trips", &["plugin", "limit"], "Limits tripped; other: failures that are none")
+            }
             Self::PluginCalls => (Counter, "gatewright_plugin_calls", &["plugin"], "Calls of plugins, events and tools"),
-            Self::PluginDuration => (
-                Histogram,
-                "gatewright_plugin_duration_seconds",
-                &["plugin"],
-                "Time that a request spends in a plugin that it calls",
-            ),
-            Self::PluginMemory => (
-                Gauge,
-                "gatewright_plugin_memory_bytes",
-                &["plugin"],
-                "Most memory that an instance of a plugin has had after a call",
-            ),
+            Self::PluginDuration => (Histogram, "gatewright_plugin_duration_seconds", &["plugin"], "Time of a request in a plugin"),
+            Self::PluginMemory => (Gauge, "gatewright_plugin_memory_bytes", &["plugin"], "Most memory of an instance after a call"),
             Self::PluginCount => {
                 (Counter, "gatewright_plugin_count", &["plugin", "name"], "What plugins count themselves, by their names")
             }

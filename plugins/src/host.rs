@@ -3,7 +3,7 @@
 //! Apart because it alone knows both sandboxes by name. It must not know requests: it makes plugins, `session` uses them.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::services::store::Shelves;
 use crate::services::{Services, Traced};
 use crate::stream::Bounds;
 use crate::tools::{self, Tool};
-use crate::wasm::Wasm;
+use crate::wasm::{Kept, Wasm};
 
 /// The host: engines, pools, and the thread that ticks. One per process.
 #[derive(Debug)]
@@ -139,6 +139,13 @@ impl Host {
     pub fn new(slots: usize) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
         Self { luau: Luau::new(), wasm: Wasm::new(slots), slots, shelves: Shelves::default(), counts: Arc::default() }
+    }
+
+    /// The same, which keeps code that it compiled in this folder: what it compiled before, in this process or an earlier one, is
+    /// read and not compiled again. The folder is its owner's alone, and so is the secret: who knows it can have code of theirs run.
+    #[must_use]
+    pub fn with_compiled(self, folder: PathBuf, secret: &[u8; 32]) -> Self {
+        Self { wasm: self.wasm.keeping(Kept::new(folder, secret)), ..self }
     }
 
     /// What plugins have counted: plugin, name, count; sorted.

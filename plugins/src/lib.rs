@@ -21,6 +21,7 @@ mod seat;
 mod services;
 mod session;
 mod stream;
+mod ticker;
 mod tools;
 mod wasm;
 mod yaml;

@@ -3,7 +3,7 @@
 //! It is apart because wasmtime runs what such a file says without a look at it: only here is it decided that a file may be believed.
 //! One that is damaged, of another version or anyone else's is as if it were not there. It must not know what the code does.
 
-use std::fs::{self, File, FileTimes, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::clock::touch;
 
 /// Bytes that all files may have together: those that were not used for longest go. No file may have more.
 const MOST_BYTES: u64 = 512 << 20;
@@ -73,7 +75,7 @@ impl Kept {
         let component = self.believe(engine, identity, &bytes);
         match component {
             // When it was used last; to miss it only makes it go too early.
-            Some(_) => drop(file.set_times(FileTimes::new().set_modified(SystemTime::now()))),
+            Some(_) => touch(&file),
             None => tracing::warn!(file = %path.display(), "not compiled code of this gateway: it is compiled again"),
         }
         component
@@ -154,20 +156,24 @@ impl Kept {
     /// Removes files until those that are left fit, and those that somebody began and left.
     fn prune(&self) -> io::Result<()> {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        let mut under_way = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
-            let (entry, now) = (entry?, SystemTime::now());
+            let entry = entry?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             let (Ok(about), path) = (entry.metadata(), entry.path()) else { continue };
             let used = about.modified()?;
             if name.ends_with(ENDING) {
                 files.push((used, about.len(), path));
-            } else if name.ends_with(UNDER_WAY.0) && now.duration_since(used).is_ok_and(|age| age > UNDER_WAY.1) {
-                // Another process may have done so.
-                drop(fs::remove_file(path));
+            } else if name.ends_with(UNDER_WAY.0) {
+                under_way.push((used, path));
             }
         }
         files.sort();
+        // The last one was written just now. Another process may have removed the same.
+        let now = files.last().map(|(used, ..)| *used);
+        let left = |begun: SystemTime| now.is_some_and(|now| now.duration_since(begun).is_ok_and(|age| age > UNDER_WAY.1));
+        under_way.into_iter().filter(|(begun, _)| left(*begun)).for_each(|(_, path)| drop(fs::remove_file(path)));
         let mut all: u64 = files.iter().map(|(_, size, _)| size).sum();
         for (_, size, path) in files {
             if all <= self.most_bytes {
@@ -198,6 +204,8 @@ impl Hasher for Feed {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 mod tests {
+    use std::fs::FileTimes;
+
     use super::*;
 
     const SECRET: &[u8; 32] = &[7; 32];
@@ -287,7 +295,7 @@ mod tests {
         let size = component.serialize().unwrap().len() as u64;
         let kept = Kept { most_bytes: size + size / 2, ..bench.kept() };
         kept.keep(&bench.engine, &one, &component);
-        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        let hour_ago = bench.files()[0].metadata().unwrap().modified().unwrap() - Duration::from_secs(3600);
         let abandoned = bench.folder.path().join("x.1-1.new");
         for path in [&bench.files()[0], &abandoned] {
             let file = OpenOptions::new().create(true).append(true).open(path).unwrap();

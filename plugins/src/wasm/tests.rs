@@ -6,6 +6,7 @@
 mod compiled;
 mod hostile;
 mod powers;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

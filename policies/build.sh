@@ -2,6 +2,7 @@
 # Rebuilds the WASM policies from their sources: policies/*/guest -> policies/*/plugin.wasm and plugin.wasm.sha256.
 #
 #   policies/build.sh [FOLDER]    with FOLDER, the results go to FOLDER/<policy>.wasm and the committed files stay as they are
+#   policies/build.sh FOLDER GUEST...    the same for other guests, each a folder with a Cargo.toml: FOLDER/<guest>.wasm
 #
 # With rustup's wasm32-unknown-unknown target it needs nothing else. Without it, it takes Debian's rustc-web and rust-web-src
 # (installed with apt where they are missing and it may), builds std for the target, and links with the linker of the toolchain
@@ -39,9 +40,11 @@ else
 fi
 
 out=${CARGO_TARGET_DIR:-$root/target}/guests
-for manifest in "$root"/policies/*/guest/Cargo.toml; do
-  policy=$(basename "$(dirname "$(dirname "$manifest")")")
-  ( cd "$(dirname "$manifest")"
+guests=("${@:2}")
+[ ${#guests[@]} -gt 0 ] || guests=("$root"/policies/*/guest)
+for guest in "${guests[@]}"; do
+  policy=$(sed -n '0,/^name = /s/^name = "\(.*\)"/\1/p' "$guest/Cargo.toml")
+  ( cd "$guest"
     PATH=$tools/gcc-ld:$PATH RUSTC=$compiler RUSTFLAGS=$flags CARGO_TARGET_DIR=$out \
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker cargo build "${arguments[@]}" )
   built=$out/$target/release/${policy//-/_}.wasm

@@ -17,6 +17,7 @@ mod memory;
 pub mod mock;
 pub mod observe;
 pub mod packed;
+mod private;
 pub mod records;
 pub mod serve;
 mod services;

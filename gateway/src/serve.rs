@@ -14,6 +14,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,14 +47,16 @@ use crate::logging::{self, Form};
 use crate::memory::Tidier;
 use crate::observe::{Metrics, Port};
 use crate::records::Records;
-use crate::terminal;
 use crate::upstreams::cache::Cache;
 use crate::upstreams::openai::Clients;
+use crate::{private, terminal};
 
 /// Name of the records' file in the data folder.
 pub const RECORDS: &str = "records.sqlite";
 /// Name of the cache's folder in the data folder.
 const CACHE: &str = "cache";
+/// Name of the folder of plugins' compiled code in the data folder.
+const COMPILED: &str = "compiled";
 /// Time without a request after which a connection is asked to close.
 const IDLE_TIME: Duration = Duration::from_secs(75);
 /// Admin connections at once.
@@ -115,7 +118,7 @@ fn open(mut facts: Facts, clients: Clients, lots: [u8; 32]) -> Result<(Host, Opt
     let clock = Arc::new(SystemClock);
     let cache = Cache::new(&facts.data.join(CACHE), &facts.cache, clock.clone());
     let records = Records::open(&facts.data.join(RECORDS), facts.limits.record_queue).map_err(|error| one(error.to_string()))?;
-    let plugins = gatewright_plugins::Host::new(facts.limits.plugin_slots).drawing_by(lots);
+    let plugins = plugin_host(&facts).drawing_by(lots);
     let ids = Ids::random().map_err(|error| one(format!("no randomness for request ids: {error}")))?;
     let shared = Arc::new(Shared {
         plugins,
@@ -130,6 +133,24 @@ fn open(mut facts: Facts, clients: Clients, lots: [u8; 32]) -> Result<(Host, Opt
     });
     let host = engines::host(facts, &shared)?;
     Ok((host, made))
+}
+
+/// The plugin host. What it compiles is kept in the data folder; where that cannot be, it is compiled at each start.
+fn plugin_host(facts: &Facts) -> gatewright_plugins::Host {
+    let plugins = gatewright_plugins::Host::new(facts.limits.plugin_slots);
+    let folder = facts.data.join(COMPILED);
+    let made = private::folder(&folder).and_then(|()| match private::secret(&folder) {
+        // What lies there is nobody's then, and is compiled again.
+        Err(error) if error.kind() == ErrorKind::InvalidData => private::new_secret(&folder),
+        secret => secret,
+    });
+    match made {
+        Ok(secret) => plugins.with_compiled(folder, &secret),
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "compiled plugins are not kept: they are compiled at each start");
+            plugins
+        }
+    }
 }
 
 /// A gateway that is set up.

@@ -1,85 +1,36 @@
-//! What asking a Luau plugin costs: a warm call on 4 KB, a chunk of a stream, opening a session, and the `secrets` policy.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
+//! What asking a Luau plugin costs: a warm call on 4 KB, a chunk of a stream, a request's first call; chains of ten, and of deaf ones.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
-use std::path::{Path, PathBuf};
+mod kit;
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use gatewright_plugins::{Chain, Context, Host, Lane, Operator, Piece, Source};
-use gatewright_types::{Channel, Phase, Segment};
-use tokio::runtime::{Builder, Runtime};
+use criterion::{Criterion, criterion_group, criterion_main};
+use gatewright_plugins::Chain;
 
-const NOTHING: &str = "return { inspect = function(ctx, event) end }";
-const FIND: &str = "return { inspect = function(ctx, event)
-    for _, s in event.segments do
-        local a, b = string.find(s.text, 'needle', s.sent + 1, true)
-        if a then return { edit(s, a, b, 'x') } end
-    end
-end }";
-
-fn written(code: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let manifest = "name: bench\nversion: 0.0.1\nentry: plugin.luau\nsubscribe: {phases: all, channels: all}\nwindow: 24\n";
-    std::fs::write(folder.path().join("plugin.yaml"), manifest).unwrap();
-    std::fs::write(folder.path().join("plugin.luau"), code).unwrap();
-    folder
-}
-
-fn chain(folder: &Path) -> Chain {
-    let operator = Operator { grants: vec!["settings".into()], ..Operator::default() };
-    Chain::new(vec![Host::new(4).load(&Source::Folder(folder.to_owned()), &operator).unwrap()])
-}
-
-fn prose(bytes: usize) -> String {
-    "The quick brown fox jumps over the lazy dog, again and again; nothing here is secret. ".repeat(bytes / 80 + 1)[..bytes]
-        .to_owned()
-}
-
-fn whole(c: &mut Criterion, name: &str, chain: &Chain, bytes: usize) {
-    let runtime = runtime();
-    let mut session = runtime.block_on(chain.open(Context::default())).unwrap();
-    let mut segments = vec![Segment { id: 1, channel: Channel::User, text: prose(bytes), sent: 0, label: None }];
-    c.bench_function(name, |b| b.iter(|| runtime.block_on(session.inspect(Phase::Request, &mut segments))));
-}
-
-fn chunks(c: &mut Criterion, name: &str, chain: &Chain) {
-    let runtime = runtime();
-    let mut session = runtime.block_on(chain.open(Context::default())).unwrap();
-    let lane = Lane { choice: 0, channel: Channel::Reasoning, index: 0 };
-    let piece = || vec![Piece { lane, label: None, text: " a few words more".into() }];
-    c.bench_function(name, |b| b.iter_batched(piece, |pieces| runtime.block_on(session.feed(pieces, &[])), BatchSize::SmallInput));
-}
-
-fn open(c: &mut Criterion, name: &str, chain: &Chain) {
-    let runtime = runtime();
-    let mut segments = vec![Segment { id: 1, channel: Channel::User, text: "short".into(), sent: 0, label: None }];
-    c.bench_function(name, |b| {
-        b.iter(|| {
-            runtime.block_on(async {
-                let mut session =
-                    chain.open(Context { parameters: r#"{"temperature":0.5}"#.into(), ..Context::default() }).await.unwrap();
-                session.inspect(Phase::Request, &mut segments).await
-            })
-        });
-    });
-}
-
-fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(1).build().unwrap()
-}
+const CHUNK: &str = " and then the";
 
 fn calls(c: &mut Criterion) {
-    let (nothing, find) = (written(NOTHING), written(FIND));
-    let (nothing, find) = (chain(nothing.path()), chain(find.path()));
-    let secrets: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/secrets");
-    let secrets = chain(&secrets);
-    whole(c, "empty guest, 4 KB", &nothing, 4096);
-    whole(c, "plain search, 4 KB", &find, 4096);
-    whole(c, "secrets, 1 KB", &secrets, 1024);
-    whole(c, "secrets, 4 KB", &secrets, 4096);
-    chunks(c, "empty guest, chunk", &nothing);
-    chunks(c, "secrets, chunk", &secrets);
-    open(c, "open a session and ask once, empty guest", &nothing);
-    open(c, "open a session and ask once, secrets", &secrets);
+    let (nothing, find, deaf) =
+        (kit::luau(kit::ALL, kit::NOTHING), kit::luau(kit::ALL, kit::FIND), kit::luau(kit::TOOLS_ONLY, kit::NOTHING));
+    let prose = |bytes| kit::prose(bytes, "");
+    // What a session without plugins costs.
+    kit::whole(c, "luau/no plugin: warm call, 4 KB", &Chain::default(), &prose(4096));
+    for (count, filters) in [(1, "one filter"), (10, "ten filters")] {
+        let chain = kit::chain(nothing.path(), count);
+        kit::whole(c, &format!("luau/{filters}, nothing: warm call, 4 KB"), &chain, &prose(4096));
+        kit::chunk(c, &format!("luau/{filters}, nothing: chunk"), &chain, CHUNK);
+        kit::first(c, &format!("luau/{filters}, nothing: first call"), &chain);
+    }
+    let deaf = kit::chain(deaf.path(), 10);
+    kit::whole(c, "luau/ten deaf filters: warm call, 4 KB", &deaf, &prose(4096));
+    kit::chunk(c, "luau/ten deaf filters: chunk", &deaf, CHUNK);
+    kit::chunk(c, "luau/no plugin: chunk", &Chain::default(), CHUNK);
+    kit::whole(c, "luau/find: warm call, 4 KB", &kit::chain(find.path(), 1), &prose(4096));
+    let secrets = kit::chain(&kit::policy("secrets"), 1);
+    kit::whole(c, "luau/secrets, nothing to scan: warm call, 1 KB", &secrets, &prose(1024));
+    kit::whole(c, "luau/secrets, scanning: warm call, 1 KB", &secrets, &kit::prose(1024, " sk-learn is not one. "));
+    kit::chunk(c, "luau/secrets, nothing to scan: chunk", &secrets, CHUNK);
+    kit::chunk(c, "luau/secrets, scanning: chunk", &secrets, " with sk-learn");
+    kit::first(c, "luau/secrets, nothing to scan: first call", &secrets);
 }
 
 criterion_group!(benches, calls);

@@ -120,6 +120,11 @@ impl GuestError {
         message.truncate(cut);
         Self { kind, message }
     }
+
+    /// A sandbox without its thread cannot stop anyone: it loads nothing.
+    pub(crate) fn no_ticker(why: &std::io::Error) -> Self {
+        Self::new(GuestErrorKind::Load, format!("the thread that counts guests' time cannot start: {why}"))
+    }
 }
 
 /// The four limits of one plugin.

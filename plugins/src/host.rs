@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use crate::services::{Services, Traced};
 use crate::settings::{self, WrongSetting};
 use crate::stream::Bounds;
 use crate::tools::{self, Tool};
-use crate::wasm::Wasm;
+use crate::wasm::{Kept, Wasm};
 
 /// The host: engines, pools, and the thread that ticks. One per process.
 #[derive(Debug)]
@@ -187,6 +188,13 @@ impl Host {
     pub fn counting(slots: usize) -> Self {
         let host = Self::new(slots);
         Self { wasm: Wasm::counting(host.slots), slower: 2, ..host }
+    }
+
+    /// The same, which keeps code that it compiled in this folder: what it compiled before, in this process or an earlier one, is
+    /// read and not compiled again. The folder is its owner's alone, and so is the secret: who knows it can have code of theirs run.
+    #[must_use]
+    pub fn with_compiled(self, folder: PathBuf, secret: &[u8; 32]) -> Self {
+        Self { wasm: self.wasm.keeping(Kept::new(folder, secret)), ..self }
     }
 
     /// What plugins have counted: plugin, name, count; sorted.

@@ -28,6 +28,7 @@ mod services;
 mod session;
 mod settings;
 mod stream;
+mod ticker;
 mod tools;
 mod wasm;
 mod yaml;

@@ -10,9 +10,11 @@ mod instance;
 mod json;
 mod outside;
 mod powers;
+mod safepoint;
 mod vm;
 
-use std::sync::atomic::Ordering;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -21,6 +23,7 @@ use mlua::chunk::Compiler;
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Sandbox, Setup};
 use crate::reach::Reach;
+use crate::ticker::Ticker;
 use instance::Instance;
 use vm::Vm;
 
@@ -31,13 +34,35 @@ const MOST_USES: u32 = 4096;
 /// Bytes by which a VM may have grown when it goes back to the pool.
 const GROWTH: usize = 4 << 20;
 
-/// The sandbox. It holds nothing: every VM stands alone.
-#[derive(Debug)]
-pub(crate) struct Luau(());
+/// The sandbox. All that VMs share is the count of ticks; it is set up when the first plugin is loaded.
+#[derive(Debug, Default)]
+pub(crate) struct Luau(Mutex<Option<Clock>>);
+
+/// What tells VMs that time passes.
+#[derive(Clone, Debug)]
+struct Clock {
+    ticker: Arc<Ticker>,
+    ticks: Arc<AtomicU64>,
+}
 
 impl Luau {
-    pub(crate) const fn new() -> Self {
-        Self(())
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn clock(&self) -> Result<Clock, GuestError> {
+        let mut clock = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clock) = &*clock {
+            return Ok(clock.clone());
+        }
+        let ticks = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&ticks);
+        let advance = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        };
+        let ticker = Arc::new(Ticker::start(advance).map_err(|error| GuestError::no_ticker(&error))?);
+        Ok(clock.insert(Clock { ticker, ticks }).clone())
     }
 }
 
@@ -49,14 +74,18 @@ impl Sandbox for Luau {
         }
         let source = std::str::from_utf8(code).map_err(|_| fail("not text: only source is loaded, never bytecode".into()))?;
         let settings = serde_json::from_str(&setup.settings).map_err(|error| fail(format!("settings: {error}")))?;
-        let compiler = Compiler::new().set_optimization_level(2).set_debug_level(1);
-        let code = compiler.compile(source).map_err(|error| fail(first_lines(&error.to_string())))?;
-        let pool = Arc::new(Pool { code, settings, setup, idle: Mutex::new(Vec::new()) });
+        let code = compiler().compile(source).map_err(|error| fail(first_lines(&error.to_string())))?;
+        let pool = Arc::new(Pool { code, settings, setup, clock: self.clock()?, idle: Mutex::new(Vec::new()) });
         let mut first = Instance::start(Arc::clone(&pool), &Context::default())?;
         let declared = first.declared()?;
         drop(first);
         Ok(Arc::new(Loaded { pool, declared }))
     }
+}
+
+/// How plugins are compiled, and what the host puts beside them: small local functions are taken apart where they are called.
+fn compiler() -> Compiler {
+    Compiler::new().set_optimization_level(2).set_debug_level(1)
 }
 
 /// One plugin version.
@@ -84,6 +113,7 @@ struct Pool {
     code: Vec<u8>,
     settings: serde_json::Value,
     setup: Setup,
+    clock: Clock,
     idle: Mutex<Vec<Vm>>,
 }
 
@@ -93,7 +123,7 @@ impl Pool {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
             Some(vm) => Ok(vm),
-            None => Vm::new(&self.code, &self.settings, &self.setup),
+            None => Vm::new(&self.code, &self.settings, (&self.setup, &self.clock.ticks)),
         }
     }
 

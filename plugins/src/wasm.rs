@@ -9,25 +9,29 @@ mod engine;
 mod exports;
 mod fault;
 mod instance;
+mod kept;
 mod meter;
 mod program;
 mod ready;
 mod state;
-mod ticker;
 mod wasi;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::guest::{GuestError, GuestErrorKind, Program, Sandbox, Setup};
+use crate::ticker::Ticker;
 use engine::Fuel;
+pub(crate) use kept::Kept;
 use program::Loaded;
-use ticker::Ticker;
 
 /// The sandbox. It is set up when the first component is loaded: who has none pays for none.
 #[derive(Debug)]
@@ -35,21 +39,23 @@ pub(crate) struct Wasm {
     slots: usize,
     fuel: Fuel,
     machine: Mutex<Option<Machine>>,
-    compiled: Mutex<Vec<(blake3::Hash, Compiled)>>,
+    /// What is compiled and in use, by the digest of its bytes: what did not change is not compiled again at a reload.
+    compiled: Mutex<HashMap<blake3::Hash, Weak<Compiled>>>,
+    /// What is compiled and was in use, also before this process.
+    kept: Option<Kept>,
 }
 
-/// The engine and its ticker.
+/// What all programs share.
 #[derive(Clone, Debug)]
 struct Machine {
     ticker: Arc<Ticker>,
     engine: Arc<EngineHandle>,
+    /// Places for instances that wait for a request.
+    waiting: Arc<Semaphore>,
+    fuel: Fuel,
 }
 
-/// Components that are kept compiled, so that a reload compiles only what changed.
-const COMPILED: usize = 32;
-
 /// A compiled component, which says nothing of itself in debug output.
-#[derive(Clone)]
 struct Compiled(Component);
 
 impl std::fmt::Debug for Compiled {
@@ -70,12 +76,17 @@ impl std::fmt::Debug for EngineHandle {
 impl Wasm {
     /// A sandbox whose programs may have `slots` instances each in use at once.
     pub(crate) fn new(slots: usize) -> Self {
-        Self { slots, fuel: Fuel::Free, machine: Mutex::default(), compiled: Mutex::default() }
+        Self { slots, fuel: Fuel::Free, machine: Mutex::default(), compiled: Mutex::default(), kept: None }
     }
 
     /// One that counts the instructions of its guests, for tests of them: they are slower by it.
     pub(crate) fn counting(slots: usize) -> Self {
         Self { fuel: Fuel::Counted, ..Self::new(slots) }
+    }
+
+    /// The same, which keeps what it compiles in files.
+    pub(crate) fn keeping(self, kept: Kept) -> Self {
+        Self { kept: Some(kept), ..self }
     }
 
     fn machine(&self) -> Result<Machine, GuestError> {
@@ -84,38 +95,58 @@ impl Wasm {
             return Ok(machine.clone());
         }
         let engine = engine::engine(self.slots, self.fuel)?;
-        let ticker = Ticker::start(engine.weak()).map_err(|error| {
-            GuestError::new(GuestErrorKind::Load, format!("the thread that counts guests' time cannot start: {error}"))
-        })?;
-        Ok(machine.insert(Machine { ticker: Arc::new(ticker), engine: Arc::new(EngineHandle(engine)) }).clone())
+        let weak = engine.weak();
+        let advance = move || match weak.upgrade() {
+            Some(engine) => {
+                engine.increment_epoch();
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        };
+        let ticker = Ticker::start(advance).map_err(|error| GuestError::no_ticker(&error))?;
+        let waiting = Arc::new(Semaphore::new(engine::waiting(self.slots)));
+        Ok(machine
+            .insert(Machine { ticker: Arc::new(ticker), engine: Arc::new(EngineHandle(engine)), waiting, fuel: self.fuel })
+            .clone())
     }
 
     /// Compiles code, or finds it compiled: the same bytes are the same component.
-    fn compile(&self, engine: &EngineHandle, code: &[u8]) -> Result<Component, GuestError> {
+    fn compile(&self, engine: &EngineHandle, code: &[u8]) -> Result<Arc<Compiled>, GuestError> {
         let digest = blake3::hash(code);
         let known = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, Compiled(component))) = known().iter().find(|(of, _)| *of == digest) {
-            return Ok(component.clone());
+        if let Some(compiled) = known().get(&digest).and_then(Weak::upgrade) {
+            return Ok(compiled);
         }
-        let component = Component::new(&engine.0, code).map_err(|error| {
-            GuestError::new(
-                GuestErrorKind::Load,
-                format!("not a component that can be compiled (build it for the contract's world, see plugins/sdk): {error:#}"),
-            )
-        })?;
+        let kept = self.kept.as_ref();
+        let component = match kept.and_then(|kept| kept.find(&engine.0, &digest)) {
+            Some(component) => component,
+            None => {
+                let component = compile(&engine.0, code)?;
+                kept.inspect(|kept| kept.keep(&engine.0, &digest, &component));
+                component
+            }
+        };
+        let compiled = Arc::new(Compiled(component));
         let mut known = known();
-        if known.len() >= COMPILED {
-            known.remove(0);
-        }
-        known.push((digest, Compiled(component.clone())));
-        Ok(component)
+        known.retain(|_, compiled| compiled.strong_count() > 0);
+        known.insert(digest, Arc::downgrade(&compiled));
+        Ok(compiled)
     }
+}
+
+fn compile(engine: &Engine, code: &[u8]) -> Result<Component, GuestError> {
+    Component::new(engine, code).map_err(|error| {
+        GuestError::new(
+            GuestErrorKind::Load,
+            format!("not a component that can be compiled (build it for the contract's world, see plugins/sdk): {error:#}"),
+        )
+    })
 }
 
 impl Sandbox for Wasm {
     fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError> {
-        let Machine { ticker, engine } = self.machine()?;
-        let component = self.compile(&engine, code)?;
-        Ok(Arc::new(Loaded::new(&component, setup, (ticker, self.fuel))?))
+        let machine = self.machine()?;
+        let compiled = self.compile(&machine.engine, code)?;
+        Ok(Arc::new(Loaded::new(compiled, setup, machine)?))
     }
 }

@@ -1,36 +1,34 @@
 //! How long a Luau call may run: CPU time of the thread, and the wall clock.
 //!
-//! The interrupt asks at every safepoint of the VM. The cheap monotonic clock is read at each fourth, for one call of a library
-//! may take long between two of them; only when a quarter of the CPU budget has passed on it is the thread's CPU clock read, and
-//! only that trips the CPU limit: a plugin that waits for a processor on a loaded machine is not blamed for it. All is counted from
-//! the call's first instruction. Once tripped it stays tripped until the next call: `pcall` cannot swallow it. It is apart so that
-//! it is tested without a VM, of which it must not know.
+//! The VM asks at every safepoint, and is told at once while no tick has passed since it asked last. At a tick the clocks are read; only
+//! the thread's CPU clock trips the CPU limit: a plugin that waits for a processor on a loaded machine is not blamed for it. That clock is a
+//! system call, so that it is not read before the first tick that meets the call: what a call computed before that, at most the time
+//! between two looks of the ticker or that of one call of a library, is given to it. Once tripped it stays tripped until the next call:
+//! `pcall` cannot swallow it. It is apart so that it is tested without a VM, of which it must not know.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::clock::thread_cpu;
 use crate::guest::{GuestErrorKind, Limits};
 
-/// Safepoints between two readings of the clock.
-const EVERY: u32 = 4;
-/// Nanoseconds between two readings of the CPU clock: it is a system call.
-const APART: u64 = 50_000;
 const UNSET: u64 = u64::MAX;
 
 /// The budget of the call that runs in one VM. Only that VM's thread writes it; atomics because the VM may change threads.
 #[derive(Debug)]
 pub(crate) struct Budget {
     epoch: Instant,
-    points: AtomicU32,
-    /// Safepoints of the calls before.
-    before: AtomicU64,
+    /// Ticks of the sandbox, and how many there were when it was asked last.
+    ticks: Arc<AtomicU64>,
+    seen: AtomicU64,
+    /// Safepoints that the VM has passed in its life.
+    points: AtomicU64,
     tripped: AtomicU8,
     started: AtomicU64,
     cpu: AtomicU64,
     wall: AtomicU64,
     cpu_base: AtomicU64,
-    next: AtomicU64,
 }
 
 const NOT: u8 = 0;
@@ -38,37 +36,38 @@ const CPU: u8 = 1;
 const WALL: u8 = 2;
 
 impl Budget {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(ticks: Arc<AtomicU64>) -> Self {
         Self {
             epoch: Instant::now(),
-            points: AtomicU32::new(0),
-            before: AtomicU64::new(0),
+            ticks,
+            seen: AtomicU64::new(0),
+            points: AtomicU64::new(0),
             tripped: AtomicU8::new(NOT),
             started: AtomicU64::new(0),
             cpu: AtomicU64::new(UNSET),
             wall: AtomicU64::new(UNSET),
-            cpu_base: AtomicU64::new(0),
-            next: AtomicU64::new(UNSET),
+            cpu_base: AtomicU64::new(UNSET),
         }
     }
 
     /// Starts a call that is shown so many bytes, on the thread that it runs on.
     pub(crate) fn begin(&self, limits: &Limits, bytes: usize) {
-        let cpu = nanos(limits.cpu_for(bytes));
         self.started.store(nanos(self.epoch.elapsed()), Relaxed);
-        self.cpu.store(cpu, Relaxed);
+        self.cpu.store(nanos(limits.cpu_for(bytes)), Relaxed);
         self.wall.store(nanos(limits.wall), Relaxed);
-        self.cpu_base.store(nanos(thread_cpu(self.epoch)), Relaxed);
-        self.next.store(cpu / 4, Relaxed);
-        self.before.store(self.counted(), Relaxed);
-        self.points.store(0, Relaxed);
+        self.cpu_base.store(UNSET, Relaxed);
+        self.seen.store(self.ticks.load(Relaxed), Relaxed);
         self.tripped.store(NOT, Relaxed);
     }
 
     /// The call waits, and others use its thread: what it has computed is taken off its budget.
     pub(crate) fn pause(&self) {
-        let used = nanos(thread_cpu(self.epoch)).saturating_sub(self.cpu_base.load(Relaxed));
-        self.cpu.store(self.cpu.load(Relaxed).saturating_sub(used), Relaxed);
+        let base = self.cpu_base.load(Relaxed);
+        // What it computed before a tick met it is given to it.
+        if base != UNSET {
+            let used = nanos(thread_cpu(self.epoch)).saturating_sub(base);
+            self.cpu.store(self.cpu.load(Relaxed).saturating_sub(used), Relaxed);
+        }
     }
 
     /// The call goes on, perhaps in another thread.
@@ -83,9 +82,10 @@ impl Budget {
 
     /// One safepoint: the limit that has tripped.
     pub(crate) fn tick(&self) -> Option<GuestErrorKind> {
-        let points = self.points.load(Relaxed).wrapping_add(1);
-        self.points.store(points, Relaxed);
-        if points.is_multiple_of(EVERY) && self.tripped.load(Relaxed) == NOT {
+        self.points.store(self.points.load(Relaxed).wrapping_add(1), Relaxed);
+        let ticks = self.ticks.load(Relaxed);
+        if ticks != self.seen.load(Relaxed) && self.tripped.load(Relaxed) == NOT {
+            self.seen.store(ticks, Relaxed);
             self.read_clocks();
         }
         self.tripped()
@@ -93,7 +93,7 @@ impl Budget {
 
     /// Safepoints that the VM has passed in its life: the same for the same work, on any machine.
     pub(crate) fn counted(&self) -> u64 {
-        self.before.load(Relaxed).wrapping_add(self.points.load(Relaxed).into())
+        self.points.load(Relaxed)
     }
 
     /// The limit that has tripped since `begin`.
@@ -106,18 +106,15 @@ impl Budget {
     }
 
     fn read_clocks(&self) {
-        let elapsed = nanos(self.epoch.elapsed()).saturating_sub(self.started.load(Relaxed));
-        if elapsed > self.wall.load(Relaxed) {
-            self.tripped.store(WALL, Relaxed);
-            return;
-        }
-        if elapsed < self.next.load(Relaxed) {
-            return;
-        }
-        self.next.store(elapsed.saturating_add(APART), Relaxed);
         let now = nanos(thread_cpu(self.epoch));
-        if now.saturating_sub(self.cpu_base.load(Relaxed)) > self.cpu.load(Relaxed) {
+        let base = self.cpu_base.load(Relaxed);
+        if base == UNSET {
+            self.cpu_base.store(now, Relaxed);
+        } else if now.saturating_sub(base) >= self.cpu.load(Relaxed) {
             self.tripped.store(CPU, Relaxed);
+        }
+        if nanos(self.epoch.elapsed()).saturating_sub(self.started.load(Relaxed)) > self.wall.load(Relaxed) {
+            self.tripped.store(WALL, Relaxed);
         }
     }
 }
@@ -131,16 +128,9 @@ fn nanos(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn waiting_is_not_cpu_time() {
-        let budget = Budget::new();
-        budget.begin(&Limits { wall: Duration::from_millis(80), ..Limits::default() }, 0);
-        for _ in 0..EVERY * 4 {
-            std::thread::sleep(Duration::from_micros(200));
-            assert_eq!(budget.tick(), None);
-        }
-        std::thread::sleep(Duration::from_millis(80));
-        assert_eq!((0..EVERY).find_map(|_| budget.tick()), Some(GuestErrorKind::Wall));
+    fn budget() -> (Budget, Arc<AtomicU64>) {
+        let ticks = Arc::new(AtomicU64::new(0));
+        (Budget::new(Arc::clone(&ticks)), ticks)
     }
 
     #[test]
@@ -150,39 +140,64 @@ mod tests {
             let from = thread_cpu(Instant::now());
             while thread_cpu(Instant::now()).saturating_sub(from) < time {}
         };
-        let budget = Budget::new();
+        let (budget, ticks) = budget();
         budget.begin(&limits, 0);
+        assert_eq!(tick(&budget, &ticks), None);
         for _ in 0..3 {
             burn(Duration::from_millis(5));
-            assert_eq!((0..EVERY).find_map(|_| budget.tick()), None);
+            assert_eq!(tick(&budget, &ticks), None);
             budget.pause();
             burn(Duration::from_millis(25));
             budget.resume();
         }
         burn(Duration::from_millis(7));
-        assert_eq!((0..EVERY).find_map(|_| budget.tick()), Some(GuestErrorKind::Cpu));
+        assert_eq!(tick(&budget, &ticks), Some(GuestErrorKind::Cpu));
     }
 
-    /// As a few long calls of a library do.
-    #[test]
-    fn what_runs_before_the_first_reading_counts() {
-        let budget = Budget::new();
-        budget.begin(&Limits { wall: Duration::from_secs(60), ..Limits::default() }, 0);
+    fn spin(budget: &Budget) {
         let from = thread_cpu(budget.epoch);
         while thread_cpu(budget.epoch).saturating_sub(from) < Limits::default().cpu * 2 {}
-        assert_eq!((0..EVERY).find_map(|_| budget.tick()), Some(GuestErrorKind::Cpu));
+    }
+
+    /// A safepoint after a tick.
+    fn tick(budget: &Budget, ticks: &AtomicU64) -> Option<GuestErrorKind> {
+        ticks.fetch_add(1, Relaxed);
+        budget.tick()
     }
 
     #[test]
-    fn spinning_trips_and_stays_tripped_until_the_next_call() {
-        let budget = Budget::new();
-        budget.begin(&Limits::default(), 0);
-        let started = Instant::now();
-        while budget.tick().is_none() {
-            assert!(started.elapsed() < Duration::from_secs(10));
+    fn waiting_is_not_cpu_time() {
+        let (budget, ticks) = budget();
+        budget.begin(&Limits { wall: Duration::from_millis(80), ..Limits::default() }, 0);
+        for _ in 0..16 {
+            std::thread::sleep(Duration::from_micros(200));
+            assert_eq!(tick(&budget, &ticks), None);
         }
+        std::thread::sleep(Duration::from_millis(80));
+        assert_eq!(tick(&budget, &ticks), Some(GuestErrorKind::Wall));
+    }
+
+    /// As two long calls of a library do: the first was met by a tick, the second is counted whole.
+    #[test]
+    fn what_runs_between_two_ticks_counts() {
+        let (budget, ticks) = budget();
+        budget.begin(&Limits { wall: Duration::from_secs(60), ..Limits::default() }, 0);
+        spin(&budget);
+        assert_eq!((budget.tick(), tick(&budget, &ticks)), (None, None));
+        spin(&budget);
+        assert_eq!((budget.tick(), tick(&budget, &ticks)), (None, Some(GuestErrorKind::Cpu)));
+    }
+
+    #[test]
+    fn what_tripped_stays_tripped_until_the_next_call() {
+        let (budget, ticks) = budget();
+        let limits = Limits { wall: Duration::from_secs(60), ..Limits::default() };
+        budget.begin(&limits, 0);
+        assert_eq!(tick(&budget, &ticks), None);
+        spin(&budget);
+        assert_eq!(tick(&budget, &ticks), Some(GuestErrorKind::Cpu));
         assert_eq!(budget.tick(), Some(GuestErrorKind::Cpu));
-        budget.begin(&Limits::default(), 0);
-        assert_eq!(budget.tick(), None);
+        budget.begin(&limits, 0);
+        assert_eq!((budget.tick(), tick(&budget, &ticks)), (None, None));
     }
 }

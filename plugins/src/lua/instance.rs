@@ -48,25 +48,21 @@ impl Instance {
             vm.desk.set_reach(context.reach.clone());
         }
         enter(&vm, &pool, 0);
-        let started = || -> mlua::Result<(Value, Table, Table)> {
-            let plugin: Value = vm.fresh()?.call(())?;
-            let notes = vm.lua.create_table()?;
-            Ok((plugin, describe(&vm, context, &notes)?, notes))
-        };
-        let (plugin, context, notes) = started().map_err(|error| vm.blame(&error))?;
+        let ticker = Arc::clone(&pool.clock.ticker);
+        let _running = ticker.enter();
+        let (context, notes, inspect, prefilter, tools) = describe(&vm, context).map_err(|error| vm.blame(&error))?;
         if let Some(kind) = vm.budget.tripped() {
             return Err(GuestError::new(kind, "while it started"));
         }
-        let Value::Table(plugin) = plugin else {
+        let (Value::Table(context), Some(notes)) = (context, notes) else {
             return Err(GuestError::new(GuestErrorKind::Contract, "a plugin returns a table with `inspect`, `tools` or both"));
         };
-        let field = |name: &str| plugin.raw_get::<Value>(name).map_err(|error| vm.blame(&error));
-        let function = |name: &str| match field(name)? {
+        let function = |name: &str, value: Value| match value {
             Value::Nil => Ok(None),
             Value::Function(function) => Ok(Some(function)),
             _ => Err(GuestError::new(GuestErrorKind::Contract, format!("`{name}` is not a function"))),
         };
-        let (inspect, prefilter, tools) = (function("inspect")?, function("prefilter")?, field("tools")?);
+        let (inspect, prefilter) = (function("inspect", inspect)?, function("prefilter", prefilter)?);
         Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0, counted })
     }
 
@@ -76,6 +72,8 @@ impl Instance {
         let tools = actions::tools(&self.tools, most)?;
         let Some(prefilter) = self.prefilter.take() else { return Ok(Declared { tools, ..Declared::default() }) };
         let vm = self.begin(Shown { bytes: 0, notes: &[] })?;
+        let ticker = Arc::clone(&self.pool.clock.ticker);
+        let _running = ticker.enter();
         let answer = prefilter.call(()).map_err(|error| vm.blame(&error));
         let (answer, why): (Value, Value) = self.end(vm, answer)?;
         Ok(Declared { tools, prefilter: actions::prefilter(&answer, &why, most)? })
@@ -87,6 +85,8 @@ impl Instance {
             return Err(GuestError::new(GuestErrorKind::Trap, "called after an error"));
         };
         enter(&vm, &self.pool, shown.bytes);
+        let ticker = Arc::clone(&self.pool.clock.ticker);
+        let _running = ticker.enter();
         for (key, value) in shown.notes.get(self.noted..).unwrap_or_default() {
             let added = vm.glue.note.call::<()>((&self.notes, key.as_str(), value.as_str()));
             added.map_err(|error| vm.blame(&error))?;
@@ -189,6 +189,7 @@ async fn paced<T>(
         if waited {
             vm.budget.resume();
         }
+        let _running = pool.clock.ticker.enter();
         let polled = if apart { tokio::task::block_in_place(|| call.as_mut().poll(context)) } else { call.as_mut().poll(context) };
         if polled.is_pending() {
             waited = true;
@@ -224,18 +225,22 @@ fn segments(vm: &Vm, views: &[View<'_>]) -> mlua::Result<Table> {
     Ok(list)
 }
 
-/// The contract's `context`. Parameters are a table; notes grow while the session lives.
-fn describe(vm: &Vm, context: &Context, notes: &Table) -> mlua::Result<Table> {
-    let table = vm.lua.create_table_with_capacity(0, 9)?;
-    table.raw_set("request_id", context.request_id.as_str())?;
-    table.raw_set("conversation", context.conversation.as_deref())?;
-    table.raw_set("tenant", context.tenant.as_str())?;
-    table.raw_set("key", context.key.as_str())?;
-    table.raw_set("team", context.team.as_deref())?;
-    table.raw_set("route", context.route.as_str())?;
-    table.raw_set("model", context.model.as_str())?;
+/// The contract's `context`, its notes, and the plugin's `inspect`, `prefilter` and `tools`; `false` in place of the context where the
+/// plugin is not a table.
+type Started = (Value, Option<Table>, Value, Value, Value);
+
+/// Runs the plugin's main chunk. Parameters are a table; notes grow while the session lives.
+fn describe(vm: &Vm, context: &Context) -> mlua::Result<Started> {
     let parameters = serde_json::from_str(&context.parameters).unwrap_or_default();
-    table.raw_set("parameters", json::to_luau(&vm.lua, &parameters)?)?;
-    table.raw_set("notes", notes)?;
-    Ok(table)
+    vm.glue.start.call((
+        vm.fresh()?,
+        json::to_luau(&vm.lua, &parameters)?,
+        context.request_id.as_str(),
+        context.conversation.as_deref(),
+        context.tenant.as_str(),
+        context.key.as_str(),
+        context.team.as_deref(),
+        context.route.as_str(),
+        context.model.as_str(),
+    ))
 }

@@ -4,14 +4,16 @@
 //! outlives requests. It must not know them: `instance` opens an environment in it for each.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use gatewright_types::{Channel, Phase};
 use mlua::chunk::ChunkMode;
-use mlua::{Error, FromLuaMulti, Function, IntoLuaMulti, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
+use mlua::{Error, FromLuaMulti, Function, IntoLuaMulti, Lua, LuaOptions, LuaString, StdLib, Table, Value};
 
 use super::budget::Budget;
 use super::first_lines;
 use super::powers::{self, Desk};
+use super::safepoint;
 use crate::guest::{GuestError, GuestErrorKind, Setup};
 
 /// Globals that plugins have. No `require`, `loadstring`, `getfenv`, `setfenv`, `newproxy`, `collectgarbage`, `gcinfo`, `print`,
@@ -69,6 +71,7 @@ const PRELUDE: &str = include_str!("prelude.luau");
 /// Functions of the prelude that the host calls.
 #[derive(Debug)]
 pub(super) struct Glue {
+    pub(super) start: Function,
     pub(super) ask_one: Function,
     pub(super) ask: Function,
     pub(super) segment: Function,
@@ -97,7 +100,11 @@ pub(super) struct Vm {
 
 impl Vm {
     /// Builds and closes a VM, and loads compiled code into it without running it.
-    pub(super) fn new(code: &[u8], settings: &serde_json::Value, setup: &Setup) -> Result<Self, GuestError> {
+    pub(super) fn new(
+        code: &[u8],
+        settings: &serde_json::Value,
+        (setup, ticks): (&Setup, &Arc<AtomicU64>),
+    ) -> Result<Self, GuestError> {
         let desk = Arc::new(Desk::default());
         let build = || -> mlua::Result<Self> {
             let libraries = StdLib::COROUTINE
@@ -110,16 +117,12 @@ impl Vm {
                 | StdLib::VECTOR;
             let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
             let globals = lua.globals();
-            let host: Table = lua.load(PRELUDE).set_name("=gatewright").eval()?;
+            let host: Table = lua.load(PRELUDE).set_name("=gatewright").set_compiler(super::compiler()).eval()?;
             powers::open(&lua, settings, (setup, &desk))?;
             close(&globals)?;
             lua.sandbox(true)?;
-            let budget = Arc::new(Budget::new());
-            let watch = Arc::clone(&budget);
-            lua.set_interrupt(move |_| match watch.tick() {
-                None => Ok(VmState::Continue),
-                Some(kind) => Err(Error::runtime(kind.as_str())),
-            });
+            let budget = Arc::new(Budget::new(Arc::clone(ticks)));
+            safepoint::watch(&lua, &budget)?;
             let environment = lua.create_table()?;
             environment.raw_set("__index", globals)?;
             environment.raw_set("__metatable", "closed")?;
@@ -128,6 +131,7 @@ impl Vm {
             lua.set_memory_limit(setup.limits.memory)?;
             Ok(Self {
                 glue: Glue {
+                    start: host.raw_get("start")?,
                     ask_one: host.raw_get("ask_one")?,
                     ask: host.raw_get("ask")?,
                     segment: host.raw_get("segment")?,

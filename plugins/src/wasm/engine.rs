@@ -62,9 +62,19 @@ fn config(fuel: Fuel) -> Config {
     config
 }
 
+/// Instances that may wait for a request: a quarter of the pool, so that requests find room when many plugins are loaded.
+pub(super) fn waiting(slots: usize) -> usize {
+    total(slots) as usize / 4
+}
+
+/// Instances at once, of all plugins.
+fn total(slots: usize) -> u32 {
+    u32::try_from(slots.saturating_mul(FULL_PLUGINS).clamp(128, 1024)).unwrap_or(1024)
+}
+
 /// Room for several plugins with all slots in use. A component of another language may have several memories and core instances.
 fn pool(slots: usize) -> PoolingAllocationConfig {
-    let total = u32::try_from(slots.saturating_mul(FULL_PLUGINS).clamp(128, 1024)).unwrap_or(1024);
+    let total = total(slots);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(total)
         .total_core_instances(total.saturating_mul(16))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
@@ -16,21 +17,25 @@ use super::exports::{Exports, Manner};
 use super::instance::{Live, WasmGuest};
 use super::ready::Ready;
 use super::state::State;
-use super::ticker::Ticker;
-use super::wasi;
+use super::{Compiled, Machine, wasi};
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Setup};
+use crate::ticker::Ticker;
 
 /// A loaded program.
 pub(super) struct Loaded {
     shared: Arc<Shared>,
     ready: Arc<Ready>,
     declared: Declared,
+    /// While a program uses it, another of the same bytes finds it.
+    _compiled: Arc<Compiled>,
 }
 
 /// What instances need of their program.
 pub(super) struct Shared {
     pub(super) ticker: Arc<Ticker>,
+    /// Places for instances that wait, of all programs.
+    pub(super) waiting: Arc<Semaphore>,
     pub(super) setup: Arc<Setup>,
     pub(super) pre: InstancePre<State>,
     pub(super) exports: Exports,
@@ -46,16 +51,18 @@ impl fmt::Debug for Loaded {
 
 impl Loaded {
     /// Links a component, starts it once, and asks what it says of itself.
-    pub(super) fn new(component: &Component, setup: Setup, (ticker, fuel): (Arc<Ticker>, Fuel)) -> Result<Self, GuestError> {
+    pub(super) fn new(compiled: Arc<Compiled>, setup: Setup, machine: Machine) -> Result<Self, GuestError> {
+        let Compiled(component) = &*compiled;
         let pre = link(component)?;
         let exports = Exports::of(component)?;
         let manner = Manner::of(component, setup.limits.wall);
-        let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, exports, manner, fuel });
+        let Machine { ticker, waiting, fuel, .. } = machine;
+        let shared = Arc::new(Shared { ticker, waiting, setup: Arc::new(setup), pre, exports, manner, fuel });
         let declared = shared.declare()?;
         let ready = Arc::new(Ready::default());
         // What waits for something while it starts does not get here: `declare` has seen it start.
         ready.fill(&shared).now_or_never();
-        Ok(Self { shared, ready, declared })
+        Ok(Self { shared, ready, declared, _compiled: compiled })
     }
 }
 

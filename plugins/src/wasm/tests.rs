@@ -3,9 +3,11 @@
 //! Guests are written as text (`tests/guest.wat` around a body), because no compiler would let through what they do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod compiled;
 mod hostile;
 mod outside;
 mod powers;
+mod waiting;
 mod wasi;
 
 use std::collections::BTreeSet;

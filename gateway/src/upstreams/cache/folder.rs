@@ -3,11 +3,12 @@
 //! Apart because it is about files, not answers. It must not know what an entry is.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::key::KeyMaker;
 use super::store::{Broken, Store};
+use crate::private;
 
 /// Damaged folders that are kept; past them the cache stays off.
 const MAX_SET_ASIDE: u32 = 16;
@@ -44,56 +45,23 @@ pub(super) fn open(folder: &Path, max_bytes: u64) -> (KeyMaker, Option<Store>) {
 
 /// Keys for sharing calls in flight, good for this process alone.
 fn passing_keys() -> KeyMaker {
-    let mut secret = [0; 32];
+    let mut secret = [0; private::SECRET];
     // Without randomness the keys are guessable; nothing is stored under them.
     let _ = getrandom::fill(&mut secret);
     KeyMaker(secret)
 }
 
 fn open_once(folder: &Path, max_bytes: u64) -> Result<(KeyMaker, Store), Broken> {
-    let unusable = |error: io::Error| Broken::Unusable(error.to_string());
-    make_private(folder).map_err(unusable)?;
+    private::folder(folder).map_err(|error| Broken::Unusable(error.to_string()))?;
     if folder.join(MARK).exists() {
         return Err(Broken::Damaged("damage was met while it was used".to_owned()));
     }
-    let keys = secret(&folder.join("key"))?;
+    let keys = private::secret(folder).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => Broken::Damaged(error.to_string()),
+        _ => Broken::Unusable(error.to_string()),
+    })?;
     let store = Store::open(&folder.join("sled"), folder, max_bytes)?;
     Ok((KeyMaker(keys), store))
-}
-
-#[cfg(unix)]
-fn make_private(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-}
-
-#[cfg(not(unix))]
-fn make_private(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)
-}
-
-/// Reads the folder's secret, or makes one.
-fn secret(path: &Path) -> Result<[u8; 32], Broken> {
-    let unusable = |error: io::Error| Broken::Unusable(format!("{}: {error}", path.display()));
-    let mut secret = [0; 32];
-    match fs::File::open(path) {
-        Ok(mut file) => match file.read_exact(&mut secret) {
-            Ok(()) => Ok(secret),
-            Err(_) => Err(Broken::Damaged("its key file is cut short".to_owned())),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            getrandom::fill(&mut secret).map_err(|error| Broken::Unusable(error.to_string()))?;
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(path).map_err(unusable)?;
-            file.write_all(&secret).and_then(|()| file.sync_all()).map_err(unusable)?;
-            Ok(secret)
-        }
-        Err(error) => Err(unusable(error)),
-    }
 }
 
 fn set_aside(folder: &Path) -> io::Result<PathBuf> {

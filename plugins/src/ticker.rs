@@ -1,14 +1,14 @@
-//! The thread that advances wasmtime's epoch each millisecond while a guest computes, so that it can be stopped.
+//! A thread that ticks each millisecond while a guest computes, so that it can be stopped.
 //!
 //! Where calls are short it seldom meets one, and looks half as often; while none is made it sleeps: an idle gateway wakes nothing.
-//! It is apart because it is the sandbox's only thread. It must not know limits: who is stopped at a tick is the store's affair.
+//! It is apart because it is a sandbox's only thread. It must not know sandboxes, what a tick advances, nor limits: who is stopped at
+//! one is the guest's affair.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use wasmtime::EngineWeak;
 
 /// Time between two ticks, while a guest runs.
 const TICK: Duration = Duration::from_millis(1);
@@ -19,7 +19,7 @@ const IDLE_LOOKS: u32 = 100;
 
 /// The ticking thread. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Ticker {
+pub(crate) struct Ticker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,19 +35,19 @@ struct Shared {
 
 /// While this lives, time is counted.
 #[derive(Debug)]
-pub(super) struct Running<'a>(&'a Shared);
+pub(crate) struct Running<'a>(&'a Shared);
 
 impl Ticker {
-    /// Starts the thread.
-    pub(super) fn start(engine: EngineWeak) -> std::io::Result<Self> {
+    /// Starts the thread, which does this at each tick until it breaks.
+    pub(crate) fn start(advance: impl Fn() -> ControlFlow<()> + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let inner = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || inner.tick(&engine))?;
+        let thread = std::thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || inner.tick(advance))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Says that a guest runs from now on.
-    pub(super) fn enter(&self) -> Running<'_> {
+    pub(crate) fn enter(&self) -> Running<'_> {
         self.shared.entered.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             self.wake();
@@ -80,7 +80,7 @@ impl Drop for Ticker {
 }
 
 impl Shared {
-    fn tick(&self, engine: &EngineWeak) {
+    fn tick(&self, advance: impl Fn() -> ControlFlow<()>) {
         let mut idle = 0_u32;
         let mut seen = 0_u64;
         while !self.stop.load(Ordering::SeqCst) {
@@ -94,12 +94,8 @@ impl Shared {
             } else {
                 std::thread::park_timeout(if quiet { LOOK } else { TICK });
             }
-            if self.quiet() {
-                continue;
-            }
-            match engine.upgrade() {
-                Some(engine) => engine.increment_epoch(),
-                None => return,
+            if !self.quiet() && advance().is_break() {
+                return;
             }
         }
     }

@@ -80,8 +80,9 @@ fn sorted(folder: &Path, keep: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, B
 /// All files under a folder, in order; what a build left there is no part of it.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
     files.extend(files_of(folder, |_| true)?);
-    let folders = folders_of(folder)?.into_iter().filter(|folder| !["target", "node_modules"].contains(&name_of(folder).as_str()));
-    folders.map(|folder| walk(&folder, files)).collect()
+    let mut folders =
+        folders_of(folder)?.into_iter().filter(|folder| !["target", "node_modules"].contains(&name_of(folder).as_str()));
+    folders.try_for_each(|folder| walk(&folder, files))
 }
 
 fn name_of(path: &Path) -> String {

@@ -85,3 +85,28 @@ async fn the_instructions_of_a_component_are_counted_alike_in_each_run() {
     }
     assert!(costs[0] > 100 && costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
 }
+
+/// `redact` holds what may go on, so that a match that is longer than the window is found whole however it is cut.
+#[tokio::test]
+async fn what_redact_finds_does_not_depend_on_how_the_stream_is_cut() {
+    let pattern = "return { inspect = function(ctx, event) return redact(event, '%d%d%d+', function(all)
+        return all == '1234' and all or '#' .. #all
+    end) end }";
+    let case = "- name: a\n  given: {phase: chunk, channel: user, text: 555123456789012345 or 1234 or 42 or 999}\n  \
+        expect: {text: '#18 or 1234 or 42 or #3'}\n";
+    assert_eq!(tried(pattern, case).await, Ok(()));
+    let function = "local function word(text, from)
+        local first, last = string.find(text, 'secret', from, true)
+        if first then return first, last end
+        for length = 5, 1, -1 do
+            local start = #text - length + 1
+            if start >= from and string.sub(text, start) == string.sub('secret', 1, length) then return start end
+        end
+    end
+    return { inspect = function(ctx, event) return redact(event, word, '*') end }";
+    let case = "- name: a\n  given: {phase: chunk, channel: user, text: a secret secretsecr}\n  expect: {text: a * *secr}\n";
+    let host = Host::new(2);
+    let plugin = written("subscribe: {phases: all, channels: all}\nwindow: 1\n", function);
+    let case = cases::read(case).unwrap().remove(0);
+    Trials::new(&host, plugin.source(), operator(), 60).run(&case).await.unwrap();
+}

@@ -139,17 +139,18 @@ fn with_wasm(what: &str) -> bool {
     named
 }
 
-/// Guests are no members of the workspace, so that nothing else runs these.
+/// Guests and the SDK are no members of the workspace, so that nothing else runs these.
 #[test]
 fn guests_pass_their_own_tests() {
     if !with_wasm("the guests' own tests fetch what they are made of") {
         return;
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    for folder in components() {
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/rust");
+    for folder in components().into_iter().map(|folder| folder.join("guest")).chain([sdk]) {
         let status = Command::new("cargo")
             .args(["test", "--quiet", "--locked"])
-            .current_dir(folder.join("guest"))
+            .current_dir(&folder)
             .env("CARGO_TARGET_DIR", &target)
             .status()
             .unwrap();

@@ -26,7 +26,7 @@ export const note = (key, value) => ({ tag: "note", val: [key, value] });
  *
  * `find` is a regular expression, or a function `(text, from) => [start, end]`, or nothing where it finds nothing, or `[start]` where a
  * match may be beginning. Beginnings that it does not tell of must fit the manifest's `window`. `replacement` is a text, or a function of
- * the match that gives one; `undefined` leaves the match as it is.
+ * the match that gives one (the match itself to leave it: inside an edit no text is released, so that the rest is not searched again).
  */
 export function redact(event, find, replacement) {
   const first = typeof find === "function" ? find : finder(find);
@@ -50,8 +50,7 @@ function redacted(segment, last, first, put) {
       from = start + 1;
       continue;
     }
-    const made = put(text.slice(start, end));
-    if (made !== undefined) actions.push(edit(segment, start, end, made));
+    actions.push(edit(segment, start, end, put(text.slice(start, end))));
     from = end;
   }
   return actions;

@@ -1,7 +1,10 @@
 //! Guests that were made for WASI: what they are given in place of a system.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use super::{GuestErrorKind, Wat, ask, load, outcome, start, wat};
+use std::sync::Arc;
+
+use super::{GuestErrorKind, Wat, ask, load, outcome, setup, start, wat};
+use crate::guest::Sandbox;
 use crate::wasm::Wasm;
 
 const IMPORTS: &str = r#"
@@ -152,4 +155,29 @@ async fn instructions_are_counted_alike_in_each_run_and_only_where_it_is_asked()
     assert_eq!(first, again);
     assert!(first > 1000 && more > first + 1000, "{first} {more}");
     assert_eq!(run(&Wasm::new(4), 1000).await, 0);
+}
+
+/// Toolchains make components of several parts that pass texts among themselves.
+#[test]
+fn a_component_of_parts_with_a_memory_each_is_compiled() {
+    let parts = r#"(component
+      (component $taker
+        (core module $code (memory (export "memory") 1) (func (export "take") (param i32 i32))
+          (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8)))
+        (core instance $it (instantiate $code))
+        (func (export "take") (param "text" string)
+          (canon lift (core func $it "take") (memory (core memory $it "memory")) (realloc (core func $it "realloc")))))
+      (component $giver
+        (import "take" (func $take (param "text" string)))
+        (core module $room (memory (export "memory") 1))
+        (core instance $memory (instantiate $room))
+        (core func $lowered (canon lower (func $take) (memory (core memory $memory "memory"))))
+        (core module $code (import "" "take" (func (param i32 i32))) (func (export "give")))
+        (core instance $it (instantiate $code (with "" (instance (export "take" (func $lowered))))))
+        (func (export "give") (canon lift (core func $it "give"))))
+      (instance $taking (instantiate $taker))
+      (instance $giving (instantiate $giver (with "take" (func $taking "take")))))"#;
+    let loaded = Wasm::new(1).load(parts.as_bytes(), setup(&[], &Arc::default()));
+    let told = loaded.unwrap_err().message;
+    assert!(told.contains("exports neither the contract's filter nor its tools"), "{told}");
 }

@@ -51,7 +51,7 @@ fn module(said: &str, folder: &Path) -> Option<PathBuf> {
     let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mine = messages.filter(|message| message["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest));
     let files = mine.filter_map(|message| message["filenames"].as_array().cloned()).flatten();
-    files.filter_map(|file| file.as_str().filter(|file| file.ends_with(".wasm")).map(PathBuf::from)).last()
+    files.filter_map(|file| file.as_str().filter(|file| file.ends_with(".wasm")).map(PathBuf::from)).next_back()
 }
 
 /// What a program prints; nothing where it is missing or fails.

@@ -28,7 +28,7 @@ use crate::wasm::Wasm;
 /// The host: engines, pools, and the thread that ticks. One per process.
 #[derive(Debug)]
 pub struct Host {
-    luau: Luau,
+    luau: Box<dyn Sandbox>,
     wasm: Wasm,
     slots: usize,
     shelves: Shelves,
@@ -137,8 +137,13 @@ const LARGEST_ENTRY: usize = 64 << 20;
 impl Host {
     /// A host with its sandboxes. `slots` bounds instances per plugin that may be in use at once; at least 1.
     pub fn new(slots: usize) -> Self {
+        Self::with(Box::new(Luau::new()), slots)
+    }
+
+    /// A host that gives sources to this sandbox.
+    pub(crate) fn with(luau: Box<dyn Sandbox>, slots: usize) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
-        Self { luau: Luau::new(), wasm: Wasm::new(slots), slots, shelves: Shelves::default(), counts: Arc::default() }
+        Self { luau, wasm: Wasm::new(slots), slots, shelves: Shelves::default(), counts: Arc::default() }
     }
 
     /// What plugins have counted: plugin, name, count; sorted.

@@ -22,6 +22,8 @@ mod services;
 mod session;
 mod stream;
 mod tools;
+#[cfg(any(test, fuzzing))]
+pub mod trial;
 mod wasm;
 mod yaml;
 

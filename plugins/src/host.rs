@@ -3,6 +3,8 @@
 //! Apart because it alone knows both sandboxes by name. It must not know requests: it makes plugins, `session` uses them.
 
 use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -235,8 +237,16 @@ fn file(source: &Source, name: &str) -> Result<Vec<u8>, LoadError> {
     Ok(bytes)
 }
 
+/// A file, and a byte more than it may have where it has more: a pipe or a device has no end.
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|error| LoadError(format!("{}: {error}", path.display())))
+    let fail = |error: std::io::Error| LoadError(format!("{}: {error}", path.display()));
+    if !path.metadata().map_err(fail)?.is_file() {
+        return Err(LoadError(format!("{}: no file", path.display())));
+    }
+    let mut bytes = Vec::new();
+    let most = LARGEST_ENTRY as u64 + 1;
+    File::open(path).map_err(fail)?.take(most).read_to_end(&mut bytes).map_err(fail)?;
+    Ok(bytes)
 }
 
 /// The operator's settings with the schema's top-level defaults, checked against the schema.
@@ -254,8 +264,8 @@ fn settings(schema: Option<&Value>, given: &Value) -> Result<Value, String> {
             settings.insert(key.clone(), default.clone());
         }
     }
-    let validator =
-        jsonschema::validator_for(schema).map_err(|error| format!("settings: the manifest's schema is wrong: {error}"))?;
+    let wrong = |error: &dyn Display| format!("settings: the manifest's schema is wrong: {error}");
+    let validator = tools::schema(schema).map_err(|error| wrong(&error))?;
     let settings = Value::Object(settings);
     match validator.validate(&settings) {
         Ok(()) => Ok(settings),

@@ -13,6 +13,7 @@ mod flow;
 mod grants;
 mod guest;
 mod host;
+mod idle;
 mod ledger;
 mod lua;
 mod manifest;
@@ -20,7 +21,10 @@ mod prefilter;
 mod seat;
 mod services;
 mod session;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttle_tests;
 mod stream;
+mod sync;
 mod tools;
 #[cfg(any(test, fuzzing))]
 pub mod trial;

@@ -9,15 +9,18 @@ mod budget;
 mod instance;
 mod json;
 mod powers;
+#[cfg(test)]
+mod tests;
 mod vm;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use mlua::chunk::Compiler;
 
 use crate::api::Context;
-use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Sandbox, Setup};
+use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Sandbox, Setup};
+use crate::idle::Idle;
 use instance::Instance;
 use vm::Vm;
 
@@ -48,7 +51,7 @@ impl Sandbox for Luau {
         let settings = serde_json::from_str(&setup.settings).map_err(|error| fail(format!("settings: {error}")))?;
         let compiler = Compiler::new().set_optimization_level(2).set_debug_level(1);
         let code = compiler.compile(source).map_err(|error| fail(first_lines(&error.to_string())))?;
-        let pool = Arc::new(Pool { code, settings, setup, idle: Mutex::new(Vec::new()) });
+        let pool = Arc::new(Pool { code, settings, idle: Idle::new(setup.slots), setup });
         let mut first = Instance::start(Arc::clone(&pool), &Context::default())?;
         let declared = first.declared()?;
         drop(first);
@@ -65,8 +68,8 @@ struct Loaded {
 
 #[async_trait]
 impl Program for Loaded {
-    async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError> {
-        Ok(Box::new(Instance::start(Arc::clone(&self.pool), &context)?))
+    async fn instantiate(&self, context: Arc<Context>, permit: Permit) -> Result<Box<dyn Guest>, GuestError> {
+        Ok(Box::new(Instance::start(Arc::clone(&self.pool), &context)?.kept(permit)))
     }
 
     fn declared(&self) -> &Declared {
@@ -81,14 +84,13 @@ struct Pool {
     code: Vec<u8>,
     settings: serde_json::Value,
     setup: Setup,
-    idle: Mutex<Vec<Vm>>,
+    idle: Idle<Vm>,
 }
 
 impl Pool {
     /// An idle VM, or a new one.
     fn take(&self) -> Result<Vm, GuestError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle {
+        match self.idle.take() {
             Some(vm) => Ok(vm),
             None => Vm::new(&self.code, &self.settings, &self.setup),
         }
@@ -100,10 +102,7 @@ impl Pool {
         if vm.uses >= MOST_USES || vm.growth() > GROWTH {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.setup.slots {
-            idle.push(vm);
-        }
+        self.idle.keep(vm);
     }
 }
 

@@ -59,7 +59,7 @@ impl Chain {
         let mut ledger = Ledger::default();
         for plugin in self.0.iter() {
             match Arc::clone(&plugin.seats).try_acquire_owned() {
-                Ok(permit) => seats.push(Seat::new(Arc::clone(plugin), permit)),
+                Ok(permit) => seats.push(Seat::new(Arc::clone(plugin), Arc::new(permit))),
                 Err(_) if plugin.mode == Mode::Shadow => left_out(plugin, &mut ledger),
                 Err(_) => return Err(Busy { plugin: plugin.name.to_string() }),
             }

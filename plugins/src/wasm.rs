@@ -13,19 +13,20 @@ mod meter;
 mod program;
 mod ready;
 mod state;
-mod ticker;
+pub(crate) mod ticker;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::guest::{GuestError, GuestErrorKind, Program, Sandbox, Setup};
 use program::Loaded;
-use ticker::Ticker;
+use ticker::{Beat, Ticker};
 
 /// The sandbox. It is set up when the first component is loaded: who has none pays for none.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Wasm {
 #[derive(Clone, Debug)]
 struct Machine {
     ticker: Arc<Ticker>,
+    /// Places for instances that wait for a request, of all programs.
+    waiting: Arc<Semaphore>,
     engine: Arc<EngineHandle>,
 }
 
@@ -76,10 +79,18 @@ impl Wasm {
             return Ok(machine.clone());
         }
         let engine = engine::engine(self.slots)?;
-        let ticker = Ticker::start(engine.weak()).map_err(|error| {
+        let weak = engine.weak();
+        let beat = move || {
+            weak.upgrade().map_or(Beat::Unheard, |engine| {
+                engine.increment_epoch();
+                Beat::Heard
+            })
+        };
+        let ticker = Ticker::start(beat).map_err(|error| {
             GuestError::new(GuestErrorKind::Load, format!("the thread that counts guests' time cannot start: {error}"))
         })?;
-        Ok(machine.insert(Machine { ticker: Arc::new(ticker), engine: Arc::new(EngineHandle(engine)) }).clone())
+        let waiting = Arc::new(Semaphore::new(engine::waiting(self.slots)));
+        Ok(machine.insert(Machine { ticker: Arc::new(ticker), waiting, engine: Arc::new(EngineHandle(engine)) }).clone())
     }
 
     /// Compiles code, or finds it compiled: the same bytes are the same component.
@@ -106,8 +117,8 @@ impl Wasm {
 
 impl Sandbox for Wasm {
     fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError> {
-        let Machine { ticker, engine } = self.machine()?;
-        let component = self.compile(&engine, code)?;
-        Ok(Arc::new(Loaded::new(&component, setup, ticker)?))
+        let machine = self.machine()?;
+        let component = self.compile(&machine.engine, code)?;
+        Ok(Arc::new(Loaded::new(&component, setup, &machine)?))
     }
 }

@@ -1,7 +1,7 @@
 //! How long a Luau call may run: CPU time of the thread, and the wall clock.
 //!
-//! The interrupt asks at every safepoint of the VM. The cheap monotonic clock is read at each fourth, for one call of a library
-//! may take long between two of them; only when a quarter of the CPU budget has passed on it is the thread's CPU clock read, and
+//! The interrupt asks at every safepoint of the VM. The cheap monotonic clock is read at the first, and then at each fourth, or at
+//! the next where much time has passed since it was read: one call of a library may take long between two of them. Only when a quarter of the CPU budget has passed on it is the thread's CPU clock read, and
 //! only that trips the CPU limit: a plugin that waits for a processor on a loaded machine is not blamed for it. All is counted from
 //! the call's first instruction. Once tripped it stays tripped until the next call: `pcall` cannot swallow it. It is apart so that
 //! it is tested without a VM, of which it must not know.
@@ -14,6 +14,8 @@ use crate::guest::{GuestErrorKind, Limits};
 
 /// Safepoints between two readings of the clock.
 const EVERY: u32 = 4;
+/// Nanoseconds between two readings after which the clock is read at the next safepoint too.
+const LONG: u64 = 50_000;
 /// Nanoseconds between two readings of the CPU clock: it is a system call.
 const APART: u64 = 50_000;
 const UNSET: u64 = u64::MAX;
@@ -23,6 +25,9 @@ const UNSET: u64 = u64::MAX;
 pub(crate) struct Budget {
     epoch: Instant,
     points: AtomicU32,
+    /// The safepoint at which the clock is read next, and when it was read last.
+    read_at: AtomicU32,
+    last: AtomicU64,
     tripped: AtomicU8,
     started: AtomicU64,
     cpu: AtomicU64,
@@ -40,6 +45,8 @@ impl Budget {
         Self {
             epoch: Instant::now(),
             points: AtomicU32::new(0),
+            read_at: AtomicU32::new(1),
+            last: AtomicU64::new(0),
             tripped: AtomicU8::new(NOT),
             started: AtomicU64::new(0),
             cpu: AtomicU64::new(UNSET),
@@ -58,6 +65,8 @@ impl Budget {
         self.cpu_base.store(nanos(thread_cpu(self.epoch)), Relaxed);
         self.next.store(cpu / 4, Relaxed);
         self.points.store(0, Relaxed);
+        self.read_at.store(1, Relaxed);
+        self.last.store(0, Relaxed);
         self.tripped.store(NOT, Relaxed);
     }
 
@@ -65,8 +74,8 @@ impl Budget {
     pub(crate) fn tick(&self) -> Option<GuestErrorKind> {
         let points = self.points.load(Relaxed).wrapping_add(1);
         self.points.store(points, Relaxed);
-        if points.is_multiple_of(EVERY) && self.tripped.load(Relaxed) == NOT {
-            self.read_clocks();
+        if points >= self.read_at.load(Relaxed) && self.tripped.load(Relaxed) == NOT {
+            self.read_clocks(points);
         }
         self.tripped()
     }
@@ -80,8 +89,11 @@ impl Budget {
         }
     }
 
-    fn read_clocks(&self) {
+    fn read_clocks(&self, points: u32) {
         let elapsed = nanos(self.epoch.elapsed()).saturating_sub(self.started.load(Relaxed));
+        let long = elapsed.saturating_sub(self.last.load(Relaxed)) > LONG;
+        self.last.store(elapsed, Relaxed);
+        self.read_at.store(points.saturating_add(if long { 1 } else { EVERY }), Relaxed);
         if elapsed > self.wall.load(Relaxed) {
             self.tripped.store(WALL, Relaxed);
             return;
@@ -118,14 +130,17 @@ mod tests {
         assert_eq!((0..EVERY).find_map(|_| budget.tick()), Some(GuestErrorKind::Wall));
     }
 
-    /// As a few long calls of a library do.
+    /// As long calls of a library do.
     #[test]
-    fn what_runs_before_the_first_reading_counts() {
+    fn what_takes_long_is_seen_at_once() {
         let budget = Budget::new();
         budget.begin(&Limits { wall: Duration::from_secs(60), ..Limits::default() }, 0);
         let from = thread_cpu(budget.epoch);
-        while thread_cpu(budget.epoch).saturating_sub(from) < Limits::default().cpu * 2 {}
-        assert_eq!((0..EVERY).find_map(|_| budget.tick()), Some(GuestErrorKind::Cpu));
+        let spin = |until: Duration| while thread_cpu(budget.epoch).saturating_sub(from) < until {};
+        spin(Limits::default().cpu / 2);
+        assert_eq!(budget.tick(), None);
+        spin(Limits::default().cpu * 2);
+        assert_eq!(budget.tick(), Some(GuestErrorKind::Cpu));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::vm::Vm;
 use super::{Pool, actions, json};
 use crate::api::{Context, ToolFailure};
-use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun, View};
+use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, Permit, ToolRun, View};
 
 /// One request's plugin.
 pub(super) struct Instance {
@@ -25,6 +25,8 @@ pub(super) struct Instance {
     context: Table,
     notes: Table,
     noted: usize,
+    /// Its place among the plugin's instances.
+    permit: Option<Permit>,
 }
 
 /// What a call is shown besides the event itself.
@@ -58,7 +60,13 @@ impl Instance {
             _ => Err(GuestError::new(GuestErrorKind::Contract, format!("`{name}` is not a function"))),
         };
         let (inspect, prefilter, tools) = (function("inspect")?, function("prefilter")?, field("tools")?);
-        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0 })
+        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0, permit: None })
+    }
+
+    /// With its place, which it keeps for as long as it lives.
+    pub(super) fn kept(mut self, permit: Permit) -> Self {
+        self.permit = Some(permit);
+        self
     }
 
     /// What it says of itself.

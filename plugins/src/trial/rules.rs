@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::api::{Context, ToolFailure};
-use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, Program, Sandbox, Setup, ToolRun};
+use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, Permit, Program, Sandbox, Setup, ToolRun};
 
 /// What such a plugin does; its JSON is its code.
 #[derive(Clone, Debug, Default, Deserialize, serde::Serialize)]
 pub(super) struct Script {
-    /// What is replaced, and by what. Where both begin alike it is an insertion: `b` by `|b`.
+    /// What is replaced, and by what. One character by itself and something before it is an insertion: `b` by `|b`.
     pub(super) rules: Vec<(String, String)>,
     /// Whether it holds what may become a match, in place of a window.
     pub(super) holds: bool,
@@ -55,10 +55,9 @@ impl Script {
                     return actions;
                 }
                 Some((from, to)) => {
-                    let (end, text) = match to.strip_suffix(from.as_str()) {
-                        Some(inserted) => (at, inserted),
-                        None => (at + from.len(), to.as_str()),
-                    };
+                    // An insertion does not say how far its match goes: only of one character is that clear.
+                    let inserted = to.strip_suffix(from.as_str()).filter(|_| from.chars().count() == 1);
+                    let (end, text) = inserted.map_or((at + from.len(), to.as_str()), |inserted| (at, inserted));
                     actions.push(Action::Edit { segment, start: number(at), end: number(end), text: text.to_owned() });
                     at += from.len();
                 }
@@ -94,7 +93,7 @@ struct Loaded {
 
 #[async_trait]
 impl Program for Loaded {
-    async fn instantiate(&self, _context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError> {
+    async fn instantiate(&self, _context: Arc<Context>, _permit: Permit) -> Result<Box<dyn Guest>, GuestError> {
         Ok(Box::new(Running(Arc::clone(&self.script))))
     }
 

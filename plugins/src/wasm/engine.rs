@@ -47,9 +47,19 @@ fn config() -> Config {
     config
 }
 
+/// Instances that there is room for.
+fn total(slots: usize) -> u32 {
+    u32::try_from(slots.saturating_mul(FULL_PLUGINS).clamp(128, 1024)).unwrap_or(1024)
+}
+
+/// How many of them may be such as wait for a request.
+pub(super) fn waiting(slots: usize) -> usize {
+    usize::try_from(total(slots) / 4).unwrap_or_default()
+}
+
 /// Room for several plugins with all slots in use. A component of another language may have several memories and core instances.
 fn pool(slots: usize) -> PoolingAllocationConfig {
-    let total = u32::try_from(slots.saturating_mul(FULL_PLUGINS).clamp(128, 1024)).unwrap_or(1024);
+    let total = total(slots);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(total)
         .total_core_instances(total.saturating_mul(16))

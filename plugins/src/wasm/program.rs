@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
+use super::Machine;
 use super::bindings::Plugin as World;
 use super::exports::{Exports, Manner};
 use super::instance::{Live, WasmGuest};
@@ -17,7 +18,7 @@ use super::ready::Ready;
 use super::state::State;
 use super::ticker::Ticker;
 use crate::api::Context;
-use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Setup};
+use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Setup};
 
 /// A loaded program.
 pub(super) struct Loaded {
@@ -43,13 +44,14 @@ impl fmt::Debug for Loaded {
 
 impl Loaded {
     /// Links a component, starts it once, and asks what it says of itself.
-    pub(super) fn new(component: &Component, setup: Setup, ticker: Arc<Ticker>) -> Result<Self, GuestError> {
+    pub(super) fn new(component: &Component, setup: Setup, machine: &Machine) -> Result<Self, GuestError> {
         let pre = link(component)?;
         let exports = Exports::of(component)?;
         let manner = Manner::of(component, setup.limits.wall);
+        let ticker = Arc::clone(&machine.ticker);
         let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, exports, manner });
         let declared = shared.declare()?;
-        let ready = Arc::new(Ready::default());
+        let ready = Arc::new(Ready::new(&shared, Arc::clone(&machine.waiting)));
         // What waits for something while it starts does not get here: `declare` has seen it start.
         ready.fill(&shared).now_or_never();
         Ok(Self { shared, ready, declared })
@@ -58,12 +60,12 @@ impl Loaded {
 
 #[async_trait]
 impl Program for Loaded {
-    async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError> {
+    async fn instantiate(&self, context: Arc<Context>, permit: Permit) -> Result<Box<dyn Guest>, GuestError> {
         let live = match self.ready.take(&self.shared) {
             Some(live) => live,
             None => Live::start(&self.shared, self.shared.setup.limits.cpu_for(0)).await?,
         };
-        Ok(Box::new(WasmGuest::new(live, &context)))
+        Ok(Box::new(WasmGuest::new(live, &context, permit)))
     }
 
     fn declared(&self) -> &Declared {

@@ -2,9 +2,10 @@
 //!
 //! It is apart because this is all that a guest can reach. It must not know actions or events.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot::Receiver;
 use wasmtime::ResourceLimiter;
 
 use super::bindings::gatewright::plugin::{fetch, log, metrics, model, settings, store, types};
@@ -27,6 +28,8 @@ pub(super) struct State {
     left: usize,
     /// Whose request it serves.
     pub(super) tenant: Arc<str>,
+    /// Who waits for the present call, where it runs apart from them.
+    pub(super) asker: Option<Weak<Receiver<()>>>,
 }
 
 /// How much memory an instance has, over all its linear memories and tables.
@@ -38,12 +41,15 @@ pub(super) struct Memory {
     pub(super) refused: bool,
 }
 
+/// Memory that one instruction fills in a small part of a millisecond.
+const QUICK: usize = 4 << 20;
+
 impl State {
     /// A fresh state; nothing may run before [`State::begin`].
     pub(super) fn new(setup: Arc<Setup>) -> Self {
         let most = setup.limits.memory.min(MOST_MEMORY);
         let meter = Meter::start(Duration::ZERO, Duration::ZERO);
-        Self { setup, memory: Memory { most, used: 0, refused: false }, meter, left: 0, tenant: Arc::default() }
+        Self { setup, memory: Memory { most, used: 0, refused: false }, meter, left: 0, tenant: Arc::default(), asker: None }
     }
 
     /// Gives a new call its budget.
@@ -51,6 +57,14 @@ impl State {
         self.meter = Meter::start(cpu, self.setup.limits.wall);
         self.left = self.setup.limits.output;
         self.memory.refused = false;
+        if self.memory.used > QUICK {
+            self.meter.look();
+        }
+    }
+
+    /// Whether nobody waits for the present call any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0)
     }
 
     fn allow(&self, power: Grant) -> Result<(), types::HostError> {
@@ -79,15 +93,19 @@ impl Memory {
     }
 }
 
-impl ResourceLimiter for Memory {
+impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let declared = maximum.is_none_or(|most| desired <= most);
-        Ok(declared && self.grow(desired.saturating_sub(current)))
+        let grows = declared && self.memory.grow(desired.saturating_sub(current));
+        if self.memory.used > QUICK {
+            self.meter.look();
+        }
+        Ok(grows)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let declared = maximum.is_none_or(|most| desired <= most);
-        Ok(declared && self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES)))
+        Ok(declared && self.memory.grow(desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES)))
     }
 }
 

@@ -1,25 +1,31 @@
-//! The thread that advances wasmtime's epoch each millisecond while a guest computes, so that it can be stopped.
+//! The thread that ticks each millisecond while a guest computes, so that it can be stopped: a tick advances wasmtime's epoch.
 //!
 //! Where calls are short it seldom meets one, and looks half as often; while none is made it sleeps: an idle gateway wakes nothing.
 //! It is apart because it is the sandbox's only thread. It must not know limits: who is stopped at a tick is the store's affair.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::EngineWeak;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::thread::{self, JoinHandle};
 
 /// Time between two ticks, while a guest runs.
 const TICK: Duration = Duration::from_millis(1);
 /// Time between two looks for one.
 const LOOK: Duration = Duration::from_millis(2);
 /// Looks without any call since the one before, after which the thread goes to sleep.
-const IDLE_LOOKS: u32 = 100;
+const IDLE_LOOKS: u32 = if cfg!(all(test, feature = "shuttle")) { 1 } else { 100 };
+
+/// Whether anybody heard a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beat {
+    Heard,
+    Unheard,
+}
 
 /// The ticking thread. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Ticker {
+pub(crate) struct Ticker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,19 +41,19 @@ struct Shared {
 
 /// While this lives, time is counted.
 #[derive(Debug)]
-pub(super) struct Running<'a>(&'a Shared);
+pub(crate) struct Running<'a>(&'a Shared);
 
 impl Ticker {
-    /// Starts the thread.
-    pub(super) fn start(engine: EngineWeak) -> std::io::Result<Self> {
+    /// Starts the thread, which calls `beat` at each tick until that says that nobody is left to hear it.
+    pub(crate) fn start(beat: impl Fn() -> Beat + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let inner = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || inner.tick(&engine))?;
+        let thread = thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || inner.tick(&beat))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Says that a guest runs from now on.
-    pub(super) fn enter(&self) -> Running<'_> {
+    pub(crate) fn enter(&self) -> Running<'_> {
         self.shared.entered.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             self.wake();
@@ -80,7 +86,7 @@ impl Drop for Ticker {
 }
 
 impl Shared {
-    fn tick(&self, engine: &EngineWeak) {
+    fn tick(&self, beat: &impl Fn() -> Beat) {
         let mut idle = 0_u32;
         let mut seen = 0_u64;
         while !self.stop.load(Ordering::SeqCst) {
@@ -92,14 +98,13 @@ impl Shared {
                 self.sleep();
                 idle = 0;
             } else {
-                std::thread::park_timeout(if quiet { LOOK } else { TICK });
+                thread::park_timeout(if quiet { LOOK } else { TICK });
             }
             if self.quiet() {
                 continue;
             }
-            match engine.upgrade() {
-                Some(engine) => engine.increment_epoch(),
-                None => return,
+            if beat() == Beat::Unheard {
+                return;
             }
         }
     }
@@ -113,7 +118,7 @@ impl Shared {
     fn sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
         while self.quiet() && !self.stop.load(Ordering::SeqCst) {
-            std::thread::park();
+            thread::park();
         }
         self.asleep.store(false, Ordering::SeqCst);
     }

@@ -127,7 +127,7 @@ async fn what_one_request_stores_another_of_the_same_tenant_reads() {
     let mut found = Vec::new();
     for tenant in ["a", "a", "b"] {
         let context = Context { tenant: tenant.into(), ..Context::default() };
-        let mut guest = program.instantiate(Arc::new(context)).await.unwrap();
+        let mut guest = program.instantiate(Arc::new(context), permit()).await.unwrap();
         found.push(ask(&mut guest, "x").await.unwrap());
     }
     assert_eq!(found, [vec![], vec![Action::Answer("hello".into())], vec![]]);

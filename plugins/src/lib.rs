@@ -17,6 +17,7 @@ mod flow;
 mod grants;
 mod guest;
 mod host;
+mod idle;
 mod ledger;
 mod lua;
 mod manifest;
@@ -27,9 +28,14 @@ mod seat;
 mod services;
 mod session;
 mod settings;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttle_tests;
 mod stream;
+mod sync;
 mod ticker;
 mod tools;
+#[cfg(any(test, fuzzing))]
+pub mod trial;
 mod wasm;
 mod yaml;
 

@@ -99,6 +99,7 @@ pub fn context() -> Context {
         route: text("default"),
         model: text("provider/model"),
         parameters: text(r#"{"temperature":0.5}"#),
+        ..Context::default()
     }
 }
 

@@ -15,7 +15,7 @@ use super::vm::Vm;
 use super::{Pool, actions, json};
 use crate::api::{Context, ToolFailure};
 use crate::clock;
-use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun, View};
+use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, Permit, ToolRun, View};
 
 /// One request's plugin.
 pub(super) struct Instance {
@@ -30,6 +30,8 @@ pub(super) struct Instance {
     noted: usize,
     /// What the VM had counted before.
     counted: u64,
+    /// Its place among the plugin's instances.
+    permit: Option<Permit>,
 }
 
 /// What a call is shown besides the event itself.
@@ -63,7 +65,13 @@ impl Instance {
             _ => Err(GuestError::new(GuestErrorKind::Contract, format!("`{name}` is not a function"))),
         };
         let (inspect, prefilter) = (function("inspect", inspect)?, function("prefilter", prefilter)?);
-        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0, counted })
+        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0, counted, permit: None })
+    }
+
+    /// With its place, which it keeps for as long as it lives.
+    pub(super) fn kept(mut self, permit: Permit) -> Self {
+        self.permit = Some(permit);
+        self
     }
 
     /// What it says of itself.

@@ -69,10 +69,10 @@ fn wasm() -> Vec<Wat> {
     vec![
         body("unreachable"),
         body("(i32.const 17)"),
-        body(&format!(
+        body(
             "(i32.store8 (i32.const 16) (i32.const 1)) (i32.store (i32.const 20) (i32.const 100))
-            (i32.store (i32.const 24) (i32.const 9)) (i32.const 16)"
-        )),
+            (i32.store (i32.const 24) (i32.const 9)) (i32.const 16)",
+        ),
         actions(&[[0, 1, 9, 99, 1024, 4, 0]]),
         body(&list(8192, 100_000)),
         body("(drop (memory.grow (i32.const 65000))) unreachable"),

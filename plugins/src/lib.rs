@@ -17,6 +17,7 @@ mod idle;
 mod ledger;
 mod lua;
 mod manifest;
+mod pace;
 mod prefilter;
 mod seat;
 mod services;

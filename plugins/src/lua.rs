@@ -21,6 +21,7 @@ use mlua::chunk::Compiler;
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Sandbox, Setup};
 use crate::idle::Idle;
+use crate::pace::Pace;
 use instance::Instance;
 use vm::Vm;
 
@@ -51,7 +52,7 @@ impl Sandbox for Luau {
         let settings = serde_json::from_str(&setup.settings).map_err(|error| fail(format!("settings: {error}")))?;
         let compiler = Compiler::new().set_optimization_level(2).set_debug_level(1);
         let code = compiler.compile(source).map_err(|error| fail(first_lines(&error.to_string())))?;
-        let pool = Arc::new(Pool { code, settings, idle: Idle::new(setup.slots), setup });
+        let pool = Arc::new(Pool { code, settings, idle: Idle::new(setup.slots), pace: Pace::default(), setup });
         let mut first = Instance::start(Arc::clone(&pool), &Context::default())?;
         let declared = first.declared()?;
         drop(first);
@@ -69,7 +70,12 @@ struct Loaded {
 #[async_trait]
 impl Program for Loaded {
     async fn instantiate(&self, context: Arc<Context>, permit: Permit) -> Result<Box<dyn Guest>, GuestError> {
-        Ok(Box::new(Instance::start(Arc::clone(&self.pool), &context)?.kept(permit)))
+        let start = || Instance::start(Arc::clone(&self.pool), &context);
+        let started = if self.pool.pace.is_slow() { instance::apart(start) } else { start() };
+        if started.is_err() {
+            self.pool.pace.saw(&started);
+        }
+        Ok(Box::new(started?.kept(permit)))
     }
 
     fn declared(&self) -> &Declared {
@@ -85,6 +91,7 @@ struct Pool {
     settings: serde_json::Value,
     setup: Setup,
     idle: Idle<Vm>,
+    pace: Pace,
 }
 
 impl Pool {

@@ -90,12 +90,14 @@ impl Instance {
             added.map_err(|error| vm.blame(&error))?;
         }
         self.noted = shown.notes.len();
-        let result =
-            if shown.bytes > LARGE_EVENT && may_block() { tokio::task::block_in_place(|| run(self, &vm)) } else { run(self, &vm) };
+        let is_long = shown.bytes > LARGE_EVENT || self.pool.pace.is_slow();
+        let result = if is_long { apart(|| run(self, &vm)) } else { run(self, &vm) };
         // A guest that caught the stop with pcall and went on to an answer is stopped all the same.
-        if let Some(kind) = vm.budget.tripped() {
-            return Err(GuestError::new(kind, "the call was stopped"));
-        }
+        let result = match vm.budget.tripped() {
+            Some(kind) => Err(GuestError::new(kind, "the call was stopped")),
+            None => result,
+        };
+        self.pool.pace.saw(&result);
         if result.is_ok() {
             self.vm = Some(vm);
         }
@@ -163,9 +165,10 @@ fn enter(vm: &Vm, pool: &Pool, bytes: usize) {
     vm.budget.begin(&pool.setup.limits, bytes);
 }
 
-/// Whether this thread can hand its other tasks away. On a runtime of one thread there is nowhere to hand them to.
-fn may_block() -> bool {
-    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
+/// Hands this thread's other tasks away while something runs. On a runtime of one thread there is nowhere to hand them to.
+pub(super) fn apart<T>(run: impl FnOnce() -> T) -> T {
+    let may = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if may { tokio::task::block_in_place(run) } else { run() }
 }
 
 fn segments(vm: &Vm, views: &[View<'_>]) -> mlua::Result<Table> {

@@ -25,7 +25,7 @@ fn pool() -> Arc<Pool> {
     let limits = Limits { cpu: Duration::from_millis(20), wall: Duration::from_secs(60), ..Limits::default() };
     let setup = Setup { limits, ..setup(&[], &Arc::default()) };
     let code = Compiler::new().compile(GUEST).unwrap();
-    Arc::new(Pool { code, settings: serde_json::json!({}), idle: Idle::new(setup.slots), setup })
+    Arc::new(Pool { code, settings: serde_json::json!({}), idle: Idle::new(setup.slots), pace: Pace::default(), setup })
 }
 
 async fn ask(guest: &mut Instance, text: &str) -> bool {

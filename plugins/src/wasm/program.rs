@@ -19,6 +19,7 @@ use super::state::State;
 use super::ticker::Ticker;
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Setup};
+use crate::pace::Pace;
 
 /// A loaded program.
 pub(super) struct Loaded {
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) pre: InstancePre<State>,
     pub(super) exports: Exports,
     pub(super) manner: Manner,
+    pub(super) pace: Pace,
 }
 
 impl fmt::Debug for Loaded {
@@ -49,7 +51,7 @@ impl Loaded {
         let exports = Exports::of(component)?;
         let manner = Manner::of(component, setup.limits.wall);
         let ticker = Arc::clone(&machine.ticker);
-        let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, exports, manner });
+        let shared = Arc::new(Shared { ticker, setup: Arc::new(setup), pre, exports, manner, pace: Pace::default() });
         let declared = shared.declare()?;
         let ready = Arc::new(Ready::new(&shared, Arc::clone(&machine.waiting)));
         // What waits for something while it starts does not get here: `declare` has seen it start.

@@ -21,6 +21,7 @@ mod idle;
 mod ledger;
 mod lua;
 mod manifest;
+mod pace;
 mod prefilter;
 mod reach;
 mod rollout;

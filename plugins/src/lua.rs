@@ -25,6 +25,7 @@ use mlua::chunk::Compiler;
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Sandbox, Setup};
 use crate::idle::Idle;
+use crate::pace::Pace;
 use crate::reach::Reach;
 use crate::ticker::Ticker;
 use instance::Instance;
@@ -78,7 +79,8 @@ impl Sandbox for Luau {
         let source = std::str::from_utf8(code).map_err(|_| fail("not text: only source is loaded, never bytecode".into()))?;
         let settings = serde_json::from_str(&setup.settings).map_err(|error| fail(format!("settings: {error}")))?;
         let code = compiler().compile(source).map_err(|error| fail(first_lines(&error.to_string())))?;
-        let pool = Arc::new(Pool { code, settings, clock: self.clock()?, idle: Idle::new(setup.slots), setup });
+        let pool =
+            Arc::new(Pool { code, settings, clock: self.clock()?, idle: Idle::new(setup.slots), pace: Pace::default(), setup });
         let mut first = Instance::start(Arc::clone(&pool), &Context::default())?;
         let declared = first.declared()?;
         drop(first);
@@ -101,7 +103,12 @@ struct Loaded {
 #[async_trait]
 impl Program for Loaded {
     async fn instantiate(&self, context: Arc<Context>, permit: Permit) -> Result<Box<dyn Guest>, GuestError> {
-        Ok(Box::new(Instance::start(Arc::clone(&self.pool), &context)?.kept(permit)))
+        let start = || Instance::start(Arc::clone(&self.pool), &context);
+        let started = if self.pool.pace.is_slow() { instance::apart(start) } else { start() };
+        if started.is_err() {
+            self.pool.pace.saw(&started);
+        }
+        Ok(Box::new(started?.kept(permit)))
     }
 
     fn declared(&self) -> &Declared {
@@ -118,6 +125,7 @@ struct Pool {
     setup: Setup,
     clock: Clock,
     idle: Idle<Vm>,
+    pace: Pace,
 }
 
 impl Pool {

@@ -110,7 +110,7 @@ fn nothing_that_is_counted_is_lost() {
                 let counts = Arc::clone(&counts);
                 thread::spawn(move || counts.add(&"p".into(), "n", by).unwrap())
             });
-            adders.map(|adder| adder.join().unwrap());
+            adders.into_iter().for_each(|adder| adder.join().unwrap());
             assert_eq!(counts.all()[0].2, 6);
         },
         ORDERS / 10,
@@ -145,7 +145,7 @@ fn whoever_enters_hears_a_tick() {
                 })
             };
             let guests = [guest(&ticker), guest(&ticker)];
-            guests.map(|guest| guest.join().unwrap());
+            guests.into_iter().for_each(|guest| guest.join().unwrap());
         },
         ORDERS / 10,
     );

@@ -15,33 +15,34 @@ use kit::wat::{self, Wat, actions, body, list};
 use kit::{ALL, load, open_on_error, user};
 
 /// The system's allocator, and how many bytes are out.
-struct Counting;
-
-static OUT: AtomicI64 = AtomicI64::new(0);
+struct Counting(AtomicI64);
 
 // SAFETY: all is passed on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
+    // SAFETY: the caller keeps the contract of the trait.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        OUT.fetch_add(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract.
+        self.0.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: as above.
         unsafe { System.alloc(layout) }
     }
 
+    // SAFETY: the caller keeps the contract of the trait.
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        OUT.fetch_sub(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract.
+        self.0.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: as above.
         unsafe { System.dealloc(place, layout) }
     }
 
+    // SAFETY: the caller keeps the contract of the trait.
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        OUT.fetch_add(size as i64 - layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract.
+        self.0.fetch_add(size as i64 - layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: as above.
         unsafe { System.realloc(place, layout, size) }
     }
 }
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: Counting = Counting(AtomicI64::new(0));
 
 /// Calls in all, and before memory is looked at for the first time.
 const CALLS: usize = 100_000;
@@ -125,9 +126,9 @@ async fn memory_returns_to_its_level_after_a_hundred_thousand_hostile_calls() {
     let chains: Arc<Vec<Chain>> = Arc::new(plugins(&host).into_iter().map(|plugin| Chain::new(vec![plugin])).collect());
     let from = std::time::Instant::now();
     both(&chains, WARM).await;
-    let before = (OUT.load(Ordering::Relaxed), resident());
+    let before = (COUNTING.0.load(Ordering::Relaxed), resident());
     both(&chains, CALLS - WARM).await;
-    let after = (OUT.load(Ordering::Relaxed), resident());
+    let after = (COUNTING.0.load(Ordering::Relaxed), resident());
     println!("{CALLS} calls in {:?}; bytes out {before:?} and then {after:?}", from.elapsed());
     assert!(after.0 - before.0 < GROWN, "{} bytes more are out", after.0 - before.0);
     assert!(after.1 - before.1 < RESIDENT, "{} bytes more are resident", after.1 - before.1);

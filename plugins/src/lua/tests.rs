@@ -29,6 +29,7 @@ fn pool() -> Arc<Pool> {
         code,
         settings: serde_json::json!({}),
         idle: Idle::new(setup.slots),
+        pace: Pace::default(),
         setup,
         clock: Luau::new().clock().unwrap(),
     })

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::api::{Context, ToolFailure};
-use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, Permit, Program, Sandbox, Setup, ToolRun};
+use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, Permit, Program, Sandbox, Setup, ToolRun, View};
 
 /// What such a plugin does; its JSON is its code.
 #[derive(Clone, Debug, Default, Deserialize, serde::Serialize)]
@@ -40,10 +40,11 @@ impl Script {
         out
     }
 
-    /// What it says about one segment of which more may come.
-    fn inspect(&self, (segment, text): (u32, &str), sent: usize, last: bool) -> Vec<Action> {
+    /// What it says about one segment.
+    fn inspect(&self, view: &View<'_>, event: &Event<'_>) -> Vec<Action> {
+        let (segment, text, last) = (view.id, view.text, event.last);
         let mut actions = Vec::new();
-        let mut at = sent;
+        let mut at = view.sent as usize;
         while let Some(character) = text[at..].chars().next() {
             let rest = &text[at..];
             let may_become = |from: &str| from.starts_with(rest) && from.len() > rest.len();
@@ -107,8 +108,7 @@ struct Running(Arc<Script>);
 #[async_trait]
 impl Guest for Running {
     async fn inspect(&mut self, event: &Event<'_>) -> Result<Vec<Action>, GuestError> {
-        let one = |view: &crate::guest::View<'_>| self.0.inspect((view.id, view.text), view.sent as usize, event.last);
-        Ok(event.segments.iter().flat_map(one).collect())
+        Ok(event.segments.iter().flat_map(|view| self.0.inspect(view, event)).collect())
     }
 
     async fn call_tool(&mut self, _call: ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError> {

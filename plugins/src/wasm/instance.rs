@@ -72,7 +72,7 @@ impl Guest for WasmGuest {
         let asked = convert::event(event);
         let mut live = self.take()?;
         let context = Arc::clone(&self.context);
-        let actions = if bytes > LARGE_EVENT {
+        let actions = if bytes > LARGE_EVENT || live.shared.pace.is_slow() {
             let call = |mut live: Live| async move {
                 let actions = live.inspect(context, asked, bytes).await?;
                 Ok((live, actions))
@@ -91,7 +91,7 @@ impl Guest for WasmGuest {
         self.note(call.notes);
         let mut live = self.take()?;
         let asked = (Arc::clone(&self.context), call.name.to_owned(), call.arguments.to_owned());
-        let answer = if call.arguments.len() > LARGE_EVENT {
+        let answer = if call.arguments.len() > LARGE_EVENT || live.shared.pace.is_slow() {
             let call = |mut live: Live| async move {
                 let answer = live.call_tool(asked).await?;
                 Ok((live, answer))
@@ -116,7 +116,7 @@ impl Guest for WasmGuest {
     }
 }
 
-/// Runs a long call on a thread where it holds up no other request. Who drops this gives the call up: its guest is stopped, at the
+/// Runs a call that is long, or may be, on a thread where it holds up no other request. Who drops this gives the call up: its guest is stopped, at the
 /// next tick where it computes, and its instance is gone.
 async fn apart<T, F>(mut live: Live, call: impl FnOnce(Live) -> F) -> Result<(Live, T), GuestError>
 where
@@ -198,7 +198,9 @@ impl Live {
         begin(&mut self.store, self.shared.setup.limits.cpu_for(bytes));
         let _running = self.shared.ticker.enter();
         let answer = self.shared.manner.call(&mut self.store, inspect, (context, event)).await;
-        let (said,) = settle(answer, &self.store)?;
+        let answer = settle(answer, &self.store);
+        self.shared.pace.saw(&answer);
+        let (said,) = answer?;
         let actions = said.map_err(|why| GuestError::new(GuestErrorKind::Guest, why))?;
         self.weigh(actions.iter().map(convert::weight).sum())?;
         Ok(actions)
@@ -212,7 +214,9 @@ impl Live {
         let (_, call) = self.functions.tools.ok_or_else(|| GuestError::new(GuestErrorKind::Contract, "it exports no tools"))?;
         begin(&mut self.store, self.shared.setup.limits.cpu_for(asked.2.len()));
         let _running = self.shared.ticker.enter();
-        let (answer,) = settle(self.shared.manner.call(&mut self.store, call, asked).await, &self.store)?;
+        let answer = settle(self.shared.manner.call(&mut self.store, call, asked).await, &self.store);
+        self.shared.pace.saw(&answer);
+        let (answer,) = answer?;
         self.weigh(answer.as_ref().map_or(0, String::len))?;
         Ok(answer)
     }

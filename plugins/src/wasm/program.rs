@@ -20,6 +20,7 @@ use super::state::State;
 use super::{Compiled, Machine, wasi};
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Setup};
+use crate::pace::Pace;
 use crate::ticker::Ticker;
 
 /// A loaded program.
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) exports: Exports,
     pub(super) manner: Manner,
     pub(super) fuel: Fuel,
+    pub(super) pace: Pace,
 }
 
 impl fmt::Debug for Loaded {
@@ -57,7 +59,8 @@ impl Loaded {
         let exports = Exports::of(component)?;
         let manner = Manner::of(component, setup.limits.wall);
         let Machine { ticker, waiting, fuel, .. } = machine;
-        let shared = Arc::new(Shared { ticker, waiting, setup: Arc::new(setup), pre, exports, manner, fuel });
+        let setup = Arc::new(setup);
+        let shared = Arc::new(Shared { ticker, waiting, setup, pre, exports, manner, fuel, pace: Pace::default() });
         let declared = shared.declare()?;
         let ready = Arc::new(Ready::new(shared.setup.slots));
         // What waits for something while it starts does not get here: `declare` has seen it start.

@@ -76,7 +76,7 @@ impl Sink for Lines {
 
 /// Setup with these grants, and time enough that only an endless guest runs out of it.
 pub(crate) fn setup(granted: &[Grant], log: &Arc<Lines>) -> Setup {
-    let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits { cpu: Duration::from_millis(50), wall: Duration::from_secs(60), ..Limits::default() };
     Setup {
         name: "guest".into(),
         limits,

@@ -90,6 +90,9 @@ const MANIFESTS: &[(&str, &str, &str)] = &[
     ("settings of themselves", "settings: {$ref: '#'}\n", "settings"),
 ];
 
+/// Tries to load something.
+type Evil = Box<dyn Fn(&Host) -> Result<(), String>>;
+
 /// Whether loading came to what was expected, and soon.
 fn judge(name: &str, loaded: Result<(), String>, (why, took): (&str, Duration)) -> Option<String> {
     let right = match &loaded {
@@ -99,11 +102,8 @@ fn judge(name: &str, loaded: Result<(), String>, (why, took): (&str, Duration)) 
     (!right || took > Duration::from_secs(20)).then(|| format!("{name}: {why:?} was expected: {loaded:?} in {took:?}"))
 }
 
-/// Loads one of them: why it was not loaded.
-type Loading = Box<dyn Fn(&Host) -> Result<(), String>>;
-
 /// Loads them all on one host, and asks a plugin that was loaded before them.
-fn none_gets_through(all: impl Iterator<Item = (String, Loading, &'static str)>) {
+fn none_gets_through(all: impl Iterator<Item = (String, Evil, &'static str)>) {
     let host = Host::new(2);
     let honest = Chain::new(vec![load(&host, ALL, "return { inspect = function() return { note('a', 'b') } end }", &operator())]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -128,7 +128,7 @@ fn source(host: &Host, more: &str, code: impl AsRef<[u8]>) -> Result<(), String>
 #[test]
 fn hostile_sources_are_not_loaded() {
     let all = SOURCES.iter().map(|(name, code, why)| {
-        let evil: Loading = Box::new(move |host| source(host, ALL, code));
+        let evil: Evil = Box::new(move |host| source(host, ALL, code));
         ((*name).to_owned(), evil, *why)
     });
     none_gets_through(all);
@@ -153,7 +153,7 @@ fn sources_that_are_hard_to_compile_are_compiled_or_not() {
         ("a megabyte and more", " ".repeat((1 << 20) + 1)),
     ];
     let all = all.into_iter().map(|(name, code)| {
-        let evil: Loading = Box::new(move |host| source(host, ALL, &code));
+        let evil: Evil = Box::new(move |host| source(host, ALL, &code));
         (name.to_owned(), evil, "")
     });
     none_gets_through(all);
@@ -170,7 +170,7 @@ fn hostile_manifests_are_not_read() {
     let made = [("settings that double", bomb, "subschemas"), ("settings that nest", deep, ""), ("a huge one", huge, "bytes")];
     let written = MANIFESTS.iter().map(|(name, more, why)| (*name, (*more).to_owned(), *why));
     let all = made.into_iter().chain(written).map(|(name, more, why)| {
-        let evil: Loading = Box::new(move |host| {
+        let evil: Evil = Box::new(move |host| {
             let settings = serde_json::json!({"a": format!("{}!", "a".repeat(40))});
             let plugin = super::kit::written(&more.replace("entry:", "version: 0.0.2\nentry:"), "return {}");
             let folder = plugin.source();
@@ -234,7 +234,7 @@ fn components() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 #[test]
 fn hostile_components_are_not_loaded() {
     let all = components().into_iter().map(|(name, code, why)| {
-        let evil: Loading = Box::new(move |host| {
+        let evil: Evil = Box::new(move |host| {
             let operator = Operator { limits: [("wall_ms".to_owned(), 100)].into(), ..operator() };
             wat::try_load(host, ALL, &code, &operator).map(drop)
         });

@@ -99,7 +99,8 @@ const CPU: &[Row] = &[
 /// Patterns and searches.
 const PATTERNS: &[Row] = &[
     ("a class", "local _ = string.match(string.rep('b', 8e6), '[' .. string.rep('a', 8000) .. 'b]*')", "trap"),
-    ("small classes", "local a = string.rep('b', 2e6) while true do string.match(a, '[aaaaaaaaaaaaaaab]*') end", "cpu limit"),
+    ("small classes", "local a = string.rep('b', 8e5) while true do string.match(a, '[aaaaaaaaaaaaaaab]*') end", "cpu limit"),
+    ("large classes", "string.match(string.rep('b', 2e6), '[aaaaaaaaaaaaaaab]*')", "trap"),
     ("maybes", "local _ = string.find(string.rep('a', 100000), string.rep('a?', 100) .. string.rep('a', 100) .. 'b')", "cpu limit"),
     ("stars", "local _ = string.find(string.rep('a', 30000), '.-.-.-.-.-.-b')", "cpu limit"),
     ("balances", "local _ = string.gsub(string.rep('(', 200000), '%b()', '')", "cpu limit"),

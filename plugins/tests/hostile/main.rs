@@ -130,7 +130,11 @@ async fn an_operator_changes_limits() {
     let spin = "return { inspect = function(_, event) for i = 1, 3e6 do end return { note('done', 'yes') } end }";
     let slow = Chain::new(vec![load(&host, ALL, spin, &operator())]);
     assert!(matches!(ask(&slow, "x").await.0, Verdict::Failed { .. }));
-    let patient = Chain::new(vec![load(&host, ALL, spin, &limited("cpu_us", 10_000_000))]);
+    let patient = gatewright_plugins::Operator {
+        limits: [("cpu_us".to_owned(), 10_000_000), ("wall_ms".to_owned(), 60_000)].into(),
+        ..operator()
+    };
+    let patient = Chain::new(vec![load(&host, ALL, spin, &patient)]);
     assert_eq!(ask(&patient, "x").await.0, Verdict::Pass);
     let small = "return { inspect = function(_, event) return { answer(string.rep('x', 1000)) } end }";
     let tight = Chain::new(vec![load(&host, ALL, small, &limited("output_bytes", 500))]);

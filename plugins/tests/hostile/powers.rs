@@ -46,78 +46,61 @@ fn flood(imports: &str, signature: &str, call: &str) -> Wat {
     with(imports, module(core)).pages(256)
 }
 
+/// Name; host function; its parameters; how it is called over and over; what that ends in.
+type Flood = (&'static str, fn() -> String, &'static str, &'static str, &'static str);
+
+const WRITE: &str = "i32 i32 i32 i32";
+/// WASM with every grant.
+const WASM_FLOODS: &[Flood] = &[
+    ("log", wat::log, WRITE, "(call $f (i32.const 1) (i32.const 200) (i32.const 4) (i32.const 600))", "cpu limit"),
+    ("long lines", wat::log, WRITE, "(call $f (i32.const 1) (i32.const 8192) (i32.const 500000) (i32.const 600))", "cpu limit"),
+    (
+        "lines that are too long",
+        wat::log,
+        WRITE,
+        "(call $f (i32.const 1) (i32.const 8192) (i32.const 2000000) (i32.const 600))",
+        "output limit",
+    ),
+    ("lines without end", wat::log, WRITE, "(call $f (i32.const 1) (i32.const 8192) (i32.const -1) (i32.const 600))", ""),
+    ("lines of no level", wat::log, WRITE, "(call $f (i32.const 9) (i32.const 8192) (i32.const 1) (i32.const 600))", ""),
+    ("results outside", wat::log, WRITE, "(call $f (i32.const 1) (i32.const 200) (i32.const 1) (i32.const -4))", ""),
+    // What it is told lies in its own memory, which only ever fills.
+    ("settings", wat::settings, "i32", "(call $f (i32.const 600))", ""),
+    ("reads", wat::store_get, "i32 i32 i32", "(call $f (i32.const 200) (i32.const 4) (i32.const 600))", "cpu limit"),
+    (
+        "keys that are no UTF-8",
+        wat::store_get,
+        "i32 i32 i32",
+        "(i32.store8 (i32.const 200) (i32.const 255)) (call $f (i32.const 200) (i32.const 4) (i32.const 600))",
+        "",
+    ),
+    (
+        "keys",
+        wat::store_put,
+        "i32 i32 i32 i32 i32 i32",
+        "(call $f (i32.const 200) (i32.const 4) (i32.const 8192) (i32.const 65536) (i32.const -1) (i32.const 600))",
+        "cpu limit",
+    ),
+    ("names", wat::metrics, "i32 i32 i64 i32", "(call $f (i32.const 200) (i32.const 4) (i64.const -1) (i32.const 600))", ""),
+];
+
 fn floods() -> Vec<Attack> {
-    let rows = [
-        (
-            "log",
-            flood(&wat::log(), "i32 i32 i32 i32", "(call $f (i32.const 1) (i32.const 200) (i32.const 4) (i32.const 600))"),
-            "cpu limit",
-        ),
-        (
-            "long lines",
-            flood(&wat::log(), "i32 i32 i32 i32", "(call $f (i32.const 1) (i32.const 8192) (i32.const 500000) (i32.const 600))"),
-            "cpu limit",
-        ),
-        (
-            "lines that are too long",
-            flood(&wat::log(), "i32 i32 i32 i32", "(call $f (i32.const 1) (i32.const 8192) (i32.const 2000000) (i32.const 600))"),
-            "output limit",
-        ),
-        (
-            "lines without end",
-            flood(&wat::log(), "i32 i32 i32 i32", "(call $f (i32.const 1) (i32.const 8192) (i32.const -1) (i32.const 600))"),
-            "",
-        ),
-        (
-            "lines of no level",
-            flood(&wat::log(), "i32 i32 i32 i32", "(call $f (i32.const 9) (i32.const 8192) (i32.const 1) (i32.const 600))"),
-            "",
-        ),
-        (
-            "results outside",
-            flood(&wat::log(), "i32 i32 i32 i32", "(call $f (i32.const 1) (i32.const 200) (i32.const 1) (i32.const -4))"),
-            "",
-        ),
-        // What it is told lies in its own memory, which only ever fills.
-        ("settings", flood(&wat::settings(), "i32", "(call $f (i32.const 600))"), ""),
-        ("reads", flood(&wat::store_get(), "i32 i32 i32", "(call $f (i32.const 200) (i32.const 4) (i32.const 600))"), "cpu limit"),
-        (
-            "keys that are no UTF-8",
-            flood(
-                &wat::store_get(),
-                "i32 i32 i32",
-                "(i32.store8 (i32.const 200) (i32.const 255)) (call $f (i32.const 200) (i32.const 4) (i32.const 600))",
-            ),
-            "",
-        ),
-        (
-            "keys",
-            flood(
-                &wat::store_put(),
-                "i32 i32 i32 i32 i32 i32",
-                "(call $f (i32.const 200) (i32.const 4) (i32.const 8192) (i32.const 65536) (i32.const -1) (i32.const 600))",
-            ),
-            "cpu limit",
-        ),
-        (
-            "names",
-            flood(&wat::metrics(), "i32 i32 i64 i32", "(call $f (i32.const 200) (i32.const 4) (i64.const -1) (i32.const 600))"),
-            "",
-        ),
-    ];
-    rows.map(|(name, wat, end)| Attack::wasm(format!("floods: {name}"), wat, End::Error(end)).granted()).to_vec()
+    let attack = |(name, host, given, call, end): &Flood| {
+        Attack::wasm(format!("floods: {name}"), flood(&host(), given, call), End::Error(end)).granted()
+    };
+    WASM_FLOODS.iter().map(attack).collect()
 }
 
 /// With no grant, a call comes back with an error whose first byte is 1, and `denied` is 0.
 fn ungranted() -> Vec<Attack> {
     let all = [
-        ("log", wat::log(), "i32 i32 i32", ""),
-        ("settings", wat::settings(), "", ""),
-        ("store.get", wat::store_get(), "i32 i32", ""),
-        ("store.put", wat::store_put(), "i32 i32 i32 i32 i32", ""),
-        ("metrics", wat::metrics(), "i32 i32 i64", ""),
+        ("log", wat::log(), "i32 i32 i32"),
+        ("settings", wat::settings(), ""),
+        ("store.get", wat::store_get(), "i32 i32"),
+        ("store.put", wat::store_put(), "i32 i32 i32 i32 i32"),
+        ("metrics", wat::metrics(), "i32 i32 i64"),
     ];
-    let attack = |(name, imports, given, _): (&str, String, &str, &str)| {
+    let attack = |(name, imports, given): (&str, String, &str)| {
         let zeros: String = given.split_whitespace().map(|it| format!("({it}.const 0) ")).collect();
         let core = format!(
             "(import \"host\" \"f\" (func $f (param {given} i32)))

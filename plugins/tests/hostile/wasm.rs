@@ -7,123 +7,131 @@ const FOREVER: &str = "(loop (br 0)) unreachable";
 
 type Row = (&'static str, Wat, &'static str);
 
+/// Name; functions beside `inspect`; its body; pages of memory; what it ends in.
+type Body = (&'static str, &'static str, &'static str, u32, &'static str);
+
 /// Computing, memory, recursion, traps.
+const BODIES: &[Body] = &[
+    ("cpu: a loop", "", "(loop (br 0)) unreachable", 2, "cpu limit"),
+    ("cpu: a loop of calls", "(func $f)", "(loop (call $f) (br 0)) unreachable", 2, "cpu limit"),
+    (
+        "cpu: a loop of indirect calls",
+        "(type $t (func)) (table 1 funcref) (elem (i32.const 0) $f) (func $f)",
+        "(loop (call_indirect (type $t) (i32.const 0)) (br 0)) unreachable",
+        2,
+        "cpu limit",
+    ),
+    ("cpu: two functions", "(func $f (call $g)) (func $g (loop (br 0)))", "(call $f) (i32.const 16)", 2, "cpu limit"),
+    (
+        "cpu: fills of memory",
+        "",
+        "(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x1e00000)) (br 0)) unreachable",
+        480,
+        "cpu limit",
+    ),
+    (
+        "cpu: copies of memory",
+        "",
+        "(loop (memory.copy (i32.const 1) (i32.const 0) (i32.const 0x1dffff0)) (br 0)) unreachable",
+        480,
+        "cpu limit",
+    ),
+    (
+        "cpu: fills of a table",
+        "(table 30000 funcref)",
+        "(loop (table.fill (i32.const 0) (ref.null func) (i32.const 30000)) (br 0)) unreachable",
+        2,
+        "cpu limit",
+    ),
+    ("cpu: numbers", "", "(loop (drop (f64.sqrt (f64.div (f64.const 1) (f64.const nan)))) (br 0)) unreachable", 2, "cpu limit"),
+    (
+        "cpu: vectors",
+        "",
+        "(loop (drop (i32x4.mul (v128.const i32x4 1 2 3 4) (v128.const i32x4 1 2 3 4))) (br 0)) unreachable",
+        2,
+        "cpu limit",
+    ),
+    (
+        "memory: growth by a page",
+        "",
+        "(loop (br_if 0 (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable",
+        2,
+        "memory limit",
+    ),
+    ("memory: growth at once", "", "(drop (memory.grow (i32.const 65000))) unreachable", 2, "memory limit"),
+    ("memory: growth without end", "", "(loop (drop (memory.grow (i32.const 16))) (br 0)) unreachable", 2, "cpu limit"),
+    (
+        "memory: a table",
+        "(table 1 funcref)",
+        "(loop (br_if 0 (i32.ne (table.grow 0 (ref.null func) (i32.const 4000)) (i32.const -1)))) (loop (br 0)) unreachable",
+        2,
+        "cpu limit",
+    ),
+    (
+        "recursion: deep",
+        "(func $f (param i32) (result i32) (i32.add (i32.const 1) (call $f (local.get 0))))",
+        "(call $f (i32.const 0))",
+        2,
+        "trap",
+    ),
+    (
+        "recursion: of two",
+        "(func $f (result i32) (i32.add (call $g) (i32.const 1))) (func $g (result i32) (i32.add (call $f) (i32.const 1)))",
+        "(call $f)",
+        2,
+        "trap",
+    ),
+    (
+        "recursion: through a table",
+        "(type $t (func)) (table 1 funcref) (elem (i32.const 0) $f)
+        (func $f (call_indirect (type $t) (i32.const 0)) (call_indirect (type $t) (i32.const 0)))",
+        "(call $f) (i32.const 16)",
+        2,
+        "trap",
+    ),
+    ("traps: unreachable", "", "unreachable", 2, "trap"),
+    ("traps: division by zero", "", "(i32.div_u (i32.const 1) (i32.const 0))", 2, "trap"),
+    ("traps: overflow of division", "", "(i32.div_s (i32.const 0x80000000) (i32.const -1))", 2, "trap"),
+    ("traps: a number that is none", "", "(i32.trunc_f64_s (f64.const nan))", 2, "trap"),
+    ("traps: reading outside", "", "(i32.load (i32.const -8))", 2, "trap"),
+    ("traps: writing outside", "", "(i64.store offset=0xffffff00 (i32.const -1) (i64.const 1)) unreachable", 2, "trap"),
+    ("traps: filling outside", "", "(memory.fill (i32.const 0) (i32.const 1) (i32.const -1)) unreachable", 2, "trap"),
+    (
+        "traps: a call to nowhere",
+        "(type $t (func)) (table 1 funcref)",
+        "(call_indirect (type $t) (i32.const 9)) unreachable",
+        2,
+        "trap",
+    ),
+    (
+        "traps: a call of null",
+        "(type $t (func)) (table 1 funcref)",
+        "(call_indirect (type $t) (i32.const 0)) unreachable",
+        2,
+        "trap",
+    ),
+    (
+        "traps: a call of the wrong type",
+        "(type $t (func (param i64))) (table 1 funcref) (elem (i32.const 0) $f) (func $f)",
+        "(call_indirect (type $t) (i64.const 0) (i32.const 0)) unreachable",
+        2,
+        "trap",
+    ),
+    ("traps: reading a table outside", "(table 1 funcref)", "(drop (table.get 0 (i32.const 7))) unreachable", 2, "trap"),
+];
+
 fn bodies() -> Vec<Row> {
     let inspect = |functions: &str, body: &str| {
         module(format!("{functions} (func (export \"inspect\") (param $event i32) (result i32) {body})"))
     };
-    let endless = |what: &str| body(&format!("(loop {what} (br 0)) unreachable"));
-    vec![
-        ("cpu: a loop", body(FOREVER), "cpu limit"),
-        ("cpu: a loop of calls", inspect("(func $f)", "(loop (call $f) (br 0)) unreachable"), "cpu limit"),
-        (
-            "cpu: a loop of indirect calls",
-            inspect(
-                "(type $t (func)) (table 1 funcref) (elem (i32.const 0) $f) (func $f)",
-                "(loop (call_indirect (type $t) (i32.const 0)) (br 0)) unreachable",
-            ),
-            "cpu limit",
-        ),
-        ("cpu: two functions", inspect("(func $f (call $g)) (func $g (loop (br 0)))", "(call $f) (i32.const 16)"), "cpu limit"),
-        (
-            "cpu: fills of memory",
-            endless("(memory.fill (i32.const 0) (i32.const 1) (i32.const 0x1e00000))").pages(480),
-            "cpu limit",
-        ),
-        (
-            "cpu: copies of memory",
-            endless("(memory.copy (i32.const 1) (i32.const 0) (i32.const 0x1dffff0))").pages(480),
-            "cpu limit",
-        ),
-        (
-            "cpu: fills of a table",
-            inspect(
-                "(table 30000 funcref)",
-                "(loop (table.fill (i32.const 0) (ref.null func) (i32.const 30000)) (br 0)) unreachable",
-            ),
-            "cpu limit",
-        ),
-        ("cpu: numbers", endless("(drop (f64.sqrt (f64.div (f64.const 1) (f64.const nan))))"), "cpu limit"),
-        (
-            "cpu: atomics and vectors",
-            endless("(drop (i32x4.mul (v128.const i32x4 1 2 3 4) (v128.const i32x4 1 2 3 4)))"),
-            "cpu limit",
-        ),
-        (
-            "memory: growth by a page",
-            body("(loop (br_if 0 (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable"),
-            "memory limit",
-        ),
-        ("memory: growth at once", body("(drop (memory.grow (i32.const 65000))) unreachable"), "memory limit"),
-        ("memory: growth without end", endless("(drop (memory.grow (i32.const 16)))"), "cpu limit"),
-        (
-            "memory: a table",
-            inspect(
-                "(table 1 funcref)",
-                "(loop (br_if 0 (i32.ne (table.grow 0 (ref.null func) (i32.const 4000)) (i32.const -1)))) (loop (br 0)) unreachable",
-            ),
-            "cpu limit",
-        ),
-        (
-            "recursion: deep",
-            inspect(
-                "(func $f (param i32) (result i32) (i32.add (i32.const 1) (call $f (local.get 0))))",
-                "(call $f (i32.const 0))",
-            ),
-            "trap",
-        ),
-        (
-            "recursion: of two",
-            inspect(
-                "(func $f (result i32) (i32.add (call $g) (i32.const 1))) (func $g (result i32) (i32.add (call $f) (i32.const 1)))",
-                "(call $f)",
-            ),
-            "trap",
-        ),
-        (
-            "recursion: of itself",
-            module("(func $f (export \"inspect\") (param i32) (result i32) (i32.add (call $f (local.get 0)) (i32.const 1)))"),
-            "trap",
-        ),
-        (
-            "recursion: with many locals",
-            inspect(
-                &format!(
-                    "(func $f (param i64) (result i64) (local {}) {} (call $f (i64.add (local.get 0) (local.get 100))))",
-                    "i64 ".repeat(500),
-                    "(local.set 100 (i64.mul (local.get 0) (i64.const 3)))"
-                ),
-                "(drop (call $f (i64.const 1))) unreachable",
-            ),
-            "trap",
-        ),
-        ("traps: unreachable", body("unreachable"), "trap"),
-        ("traps: division by zero", body("(i32.div_u (i32.const 1) (i32.const 0))"), "trap"),
-        ("traps: overflow of division", body("(i32.div_s (i32.const 0x80000000) (i32.const -1))"), "trap"),
-        ("traps: a number that is none", body("(i32.trunc_f64_s (f64.const nan))"), "trap"),
-        ("traps: reading outside", body("(i32.load (i32.const -8))"), "trap"),
-        ("traps: writing outside", body("(i64.store offset=0xffffff00 (i32.const -1) (i64.const 1)) unreachable"), "trap"),
-        ("traps: filling outside", body("(memory.fill (i32.const 0) (i32.const 1) (i32.const -1)) unreachable"), "trap"),
-        (
-            "traps: a call to nowhere",
-            inspect("(type $t (func)) (table 1 funcref)", "(call_indirect (type $t) (i32.const 9)) unreachable"),
-            "trap",
-        ),
-        (
-            "traps: a call of null",
-            inspect("(type $t (func)) (table 1 funcref)", "(call_indirect (type $t) (i32.const 0)) unreachable"),
-            "trap",
-        ),
-        (
-            "traps: a call of the wrong type",
-            inspect(
-                "(type $t (func (param i64))) (table 1 funcref) (elem (i32.const 0) $f) (func $f)",
-                "(call_indirect (type $t) (i64.const 0) (i32.const 0)) unreachable",
-            ),
-            "trap",
-        ),
-        ("traps: reading a table outside", inspect("(table 1 funcref)", "(drop (table.get 0 (i32.const 7))) unreachable"), "trap"),
-    ]
+    let locals = "i64 ".repeat(500);
+    let wide = format!(
+        "(func $f (param i64) (result i64) (local {locals}) (local.set 100 (i64.mul (local.get 0) (i64.const 3)))
+         (call $f (i64.add (local.get 0) (local.get 100))))"
+    );
+    let rows = BODIES.iter().map(|(name, functions, body, pages, end)| (*name, inspect(functions, body).pages(*pages), *end));
+    let wide = inspect(&wide, "(drop (call $f (i64.const 1))) unreachable");
+    rows.chain([("recursion: with many locals", wide, "trap")]).collect()
 }
 
 /// An answer of one text that lies at so many bytes, of so many.

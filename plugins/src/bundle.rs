@@ -135,8 +135,11 @@ fn entry(place: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<String, LoadE
     Ok(manifest.entry)
 }
 
-/// A file of at most so many bytes.
+/// A file of at most so many bytes. A pipe or a device has no end, and may have no beginning.
 pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<u8>, LoadError> {
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(LoadError(format!("{}: no file", path.display())));
+    }
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
     match read {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatewright_types::{Channel, Phase};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::{Context, ToolFailure};
 use crate::services::Services;
@@ -246,15 +247,19 @@ pub(crate) trait Sandbox: Send + Sync + std::fmt::Debug {
     fn load(&self, code: &[u8], setup: Setup) -> Result<Arc<dyn Program>, GuestError>;
 }
 
+/// A place among a plugin's instances. It is free again when nobody holds it any more: neither the request nor the instance, which
+/// may outlive it by the time that it takes to stop a call.
+pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
+
 /// One plugin version, loaded. Immutable; shared by all requests.
 #[async_trait]
 pub(crate) trait Program: Send + Sync + std::fmt::Debug {
-    /// An instance for one request, which no other request ever sees. Cheap. The session bounds how many are alive
-    /// ([`Setup::slots`]), so that it never waits for another instance.
+    /// An instance for one request, which no other request ever sees. Cheap. It keeps its permit for as long as it lives, and so
+    /// there are never more than [`Setup::slots`], and it never waits for another.
     ///
     /// # Errors
     /// When the guest's start-up code fails or trips a limit.
-    async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError>;
+    async fn instantiate(&self, context: Arc<Context>, permit: Permit) -> Result<Box<dyn Guest>, GuestError>;
 
     /// What it declared when it was loaded.
     fn declared(&self) -> &Declared;

@@ -34,7 +34,7 @@ use crate::wasm::{Kept, Wasm};
 /// The host: engines, pools, and the thread that ticks. One per process.
 #[derive(Debug)]
 pub struct Host {
-    luau: Luau,
+    luau: Box<dyn Sandbox>,
     wasm: Wasm,
     slots: usize,
     /// How many times slower WASM guests run than where it matters.
@@ -163,9 +163,14 @@ impl Plugin {
 impl Host {
     /// A host with its sandboxes. `slots` bounds instances per plugin that may be in use at once; at least 1.
     pub fn new(slots: usize) -> Self {
+        Self::with(Box::new(Luau::new()), slots)
+    }
+
+    /// A host that gives sources to this sandbox.
+    pub(crate) fn with(luau: Box<dyn Sandbox>, slots: usize) -> Self {
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            luau: Luau::new(),
+            luau,
             wasm: Wasm::new(slots),
             slots,
             slower: 1,

@@ -17,9 +17,11 @@ mod flow;
 mod grants;
 mod guest;
 mod host;
+mod idle;
 mod ledger;
 mod lua;
 mod manifest;
+mod pace;
 mod prefilter;
 mod reach;
 mod rollout;
@@ -27,9 +29,14 @@ mod seat;
 mod services;
 mod session;
 mod settings;
+#[cfg(all(test, feature = "shuttle"))]
+mod shuttle_tests;
 mod stream;
+mod sync;
 mod ticker;
 mod tools;
+#[cfg(any(test, fuzzing))]
+pub mod trial;
 mod wasm;
 mod yaml;
 

@@ -11,6 +11,8 @@ mod json;
 mod outside;
 mod powers;
 mod safepoint;
+#[cfg(test)]
+mod tests;
 mod vm;
 
 use std::ops::ControlFlow;
@@ -21,7 +23,9 @@ use async_trait::async_trait;
 use mlua::chunk::Compiler;
 
 use crate::api::Context;
-use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Sandbox, Setup};
+use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Sandbox, Setup};
+use crate::idle::Idle;
+use crate::pace::Pace;
 use crate::reach::Reach;
 use crate::ticker::Ticker;
 use instance::Instance;
@@ -75,7 +79,8 @@ impl Sandbox for Luau {
         let source = std::str::from_utf8(code).map_err(|_| fail("not text: only source is loaded, never bytecode".into()))?;
         let settings = serde_json::from_str(&setup.settings).map_err(|error| fail(format!("settings: {error}")))?;
         let code = compiler().compile(source).map_err(|error| fail(first_lines(&error.to_string())))?;
-        let pool = Arc::new(Pool { code, settings, setup, clock: self.clock()?, idle: Mutex::new(Vec::new()) });
+        let pool =
+            Arc::new(Pool { code, settings, clock: self.clock()?, idle: Idle::new(setup.slots), pace: Pace::default(), setup });
         let mut first = Instance::start(Arc::clone(&pool), &Context::default())?;
         let declared = first.declared()?;
         drop(first);
@@ -97,8 +102,13 @@ struct Loaded {
 
 #[async_trait]
 impl Program for Loaded {
-    async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError> {
-        Ok(Box::new(Instance::start(Arc::clone(&self.pool), &context)?))
+    async fn instantiate(&self, context: Arc<Context>, permit: Permit) -> Result<Box<dyn Guest>, GuestError> {
+        let start = || Instance::start(Arc::clone(&self.pool), &context);
+        let started = if self.pool.pace.is_slow() { instance::apart(start) } else { start() };
+        if started.is_err() {
+            self.pool.pace.saw(&started);
+        }
+        Ok(Box::new(started?.kept(permit)))
     }
 
     fn declared(&self) -> &Declared {
@@ -114,14 +124,14 @@ struct Pool {
     settings: serde_json::Value,
     setup: Setup,
     clock: Clock,
-    idle: Mutex<Vec<Vm>>,
+    idle: Idle<Vm>,
+    pace: Pace,
 }
 
 impl Pool {
     /// An idle VM, or a new one.
     fn take(&self) -> Result<Vm, GuestError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle {
+        match self.idle.take() {
             Some(vm) => Ok(vm),
             None => Vm::new(&self.code, &self.settings, (&self.setup, &self.clock.ticks)),
         }
@@ -140,10 +150,7 @@ impl Pool {
         if vm.uses >= MOST_USES || vm.growth() > GROWTH {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.setup.slots {
-            idle.push(vm);
-        }
+        self.idle.keep(vm);
     }
 }
 

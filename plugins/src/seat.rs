@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use gatewright_types::{Channel, Phase};
 use smallvec::SmallVec;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::{Absence, Context, Mode, OnError, Tally, ToolFailure, Trip, Verdict};
 use crate::chain::{self, Again, Folded, MOST_REASKS, Page, Rules, Stop};
-use crate::guest::{Event, Guest, GuestError, GuestErrorKind, ToolRun, View};
+use crate::guest::{Event, Guest, GuestError, GuestErrorKind, Permit, ToolRun, View};
 use crate::host::Plugin;
 use crate::ledger::{Deed, Ledger, Place};
 use crate::stream::Ending;
@@ -56,8 +55,8 @@ pub(crate) struct Question<'a> {
 /// A plugin in a session.
 pub(crate) struct Seat {
     pub(crate) plugin: Arc<Plugin>,
-    /// Gives the instance's place back when the session ends.
-    _permit: OwnedSemaphorePermit,
+    /// The instance's place, which is free again when the session and the instance have ended.
+    permit: Permit,
     /// Made when it is first needed; gone after an error.
     guest: Option<Box<dyn Guest>>,
     errors: u32,
@@ -89,8 +88,8 @@ impl std::fmt::Debug for Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(plugin: Arc<Plugin>, permit: OwnedSemaphorePermit) -> Self {
-        Self { plugin, _permit: permit, guest: None, errors: 0, bill: Bill::default() }
+    pub(crate) fn new(plugin: Arc<Plugin>, permit: Permit) -> Self {
+        Self { plugin, permit, guest: None, errors: 0, bill: Bill::default() }
     }
 
     /// Whether what it says is only recorded.
@@ -243,7 +242,7 @@ impl Seat {
         }
         let guest = match self.guest.take() {
             Some(guest) => guest,
-            None => self.plugin.program.instantiate(Arc::clone(context)).await?,
+            None => self.plugin.program.instantiate(Arc::clone(context), Arc::clone(&self.permit)).await?,
         };
         Ok(self.guest.insert(guest))
     }

@@ -71,7 +71,7 @@ impl Chain {
                 continue;
             }
             match Arc::clone(&plugin.seats).try_acquire_owned() {
-                Ok(permit) => seats.push(Seat::new(Arc::clone(plugin), permit)),
+                Ok(permit) => seats.push(Seat::new(Arc::clone(plugin), Arc::new(permit))),
                 Err(_) if plugin.mode == Mode::Shadow => {
                     left_out(plugin, &mut ledger);
                     absent.push((Arc::clone(plugin), Absence::NoInstance));

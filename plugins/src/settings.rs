@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::tools;
+
 /// A setting that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongSetting {
@@ -26,7 +28,7 @@ pub(crate) fn fill(schema: Option<&Value>, given: &Value) -> Result<Value, Vec<W
         let none = settings.as_object().is_none_or(Map::is_empty);
         return if none { Ok(settings) } else { Err(wrong("this plugin takes none".to_owned())) };
     };
-    let validator = jsonschema::validator_for(schema);
+    let validator = tools::schema(schema);
     let validator = validator.map_err(|error| wrong(format!("the manifest's schema is wrong: {error}")))?;
     let told = |error: jsonschema::ValidationError<'_>| WrongSetting {
         pointer: error.instance_path().to_string(),

@@ -6,16 +6,17 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::thread::{self, JoinHandle};
 
 /// Time between two ticks, while a guest runs.
 const TICK: Duration = Duration::from_millis(1);
 /// Time between two looks for one.
 const LOOK: Duration = Duration::from_millis(2);
 /// Looks without any call since the one before, after which the thread goes to sleep.
-const IDLE_LOOKS: u32 = 100;
+const IDLE_LOOKS: u32 = if cfg!(all(test, feature = "shuttle")) { 1 } else { 100 };
 
 /// The ticking thread. It ends when this is dropped.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Ticker {
     pub(crate) fn start(advance: impl Fn() -> ControlFlow<()> + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let inner = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || inner.tick(advance))?;
+        let thread = thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || inner.tick(advance))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -92,7 +93,7 @@ impl Shared {
                 self.sleep();
                 idle = 0;
             } else {
-                std::thread::park_timeout(if quiet { LOOK } else { TICK });
+                thread::park_timeout(if quiet { LOOK } else { TICK });
             }
             if !self.quiet() && advance().is_break() {
                 return;
@@ -109,7 +110,7 @@ impl Shared {
     fn sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
         while self.quiet() && !self.stop.load(Ordering::SeqCst) {
-            std::thread::park();
+            thread::park();
         }
         self.asleep.store(false, Ordering::SeqCst);
     }

@@ -63,10 +63,7 @@ fn tool(plugin: &str, spec: &ToolSpec) -> Result<Tool, String> {
     if !parameters.is_object() {
         return Err(format!("tool `{name}`: parameters are not a JSON Schema object"));
     }
-    weight::check(&parameters).map_err(|error| format!("tool `{name}`: parameters: {error}"))?;
-    // An engine that does not backtrack.
-    let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
-    let schema = options.build(&parameters).map_err(|error| format!("tool `{name}`: parameters: {error}"))?;
+    let schema = schema(&parameters).map_err(|error| format!("tool `{name}`: parameters: {error}"))?;
     let declared = DeclaredTool {
         name,
         description: spec.description.clone(),
@@ -74,6 +71,17 @@ fn tool(plugin: &str, spec: &ToolSpec) -> Result<Tool, String> {
         read_only: spec.read_only,
     };
     Ok(Tool { declared, own: spec.name.clone(), schema })
+}
+
+/// A schema of a stranger's, which is light enough to check values with.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn schema(schema: &Value) -> Result<Validator, String> {
+    weight::check(schema)?;
+    // An engine that does not backtrack.
+    let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
+    options.build(schema).map_err(|error| error.to_string())
 }
 
 impl Tool {

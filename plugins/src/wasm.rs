@@ -17,7 +17,7 @@ mod state;
 mod wasi;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -49,9 +49,9 @@ pub(crate) struct Wasm {
 #[derive(Clone, Debug)]
 struct Machine {
     ticker: Arc<Ticker>,
-    engine: Arc<EngineHandle>,
-    /// Places for instances that wait for a request.
+    /// Places for instances that wait for a request, of all programs.
     waiting: Arc<Semaphore>,
+    engine: Arc<EngineHandle>,
     fuel: Fuel,
 }
 

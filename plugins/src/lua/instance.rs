@@ -15,7 +15,7 @@ use super::vm::Vm;
 use super::{Pool, actions, json};
 use crate::api::{Context, ToolFailure};
 use crate::clock;
-use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun, View};
+use crate::guest::{Action, Declared, Event, Guest, GuestError, GuestErrorKind, LARGE_EVENT, Permit, ToolRun, View};
 
 /// One request's plugin.
 pub(super) struct Instance {
@@ -30,6 +30,8 @@ pub(super) struct Instance {
     noted: usize,
     /// What the VM had counted before.
     counted: u64,
+    /// Its place among the plugin's instances.
+    permit: Option<Permit>,
 }
 
 /// What a call is shown besides the event itself.
@@ -63,7 +65,13 @@ impl Instance {
             _ => Err(GuestError::new(GuestErrorKind::Contract, format!("`{name}` is not a function"))),
         };
         let (inspect, prefilter) = (function("inspect", inspect)?, function("prefilter", prefilter)?);
-        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0, counted })
+        Ok(Self { vm: Some(vm), pool, inspect, tools, prefilter, context, notes, noted: 0, counted, permit: None })
+    }
+
+    /// With its place, which it keeps for as long as it lives.
+    pub(super) fn kept(mut self, permit: Permit) -> Self {
+        self.permit = Some(permit);
+        self
     }
 
     /// What it says of itself.
@@ -98,9 +106,11 @@ impl Instance {
     /// Ends a call: after any error the VM is gone.
     fn end<T>(&mut self, vm: Vm, result: Result<T, GuestError>) -> Result<T, GuestError> {
         // A guest that caught the stop with pcall and went on to an answer is stopped all the same.
-        if let Some(kind) = vm.budget.tripped() {
-            return Err(GuestError::new(kind, "the call was stopped"));
-        }
+        let result = match vm.budget.tripped() {
+            Some(kind) => Err(GuestError::new(kind, "the call was stopped")),
+            None => result,
+        };
+        self.pool.pace.saw(&result);
         if result.is_ok() {
             self.vm = Some(vm);
         }
@@ -176,13 +186,13 @@ impl Drop for Instance {
 }
 
 /// Runs a call within the limits, however often it waits: only what it computes counts as CPU time, and its wall clock ends a wait.
-/// Where it is shown much, its thread is given away while it computes.
+/// Where it is shown much, or was stopped lately, its thread is given away while it computes.
 async fn paced<T>(
     (vm, pool): (&Vm, &Pool),
     bytes: usize,
     call: impl Future<Output = Result<T, GuestError>>,
 ) -> Result<T, GuestError> {
-    let apart = bytes > LARGE_EVENT && may_block();
+    let is_long = bytes > LARGE_EVENT || pool.pace.is_slow();
     let mut call = pin!(call);
     let mut waited = false;
     let running = poll_fn(|context| {
@@ -190,7 +200,7 @@ async fn paced<T>(
             vm.budget.resume();
         }
         let _running = pool.clock.ticker.enter();
-        let polled = if apart { tokio::task::block_in_place(|| call.as_mut().poll(context)) } else { call.as_mut().poll(context) };
+        let polled = if is_long { apart(|| call.as_mut().poll(context)) } else { call.as_mut().poll(context) };
         if polled.is_pending() {
             waited = true;
             vm.budget.pause();
@@ -211,9 +221,10 @@ fn enter(vm: &Vm, pool: &Pool, bytes: usize) {
     vm.budget.begin(&pool.setup.limits, bytes);
 }
 
-/// Whether this thread can hand its other tasks away. On a runtime of one thread there is nowhere to hand them to.
-fn may_block() -> bool {
-    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
+/// Hands this thread's other tasks away while something runs. On a runtime of one thread there is nowhere to hand them to.
+pub(super) fn apart<T>(run: impl FnOnce() -> T) -> T {
+    let may = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if may { tokio::task::block_in_place(run) } else { run() }
 }
 
 fn segments(vm: &Vm, views: &[View<'_>]) -> mlua::Result<Table> {

@@ -3,7 +3,9 @@
 //! Apart because it is shared by all requests. It must not know how the figures are shown.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+
+use crate::sync::Mutex;
 
 /// Longest name, bytes.
 pub(crate) const NAME_BYTES: usize = 64;

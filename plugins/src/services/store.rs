@@ -4,8 +4,10 @@
 //! each tenant, so that none can carry what it saw of one to another.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::sync::Mutex;
 
 /// Longest key, bytes.
 pub(crate) const KEY_BYTES: usize = 256;

@@ -27,8 +27,8 @@ pub(super) fn fault(error: &wasmtime::Error, state: &State) -> GuestError {
     if message.contains(TOO_MUCH_COPIED) {
         return GuestError::new(GuestErrorKind::Output, format!("more than {} bytes", limits.output));
     }
-    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-        return GuestError::new(GuestErrorKind::Load, "no room for another instance");
+    if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+        return GuestError::new(GuestErrorKind::Load, format!("no room for another instance: {full}"));
     }
     let trap = error.downcast_ref::<Trap>();
     // A guest whose memory is full gives up with `unreachable`, or never starts.

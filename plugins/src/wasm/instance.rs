@@ -2,11 +2,13 @@
 //!
 //! It is apart because this is where limits meet calls. It must not know how code is compiled or linked.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::oneshot;
 use wasmtime::component::{ComponentNamedList, Lift, TypedFunc};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
@@ -19,7 +21,7 @@ use super::fault::{Stopped, fault};
 use super::program::Shared;
 use super::state::State;
 use crate::api::{Context, ToolFailure};
-use crate::guest::{Action, Declared, Event, Grant, Guest, GuestError, GuestErrorKind, LARGE_EVENT, ToolRun};
+use crate::guest::{Action, Declared, Event, Grant, Guest, GuestError, GuestErrorKind, LARGE_EVENT, Permit, ToolRun};
 
 /// A guest of one request.
 pub(super) struct WasmGuest {
@@ -33,10 +35,13 @@ pub(super) struct Live {
     shared: Arc<Shared>,
     store: Store<State>,
     functions: Functions,
+    /// Its place among the plugin's instances, once it serves a request.
+    permit: Option<Permit>,
 }
 
 impl WasmGuest {
-    pub(super) fn new(mut live: Live, context: &Context) -> Self {
+    pub(super) fn new(mut live: Live, context: &Context, permit: Permit) -> Self {
+        live.permit = Some(permit);
         if live.shared.setup.granted.contains(&Grant::Store) {
             live.store.data_mut().tenant = context.tenant.as_str().into();
         }
@@ -67,12 +72,12 @@ impl Guest for WasmGuest {
         let asked = convert::event(event);
         let mut live = self.take()?;
         let context = Arc::clone(&self.context);
-        let actions = if bytes > LARGE_EVENT {
-            let (back, actions) = apart(async move {
+        let actions = if bytes > LARGE_EVENT || live.shared.pace.is_slow() {
+            let call = |mut live: Live| async move {
                 let actions = live.inspect(context, asked, bytes).await?;
                 Ok((live, actions))
-            })
-            .await?;
+            };
+            let (back, actions) = apart(live, call).await?;
             live = back;
             actions
         } else {
@@ -86,12 +91,12 @@ impl Guest for WasmGuest {
         self.note(call.notes);
         let mut live = self.take()?;
         let asked = (Arc::clone(&self.context), call.name.to_owned(), call.arguments.to_owned());
-        let answer = if call.arguments.len() > LARGE_EVENT {
-            let (back, answer) = apart(async move {
+        let answer = if call.arguments.len() > LARGE_EVENT || live.shared.pace.is_slow() {
+            let call = |mut live: Live| async move {
                 let answer = live.call_tool(asked).await?;
                 Ok((live, answer))
-            })
-            .await?;
+            };
+            let (back, answer) = apart(live, call).await?;
             live = back;
             answer
         } else {
@@ -111,18 +116,38 @@ impl Guest for WasmGuest {
     }
 }
 
-/// Runs a long call on a thread where it holds up no other request.
-async fn apart<T: Send + 'static>(call: impl Future<Output = Result<T, GuestError>> + Send + 'static) -> Result<T, GuestError> {
+/// Runs a call that is long, or may be, on a thread where it holds up no other request. Who drops this gives the call up: its guest is stopped, at the
+/// next tick where it computes, and its instance is gone.
+async fn apart<T, F>(mut live: Live, call: impl FnOnce(Live) -> F) -> Result<(Live, T), GuestError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<(Live, T), GuestError>> + Send + 'static,
+{
+    let (mut job, asker) = oneshot::channel::<()>();
+    let asker = Arc::new(asker);
+    live.store.data_mut().asker = Some(Arc::downgrade(&asker));
+    let call = call(live);
+    let stopped = |why: &dyn Display| GuestError::new(GuestErrorKind::Trap, format!("the call did not end: {why}"));
     let runtime = tokio::runtime::Handle::current();
-    let ended = tokio::task::spawn_blocking(move || runtime.block_on(call)).await;
-    ended.unwrap_or_else(|error| Err(GuestError::new(GuestErrorKind::Trap, format!("the call did not end: {error}"))))
+    let job = async move {
+        tokio::select! {
+            biased;
+            () = job.closed() => None,
+            ended = call => Some(ended),
+        }
+    };
+    let ended = tokio::task::spawn_blocking(move || runtime.block_on(job)).await.map_err(|error| stopped(&error))?;
+    drop(asker);
+    let (mut live, answer) = ended.unwrap_or_else(|| Err(stopped(&"nobody waits for it")))?;
+    live.store.data_mut().asker = None;
+    Ok((live, answer))
 }
 
 impl Live {
     /// Makes an instance and runs its start-up code.
     pub(super) async fn start(shared: &Arc<Shared>, cpu: Duration) -> Result<Self, GuestError> {
         let mut store = Store::new(shared.engine(), State::new(Arc::clone(&shared.setup)));
-        store.limiter(|state| &mut state.memory);
+        store.limiter(|state| state);
         store.epoch_deadline_callback(at_tick);
         // What lists take on the host's side is near what they count toward the limit; the exact count is taken afterwards.
         store.set_hostcall_fuel(shared.setup.limits.output);
@@ -135,7 +160,7 @@ impl Live {
         drop(running);
         let instance = settle(started, &store)?;
         let functions = shared.exports.functions(&mut store, &instance)?;
-        Ok(Self { shared: Arc::clone(shared), functions, store })
+        Ok(Self { shared: Arc::clone(shared), functions, store, permit: None })
     }
 
     /// What it says of itself: its tools and its prefilter, none where it has no such export.
@@ -173,7 +198,9 @@ impl Live {
         begin(&mut self.store, self.shared.setup.limits.cpu_for(bytes));
         let _running = self.shared.ticker.enter();
         let answer = self.shared.manner.call(&mut self.store, inspect, (context, event)).await;
-        let (said,) = settle(answer, &self.store)?;
+        let answer = settle(answer, &self.store);
+        self.shared.pace.saw(&answer);
+        let (said,) = answer?;
         let actions = said.map_err(|why| GuestError::new(GuestErrorKind::Guest, why))?;
         self.weigh(actions.iter().map(convert::weight).sum())?;
         Ok(actions)
@@ -187,7 +214,9 @@ impl Live {
         let (_, call) = self.functions.tools.ok_or_else(|| GuestError::new(GuestErrorKind::Contract, "it exports no tools"))?;
         begin(&mut self.store, self.shared.setup.limits.cpu_for(asked.2.len()));
         let _running = self.shared.ticker.enter();
-        let (answer,) = settle(self.shared.manner.call(&mut self.store, call, asked).await, &self.store)?;
+        let answer = settle(self.shared.manner.call(&mut self.store, call, asked).await, &self.store);
+        self.shared.pace.saw(&answer);
+        let (answer,) = answer?;
         self.weigh(answer.as_ref().map_or(0, String::len))?;
         Ok(answer)
     }
@@ -210,6 +239,9 @@ fn begin(store: &mut Store<State>, cpu: Duration) {
 /// Goes on while there is CPU time left, and asks again at the next tick.
 #[allow(clippy::needless_pass_by_value, reason = "wasmtime dictates the signature")]
 fn at_tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    if store.data().is_given_up() {
+        return Err(wasmtime::Error::new(Stopped(GuestErrorKind::Wall)));
+    }
     match store.data_mut().meter.over() {
         Some(kind) => Err(wasmtime::Error::new(Stopped(kind))),
         None => Ok(UpdateDeadline::Continue(1)),

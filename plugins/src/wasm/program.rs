@@ -19,7 +19,8 @@ use super::ready::Ready;
 use super::state::State;
 use super::{Compiled, Machine, wasi};
 use crate::api::Context;
-use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Program, Setup};
+use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Setup};
+use crate::pace::Pace;
 use crate::ticker::Ticker;
 
 /// A loaded program.
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) exports: Exports,
     pub(super) manner: Manner,
     pub(super) fuel: Fuel,
+    pub(super) pace: Pace,
 }
 
 impl fmt::Debug for Loaded {
@@ -57,9 +59,10 @@ impl Loaded {
         let exports = Exports::of(component)?;
         let manner = Manner::of(component, setup.limits.wall);
         let Machine { ticker, waiting, fuel, .. } = machine;
-        let shared = Arc::new(Shared { ticker, waiting, setup: Arc::new(setup), pre, exports, manner, fuel });
+        let setup = Arc::new(setup);
+        let shared = Arc::new(Shared { ticker, waiting, setup, pre, exports, manner, fuel, pace: Pace::default() });
         let declared = shared.declare()?;
-        let ready = Arc::new(Ready::default());
+        let ready = Arc::new(Ready::new(shared.setup.slots));
         // What waits for something while it starts does not get here: `declare` has seen it start.
         ready.fill(&shared).now_or_never();
         Ok(Self { shared, ready, declared, _compiled: compiled })
@@ -68,12 +71,12 @@ impl Loaded {
 
 #[async_trait]
 impl Program for Loaded {
-    async fn instantiate(&self, context: Arc<Context>) -> Result<Box<dyn Guest>, GuestError> {
+    async fn instantiate(&self, context: Arc<Context>, permit: Permit) -> Result<Box<dyn Guest>, GuestError> {
         let live = match self.ready.take(&self.shared) {
             Some(live) => live,
             None => Live::start(&self.shared, self.shared.setup.limits.cpu_for(0)).await?,
         };
-        Ok(Box::new(WasmGuest::new(live, &context)))
+        Ok(Box::new(WasmGuest::new(live, &context, permit)))
     }
 
     fn declared(&self) -> &Declared {

@@ -2,39 +2,46 @@
 //!
 //! A request takes one and another is started in its place, off the request's way. None ever comes back: what a request has used is
 //! dropped. All programs together may have only so many waiting: each takes the place of one that a request could use. It is apart
-//! because it is the only thing that requests of one program share and change. It must not know events.
+//! because only here is an instance started for nobody. It must not know events.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Weak};
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::instance::Live;
 use super::program::Shared;
+use crate::idle::Idle;
 
 /// Most instances of one program that wait.
 const MOST: usize = 4;
 
-/// The instances of one program that wait, each with its place among those of all programs.
-#[derive(Default)]
-pub(super) struct Ready(Mutex<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    live: Vec<(Live, OwnedSemaphorePermit)>,
-    /// Those that are being started.
-    coming: usize,
+/// The instances of one program that wait.
+pub(super) struct Ready {
+    waiting: Idle<Waiting>,
+    /// Places for those that wait and those that are being started.
+    places: Arc<Semaphore>,
 }
 
-/// One that is being started. It counts until it waits, or is given up.
-struct Coming(Arc<Ready>);
+/// One that waits, with its place among those of its program, and among those of all.
+struct Waiting {
+    live: Live,
+    _places: [OwnedSemaphorePermit; 2],
+}
 
-impl Drop for Coming {
-    fn drop(&mut self) {
-        self.0.lock().coming -= 1;
-    }
+/// One that is being started. It has its place among those of its program until it no longer waits, or is given up; and it keeps
+/// none of those that wait, for it may be a task that has yet to run when the program is gone.
+struct Coming {
+    ready: Weak<Ready>,
+    place: OwnedSemaphorePermit,
 }
 
 impl Ready {
+    /// None yet, of a program that may have so many instances in use.
+    pub(super) fn new(slots: usize) -> Self {
+        let most = MOST.min(slots);
+        Self { waiting: Idle::new(most), places: Arc::new(Semaphore::new(most)) }
+    }
+
     /// Starts the first ones. One that fails to start is left out: the request that needs it will see why.
     pub(super) async fn fill(self: &Arc<Self>, shared: &Arc<Shared>) {
         while let Some(coming) = self.expect(shared) {
@@ -46,12 +53,12 @@ impl Ready {
 
     /// Takes one, and has another started in its place where there is a runtime to do so.
     pub(super) fn take(self: &Arc<Self>, shared: &Arc<Shared>) -> Option<Live> {
-        let taken = self.lock().live.pop();
+        let taken = self.waiting.take().map(|waiting| waiting.live);
         if let (Ok(runtime), Some(coming)) = (tokio::runtime::Handle::try_current(), self.expect(shared)) {
             let shared = Arc::clone(shared);
             runtime.spawn(async move { coming.start(&shared).await });
         }
-        taken.map(|(live, _place)| live)
+        taken
     }
 
     /// Whether another may be started, which is then expected.
@@ -59,27 +66,21 @@ impl Ready {
         if shared.waiting.available_permits() == 0 {
             return None;
         }
-        let mut waiting = self.lock();
-        if waiting.live.len() + waiting.coming >= MOST.min(shared.setup.slots) {
-            return None;
-        }
-        waiting.coming += 1;
-        Some(Coming(Arc::clone(self)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Coming { ready: Arc::downgrade(self), place })
     }
 }
 
 impl Coming {
-    /// Starts one and has it wait; not where it fails, or where others wait in all places.
+    /// Starts one and has it wait; not where it fails, where others wait in all places, or where the program is gone.
     async fn start(self, shared: &Arc<Shared>) -> bool {
         let Ok(place) = Arc::clone(&shared.waiting).try_acquire_owned() else { return false };
-        match Live::start(shared, shared.setup.limits.cpu_for(0)).await {
-            Ok(live) => self.0.lock().live.push((live, place)),
-            Err(_) => return false,
+        if self.ready.strong_count() == 0 {
+            return false;
         }
+        let started = Live::start(shared, shared.setup.limits.cpu_for(0)).await;
+        let (Ok(live), Some(ready)) = (started, self.ready.upgrade()) else { return false };
+        ready.waiting.keep(Waiting { live, _places: [self.place, place] });
         true
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! It is apart because this is all that a guest can reach. It must not know actions or events.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot::Receiver;
 use wasmtime::ResourceLimiter;
 
 use super::bindings::gatewright::plugin::{fetch, log, metrics, model, settings, store, types};
@@ -32,6 +33,8 @@ pub(super) struct State {
     drawn: u64,
     /// Who fetches and asks models in it.
     pub(super) reach: Reach,
+    /// Who waits for the present call, where it runs apart from them.
+    pub(super) asker: Option<Weak<Receiver<()>>>,
 }
 
 /// How much memory an instance has, over all its linear memories and tables.
@@ -42,6 +45,9 @@ pub(super) struct Memory {
     /// Whether more was refused in this call: a trap soon after is put down to it.
     pub(super) refused: bool,
 }
+
+/// Memory that one instruction fills in a small part of a millisecond.
+const QUICK: usize = 4 << 20;
 
 impl State {
     /// A fresh state; nothing may run before [`State::begin`].
@@ -56,6 +62,7 @@ impl State {
             tenant: Arc::default(),
             drawn: 0,
             reach: Reach::default(),
+            asker: None,
         }
     }
 
@@ -64,6 +71,19 @@ impl State {
         self.meter = Meter::start(cpu, self.setup.limits.wall);
         self.left = self.setup.limits.output;
         self.memory.refused = false;
+        self.look();
+    }
+
+    /// Has the meter count at once where one instruction may take long.
+    fn look(&mut self) {
+        if self.memory.used > QUICK {
+            self.meter.look();
+        }
+    }
+
+    /// Whether nobody waits for the present call any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0)
     }
 
     /// The next number of a sequence that is the same in every instance: chance is no power that a guest has. (splitmix64)
@@ -99,15 +119,17 @@ impl Memory {
     }
 }
 
-impl ResourceLimiter for Memory {
+impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let declared = maximum.is_none_or(|most| desired <= most);
-        Ok(declared && self.grow(desired.saturating_sub(current)))
+        let grows = declared && self.memory.grow(desired.saturating_sub(current));
+        self.look();
+        Ok(grows)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let declared = maximum.is_none_or(|most| desired <= most);
-        Ok(declared && self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES)))
+        Ok(declared && self.memory.grow(desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES)))
     }
 }
 
@@ -171,6 +193,7 @@ impl fetch::Host for State {
         self.meter.pause();
         let fetch::Request { method, url, headers, body } = req;
         let sent = self.reach.fetch(&self.setup.name, FetchRequest { method, url, headers, body }).await;
+        self.look();
         sent.map(|FetchResponse { status, headers, body }| fetch::Response { status, headers, body }).map_err(refused)
     }
 }
@@ -179,7 +202,9 @@ impl model::Host for State {
     async fn ask(&mut self, route: String, prompt: String, max_tokens: u32) -> Result<String, types::HostError> {
         self.allow(Grant::Model)?;
         self.meter.pause();
-        self.reach.ask(&self.setup.name, Question { route, prompt, max_tokens }).await.map_err(refused)
+        let answer = self.reach.ask(&self.setup.name, Question { route, prompt, max_tokens }).await;
+        self.look();
+        answer.map_err(refused)
     }
 }
 

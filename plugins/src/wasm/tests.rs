@@ -15,10 +15,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gatewright_types::{Channel, Phase};
+use tokio::sync::Semaphore;
 
 use super::Wasm;
 use crate::api::Context;
-use crate::guest::{Action, Event, Grant, Guest, GuestError, GuestErrorKind, Level, Limits, Program, Sandbox, Setup, Sink, View};
+use crate::guest::{
+    Action, Event, Grant, Guest, GuestError, GuestErrorKind, Level, Limits, Permit, Program, Sandbox, Setup, Sink, View,
+};
 use crate::services::Services;
 use crate::services::store::{ROOM, Shelf};
 
@@ -63,7 +66,7 @@ impl Wat {
 
 /// Keeps the lines.
 #[derive(Debug, Default)]
-struct Lines(Mutex<Vec<String>>);
+pub(crate) struct Lines(Mutex<Vec<String>>);
 
 impl Sink for Lines {
     fn write(&self, plugin: &str, _at: Level, text: &str) {
@@ -72,8 +75,8 @@ impl Sink for Lines {
 }
 
 /// Setup with these grants, and time enough that only an endless guest runs out of it.
-fn setup(granted: &[Grant], log: &Arc<Lines>) -> Setup {
-    let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
+pub(crate) fn setup(granted: &[Grant], log: &Arc<Lines>) -> Setup {
+    let limits = Limits { cpu: Duration::from_millis(50), wall: Duration::from_secs(60), ..Limits::default() };
     Setup {
         name: "guest".into(),
         limits,
@@ -89,7 +92,11 @@ fn load(sandbox: &Wasm, wat: &Wat) -> Result<Arc<dyn Program>, GuestError> {
 }
 
 async fn start(program: &Arc<dyn Program>) -> Result<Box<dyn Guest>, GuestError> {
-    program.instantiate(Arc::new(Context::default())).await
+    program.instantiate(Arc::new(Context::default()), permit()).await
+}
+
+fn permit() -> Permit {
+    Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
 }
 
 async fn ask(guest: &mut Box<dyn Guest>, text: &str) -> Result<Vec<Action>, GuestError> {

@@ -10,6 +10,8 @@
     reason = "tests; each uses a part of the kit"
 )]
 
+pub mod wat;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

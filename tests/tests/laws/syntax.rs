@@ -62,9 +62,10 @@ fn quoted(attribute: &Attribute) -> String {
     }
 }
 
-/// The sources of the house; the load generator of the benchmark is a workspace of its own.
+/// The sources of the house; the load generator of the benchmark and the fuzz targets are workspaces of their own.
 fn house() -> Vec<(std::path::PathBuf, String)> {
-    rust().into_iter().filter(|(path, _)| !path.starts_with("tests/bench/tool")).collect()
+    let strange = |path: &Path| path.starts_with("tests/bench/tool") || path.starts_with("tests/fuzz");
+    rust().into_iter().filter(|(path, _)| !strange(path)).collect()
 }
 
 fn lines(spanned: &impl Spanned) -> usize {

@@ -62,3 +62,17 @@ fn links_of_the_documents_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_fuzz_target_is_built_and_described() {
+    let folder = root().join("tests/fuzz");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let (manifest, readme) = (read("Cargo.toml"), read("README.md"));
+    let targets = std::fs::read_dir(folder.join("targets")).unwrap().map(|entry| entry.unwrap().path());
+    let targets: Vec<String> = targets.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    for name in &targets {
+        assert!(manifest.contains(&format!("path = \"targets/{name}.rs\"")), "{name} is not in the fuzz crate's manifest");
+        assert!(readme.contains(&format!("| `{name}` |")), "{name} is not in the fuzz crate's README");
+    }
+    assert_eq!(manifest.matches("[[bin]]").count(), targets.len(), "the manifest names what is not there");
+}

@@ -244,3 +244,26 @@ async fn the_ticking_thread_sleeps_and_wakes() {
         assert_eq!(ask(&mut start(&program).await.unwrap(), "hello").await.unwrap_err().kind, GuestErrorKind::Cpu);
     }
 }
+
+/// What waits for requests that never come must not take the place of what works.
+#[tokio::test]
+async fn idle_programs_leave_room_for_those_that_work() {
+    let sandbox = Wasm::new(4);
+    let programs: Vec<_> = (0..200).map(|_| load(&sandbox, &quiet()).unwrap()).collect();
+    let mut guests = Vec::new();
+    for program in programs.iter().take(90) {
+        let mut guest = start(program).await.unwrap();
+        assert_eq!(ask(&mut guest, "hello").await, Ok(Vec::new()));
+        guests.push(guest);
+    }
+}
+
+/// A task that has yet to run, to start another instance, keeps none of those that wait.
+#[tokio::test]
+async fn a_program_that_is_gone_leaves_nothing() {
+    let sandbox = Wasm::new(4);
+    for _ in 0..200 {
+        let program = load(&sandbox, &quiet()).unwrap();
+        assert_eq!(ask(&mut start(&program).await.unwrap(), "hello").await, Ok(Vec::new()));
+    }
+}

@@ -67,7 +67,7 @@ async fn told(wat: &Wat, wall: Duration) -> Result<Vec<Action>, GuestError> {
     let setup = Setup { limits, ..setup(&[Grant::Fetch, Grant::Model], &Arc::default()) };
     let program = sandbox.load(&wat.code(), setup)?;
     let reach = Reach::default().with_fetch(Arc::new(World)).with_ask(Arc::new(World));
-    let mut guest = program.instantiate(Arc::new(Context { reach, ..Context::default() })).await?;
+    let mut guest = program.instantiate(Arc::new(Context { reach, ..Context::default() }), permit()).await?;
     ask(&mut guest, "hello").await
 }
 

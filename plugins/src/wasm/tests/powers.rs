@@ -127,7 +127,7 @@ async fn what_one_request_stores_another_of_the_same_tenant_reads() {
     let mut found = Vec::new();
     for tenant in ["a", "a", "b"] {
         let context = Context { tenant: tenant.into(), ..Context::default() };
-        let mut guest = program.instantiate(Arc::new(context)).await.unwrap();
+        let mut guest = program.instantiate(Arc::new(context), permit()).await.unwrap();
         found.push(ask(&mut guest, "x").await.unwrap());
     }
     assert_eq!(found, [vec![], vec![Action::Answer("hello".into())], vec![]]);
@@ -240,6 +240,34 @@ async fn what_wasi_would_reach_is_not_there_and_another_system_traps_when_called
             let error = called.unwrap_err();
             assert!(error.kind == GuestErrorKind::Trap && error.message.contains("other:system/files"), "{error}");
         }
+    }
+}
+
+#[tokio::test]
+async fn wasi_is_there_to_be_linked_and_opens_nothing() {
+    let folders = r#"(import "wasi:filesystem/preopens@0.2.0" (instance $host (export "descriptor" (type $d (sub resource)))
+             (type $o (own $d)) (type $t (tuple $o string)) (type $l (list $t)) (export "get-directories" (func (result $l)))))
+           (core func $f (canon lower (func $host "get-directories") (memory $mem) (realloc (core func $realloc))))"#;
+    let sockets = r#"(import "wasi:sockets/tcp-create-socket@0.2.0" (instance $host (export "tcp-socket" (type $s (sub resource)))
+             (type $e' (enum "unknown" "access-denied" "not-supported")) (export "error-code" (type $e (eq $e')))
+             (type $o (own $s))
+             (export "create-tcp-socket" (func (result (result $o (error $e)))))))
+           (core func $f (canon lower (func $host "create-tcp-socket") (memory $mem)))"#;
+    // No folders: an empty list. No socket: an error, access denied.
+    for (imports, refused) in [
+        (folders, "(i32.eqz (i32.load (i32.const 516)))"),
+        (sockets, "(i32.and (i32.load8_u (i32.const 512)) (i32.eq (i32.load8_u (i32.const 516)) (i32.const 1)))"),
+    ] {
+        let core = format!(
+            "(import \"host\" \"f\" (func $f (param i32)))
+             (func (export \"inspect\") (param i32) (result i32)
+               (i64.store (i32.const 512) (i64.const -1)) (call $f (i32.const 512))
+               (if (i32.eqz {refused}) (then unreachable))
+               (i32.store (i32.const 512) (i32.const 0)) (i32.store (i32.const 516) (i32.const 0)) (i32.const 16))"
+        );
+        let sandbox = Wasm::new(1);
+        let program = load(&sandbox, &Wat { imports, with: WITH, core, pages: 2 }).unwrap();
+        assert_eq!(ask(&mut start(&program).await.unwrap(), "hello").await, Ok(Vec::new()), "{imports}");
     }
 }
 

@@ -50,7 +50,17 @@ const MANNERS: [Manner; 5] = [Manner::Window(0), Manner::Window(7), Manner::Hold
 
 /// Plugins to make chains of.
 #[derive(Debug)]
-pub struct Streams(Vec<(Script, Arc<Plugin>)>);
+pub struct Streams(Vec<Part>);
+
+/// A plugin, what it does, and its files: those of this kind live as long as the process, and so does a trial.
+#[derive(Debug)]
+struct Part {
+    script: Script,
+    plugin: Arc<Plugin>,
+    _files: Files,
+}
+
+type Files = &'static [(&'static str, &'static [u8])];
 
 /// A stream in pieces: which lane, which text.
 type Cut = Vec<(usize, String)>;
@@ -72,16 +82,16 @@ impl Streams {
     /// One trial.
     pub fn check(&self, bytes: &[u8]) {
         let mut draw = Draw::new(bytes);
-        let chosen: Vec<&(Script, Arc<Plugin>)> = (0..draw.below(4)).map(|_| draw.of(&self.0)).collect();
-        let chain = Chain::new(chosen.iter().map(|(_, plugin)| Arc::clone(plugin)).collect());
+        let chosen: Vec<&Part> = (0..draw.below(4)).map(|_| draw.of(&self.0)).collect();
+        let chain = Chain::new(chosen.iter().map(|part| Arc::clone(&part.plugin)).collect());
         let lanes: Vec<Lane> =
             (0..=draw.below(2)).map(|choice| Lane { choice: choice as u32, channel: *draw.of(&CHANNELS), index: 0 }).collect();
         let texts: Vec<String> = lanes.iter().map(|_| draw.text(&LETTERS, LONGEST)).collect();
         let cut = cut(&mut draw, &texts);
-        let what = || format!("{texts:?} cut as {cut:?} through {:?}", chosen.iter().map(|(script, _)| script).collect::<Vec<_>>());
+        let what = || format!("{texts:?} cut as {cut:?} through {:?}", chosen.iter().map(|part| &part.script).collect::<Vec<_>>());
         let got = run(&chain, &lanes, &cut);
         for (at, text) in texts.iter().enumerate() {
-            let wanted = chosen.iter().fold(text.clone(), |text, (script, _)| script.apply(&text));
+            let wanted = chosen.iter().fold(text.clone(), |text, part| part.script.apply(&text));
             assert_eq!(got[at].concat(), wanted, "lane {at} of {}", what());
             if wanted == *text {
                 assert!(ends_well(&got[at], at, &cut), "{:?} of lane {at} of {}", got[at], what());
@@ -90,7 +100,7 @@ impl Streams {
     }
 }
 
-fn plugin(host: &Host, (at, rules): (usize, &[(&str, &str)]), manner: Manner) -> (Script, Arc<Plugin>) {
+fn plugin(host: &Host, (at, rules): (usize, &[(&str, &str)]), manner: Manner) -> Part {
     let longest = rules.iter().map(|(from, _)| from.chars().count()).max().unwrap_or(1);
     let escaped = |characters: usize| {
         let beginning = |from: &str| from.chars().take(characters).collect::<String>();
@@ -106,12 +116,12 @@ fn plugin(host: &Host, (at, rules): (usize, &[(&str, &str)]), manner: Manner) ->
     let script = Script { rules, holds, prefilter };
     let manifest =
         format!("name: p\nversion: 0.0.1\nentry: p.luau\nsubscribe: {{phases: chunk, channels: all}}\nwindow: {window}\n");
-    // Files of this kind live as long as the process, and the trial does.
-    let files: &'static [(&'static str, &'static [u8])] =
+    let files: Files =
         vec![("plugin.yaml", &*manifest.into_bytes().leak()), ("p.luau", &*serde_json::to_vec(&script).expect("JSON").leak())]
             .leak();
     let operator = Operator { name: Some(format!("rules-{at}")), ..Operator::default() };
-    (script, host.load(&Source::Packed(files), &operator).expect("a plugin"))
+    let plugin = host.load(&Source::Packed(files), &operator).expect("a plugin");
+    Part { script, plugin, _files: files }
 }
 
 /// Cuts the texts anywhere, and mixes their pieces.

@@ -1,5 +1,7 @@
 //! Tests of the configuration as a whole: what a file comes to, and what is told of a wrong one.
 
+mod plugins;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -68,37 +70,6 @@ fn a_file_comes_to_facts() {
     assert_eq!((mine.mode, mine.on_error, mine.settings["a"].as_u64()), (Mode::Shadow, Some(OnError::Open), Some(1)));
     assert_eq!((facts.keys[0].tenant.as_str(), facts.keys[0].requests_per_minute), ("alice", Some(60)));
     assert_eq!((facts.limits.body_bytes, facts.default_plugins), (1 << 20, vec!["mine".to_owned()]));
-}
-
-#[test]
-fn what_a_plugin_may_reach_is_read_and_its_mistakes_are_told() {
-    let text = "routes: {fast: {legs: [openai/x]}}\nproviders: {openai: {}}\nplugins:\n  secrets:\n    grants: [fetch, model]\n    \
-        fetch: {hosts: [api.example.com, 'http://127.0.0.1:8080'], private_hosts: [wiki.corp], secrets: {KEY: '${TOKEN}'}, timeout: 2s}\n    \
-        model: {routes: [fast, openai/y]}\n";
-    let reach = facts(text).plugins["secrets"].reach.clone();
-    let fetch = reach.fetch.unwrap();
-    let hosts: Vec<_> = fetch.hosts.iter().map(|host| (host.to_string(), host.private)).collect();
-    let wanted = [("https://api.example.com:443", false), ("http://127.0.0.1:8080", true), ("https://wiki.corp:443", true)];
-    assert_eq!(hosts, wanted.map(|(host, private)| (host.to_owned(), private)));
-    assert_eq!((fetch.secrets[0].1.reveal(), fetch.max_bytes, fetch.timeout), ("t-1", 1 << 20, Duration::from_secs(2)));
-    assert_eq!(reach.asks.unwrap().max_tokens, 4096);
-
-    let wrong = "plugins:\n  secrets:\n    fetch: {hosts: ['a b', ok.example, 'ftp://x'], secrets: {'a}': x, B: '${NONE}'}}\n    \
-        model: {routes: [fsat]}\n";
-    let told = told(wrong);
-    let expected = [
-        "3:5: plugins.secrets.fetch: `fetch` is not granted to this plugin; add `fetch` to its `grants`",
-        "3:21: plugins.secrets.fetch.hosts[0]: `a b` is not a host's name; write it like `api.example.com`",
-        "3:40: plugins.secrets.fetch.hosts[2]: `ftp://` cannot be fetched; write it like",
-        "3:62: plugins.secrets.fetch.secrets",
-        "3:74: plugins.secrets.fetch.secrets.B: the environment has no variable `NONE`",
-        "4:5: plugins.secrets.model: `model` is not granted to this plugin; add `model` to its `grants`",
-        "4:22: plugins.secrets.model.routes[0]: `fsat` is no route, model or `provider/model`",
-    ];
-    for (told, expected) in told.iter().zip(expected) {
-        assert!(told.starts_with(expected), "\n     told: {told}\n expected: {expected}");
-    }
-    assert_eq!(told.len(), expected.len(), "{told:#?}");
 }
 
 #[test]
@@ -223,86 +194,6 @@ fn numbers_that_the_schema_takes_and_we_cannot_are_told_with_their_places() {
     for (told, expected) in told.iter().zip(expected) {
         assert!(told.starts_with(expected), "\n     told: {told}\n expected: {expected}");
     }
-}
-
-#[test]
-fn what_is_wrong_with_a_plugin_when_it_is_loaded_is_told_at_its_place_with_all_the_rest() {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, manifest) in [("good", "log"), ("bad", "log"), ("off", "log")] {
-        let plugin = folder.path().join(name);
-        std::fs::create_dir(&plugin).unwrap();
-        let manifest = format!("name: {name}\nversion: 1.0.0\nentry: plugin.luau\ngrants: [{manifest}]\n");
-        std::fs::write(plugin.join("plugin.yaml"), manifest).unwrap();
-        std::fs::write(plugin.join("plugin.luau"), "return {}").unwrap();
-    }
-    let text = "plugins:\n  good: {folder: good, grants: [log]}\n  bad: {folder: bad, grants: [no-such-power]}\n  \
-                off: {folder: off, mode: off, grants: [no-such-power]}\n  odd: {folder: none}\nlisten: 1\n";
-    let file = folder.path().join("gatewright.yaml");
-    std::fs::write(&file, text).unwrap();
-    let plugins = gatewright_plugins::Host::new(1);
-    let load = |facts: &Facts, fact: &super::facts::PluginFact| crate::supply::check(&plugins, facts, fact);
-    let complaints = super::check_file(&file, &environment(), load).unwrap_err();
-    let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 3, "{told:#?}");
-    assert!(told[0].starts_with("3:3: plugins.bad: ") && told[0].contains("no-such-power"), "{told:#?}");
-    assert!(told[1].starts_with("5:8: plugins.odd") || told[1].starts_with("5:"), "{told:#?}");
-    assert!(told[2].starts_with("6:9: listen"), "{told:#?}");
-}
-
-#[test]
-fn each_setting_that_does_not_fit_is_told_at_its_place_and_not_repeated() {
-    let folder = tempfile::tempdir().unwrap();
-    let plugin = folder.path().join("p");
-    std::fs::create_dir(&plugin).unwrap();
-    let schema = "settings: {type: object, required: [must], properties: {level: {enum: [low, high], default: low}, \
-        terms: {type: array, items: {type: string}}, token: {type: integer}, must: {type: string}}}";
-    std::fs::write(plugin.join("plugin.yaml"), format!("name: p\nversion: 0.1.0\nentry: plugin.luau\n{schema}\n")).unwrap();
-    std::fs::write(plugin.join("plugin.luau"), "return { tools = {} }").unwrap();
-    let text = "plugins:\n  p:\n    folder: p\n    settings:\n      terms: [a, 3]\n      level: middle\n      token: hidden-1\n";
-    let file = folder.path().join("gatewright.yaml");
-    std::fs::write(&file, text).unwrap();
-    let plugins = gatewright_plugins::Host::new(1);
-    let complaints =
-        super::check_file(&file, &environment(), |facts, fact| crate::supply::check(&plugins, facts, fact)).unwrap_err();
-    let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 4, "{told:#?}");
-    for place in [
-        "5:7: plugins.p.settings: ",
-        "5:18: plugins.p.settings.terms[1]: ",
-        "6:14: plugins.p.settings.level: ",
-        "7:14: plugins.p.settings.token: ",
-    ] {
-        assert!(told.iter().any(|line| line.starts_with(place)), "{place} is not in {told:#?}");
-    }
-    assert!(!told.concat().contains("hidden-1") && told.concat().contains("\"must\" is a required"), "{told:#?}");
-}
-
-#[test]
-fn chains_rules_and_shares_are_checked_where_they_are_written() {
-    let keys: String = (0..66).map(|n| format!("  k{n}: {{sha256: '{n:064}', plugins: [p{n}]}}\n")).collect();
-    let plugins: String = (0..66).map(|n| format!("  p{n}: {{policy: secrets}}\n")).collect();
-    let told_of = |text: &str| told(text).join("\n");
-    let told_of_keys = told_of(&format!("plugins:\n{plugins}keys:\n{keys}"));
-    assert_eq!(told_of_keys.matches("more than 64 different lists").count(), 1, "{told_of_keys}");
-    let providers = "providers: {far: {base_url: 'http://f/v1'}, near: {base_url: 'http://n/v1', local: true}}\n";
-    for (text, wanted) in [
-        ("plugins: {secrets: {percent: 101}}", "1:30: plugins.secrets.percent: 101 is more than 100"),
-        ("global_plugins: [nope]", "global_plugins[0]: no plugin is named `nope`"),
-        ("keys: {k: {sha256: 'a', plugins: [nope]}}", "keys.k.plugins[0]: no plugin is named `nope`"),
-        ("when: [{note: {a: b}}]", "when[0]: the rule changes nothing; give `to`, `local_only` or both"),
-        ("when: [{note: {}, local_only: true}]", "when[0].note"),
-        ("when: [{note: {a: b}, to: nope}]", "when[0].to: `nope` is no route, model or `provider/model`"),
-        ("routes: {r: {legs: [far/m], when: [{note: {a: b}, to: farr/m}]}}", "routes.r.when[0].to: no provider is named `farr`"),
-        ("routes: {r: {legs: [near/m, far/m], local_only: true}}", "routes.r.legs[1]: `far/m` is not local"),
-    ] {
-        let text = if text.starts_with("routes") { format!("{providers}{text}") } else { text.to_owned() };
-        assert!(told_of(&text).contains(wanted), "{text}: {}", told_of(&text));
-    }
-    let right =
-        format!("{providers}routes: {{r: {{legs: [near/m], local_only: true, when: [{{note: {{a: '*'}}, to: far/any}}]}}}}");
-    let facts = load(&right, Path::new("/w"), &environment()).unwrap();
-    assert_eq!(facts.routes["r"].when[0].notes, [("a".to_owned(), None)]);
-    assert!(facts.routes["r"].local_only && facts.providers["near"].local);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Starting: signals while models open, an edit that comes while the last one is taken over, a terminal that nobody reads.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -85,19 +84,15 @@ fn an_edit_that_comes_while_the_last_one_is_taken_over_is_not_lost() {
     let gateway = Gateway::with(&mock.config("")).unwrap();
     let slow = gateway.folder().join("slow");
     std::fs::create_dir(&slow).unwrap();
-    std::fs::write(slow.join("plugin.yaml"), "name: slow\nversion: 0.1.0\nentry: main.luau\n").unwrap();
-    pipe(&slow.join("main.luau"));
+    std::fs::write(slow.join("plugin.yaml"), "name: slow\nversion: 0.1.0\nentry: main.luau\ngrants: [log]\n").unwrap();
+    let code = "log('warn', 'it begins') for turn = 1, 200000000 do end return { inspect = function(ctx, event) return {} end }";
+    std::fs::write(slow.join("main.luau"), code).unwrap();
     let edit = |text: &str| std::fs::write(gateway.folder().join("gatewright.yaml"), mock.config(text)).unwrap();
-    edit("routes:\n  two:\n    legs: [mock/m]\nplugins:\n  slow: {folder: slow}\n");
-    // Opens only while somebody reads: the first edit was read, and its plugin is being loaded.
-    let mut writer = None;
-    wait_until("the plugin is loaded", || {
-        writer = OpenOptions::new().write(true).custom_flags(0o4000 /* O_NONBLOCK */).open(slow.join("main.luau")).ok();
-        writer.is_some()
-    })
-    .unwrap();
+    let long = "limits: {cpu_us: 60000000, wall_ms: 60000}";
+    edit(&format!("routes:\n  two:\n    legs: [mock/m]\nplugins:\n  slow: {{folder: slow, grants: [log], {long}}}\n"));
+    // The first edit was read, and its plugin is being loaded.
+    wait_until("the plugin is loaded", || gateway.log().contains("it begins")).unwrap();
     edit("routes:\n  three:\n    legs: [mock/m]\n");
-    writer.unwrap().write_all(b"return { inspect = function(ctx, event) return {} end }\n").unwrap();
     let status = |model: &str| Request::ask(model, "x").send(&gateway.url).unwrap().status;
     wait_until("the second edit is in force", || status("three") == 200).unwrap();
     assert_eq!(status("two"), 404);

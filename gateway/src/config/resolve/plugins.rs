@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use gatewright_plugins::{Mode, OnError, Operator};
+use gatewright_plugins::{Mode, OnError, Operator, is_plugin_name};
 use serde_json::Value;
 
 use super::super::complaint::nearest;
@@ -25,9 +25,8 @@ impl Resolver<'_> {
 
     fn plugin(&mut self, name: &str, raw: &Plugin) -> PluginFact {
         let at = format!("/plugins/{}", escape(name));
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > 48 || !name.chars().all(plain) || name.contains("__") {
-            let hint = "use letters, digits, `-` and single `_`, 48 at most: its tools are named `plugin__tool`".to_owned();
+        if !is_plugin_name(name) {
+            let hint = "use 1 to 40 of a-z, 0-9 and `-`: its tools are named `plugin__tool`".to_owned();
             self.complain_key(&at, "this cannot be a plugin's name", Some(hint));
         }
         let (source, written) = self.source(&at, name, raw);

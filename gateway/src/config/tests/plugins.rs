@@ -115,3 +115,12 @@ fn chains_rules_and_shares_are_checked_where_they_are_written() {
     assert_eq!(facts.routes["r"].when[0].notes, [("a".to_owned(), None)]);
     assert!(facts.routes["r"].local_only && facts.providers["near"].local);
 }
+
+#[test]
+fn a_plugin_has_a_name_that_its_host_takes() {
+    for name in ["Secrets", "my_secrets", &"s".repeat(41)] {
+        let told = told(&format!("plugins:\n  {name}: {{policy: secrets}}\n"));
+        assert!(told.len() == 1 && told[0].starts_with("2:3: ") && told[0].contains("1 to 40 of a-z"), "{told:#?}");
+    }
+    assert!(told(&format!("plugins:\n  {}: {{policy: secrets}}\n", "s".repeat(40))).is_empty());
+}

@@ -185,6 +185,26 @@ impl Fetched {
     }
 }
 
+/// A plugin's files, signed as is wanted, and what was agreed to of them; not run so far.
+struct Had<'a> {
+    source: Source,
+    /// Where it is from outside.
+    fetched: Option<Fetched>,
+    /// Where there is a lock for it.
+    locked: Option<&'a Locked>,
+}
+
+fn had<'a>(facts: &'a Facts, fact: &PluginFact) -> Result<Had<'a>, String> {
+    if let PluginSource::Packed(name) = &fact.source {
+        let files = crate::packed::policy(name).ok_or("there is no ready-made policy of that name; give a `folder`")?;
+        return Ok(Had { source: Source::Packed(files), fetched: None, locked: None });
+    }
+    let locked = locked(facts, fact)?;
+    let fetched = Supply::of(facts).fetch(&fact.source, fact.keys(facts), locked.and_then(|locked| locked.artifact.as_deref()))?;
+    fetched.trusted()?;
+    Ok(Had { source: Source::Bundle(Arc::clone(&fetched.bundle)), fetched: Some(fetched), locked })
+}
+
 /// Loads a plugin as its fact says; `None` for one that is off. What is from outside is checked before any of it runs: its signature
 /// where one is wanted, and against the lock where there is one.
 ///
@@ -194,30 +214,26 @@ pub(crate) fn load(host: &Host, facts: &Facts, fact: &PluginFact) -> Result<Opti
     if fact.mode() == Mode::Off {
         return Ok(None);
     }
+    run(host, fact, &had(facts, fact)?).map(Some)
+}
+
+fn run(host: &Host, fact: &PluginFact, had: &Had<'_>) -> Result<Arc<Plugin>, String> {
     let operator = Operator { name: Some(fact.name.clone()), ..fact.operator.clone() };
-    let run = |source: &Source| host.load(source, &operator).map_err(|error| error.to_string());
-    if let PluginSource::Packed(name) = &fact.source {
-        let files = crate::packed::policy(name).ok_or("there is no ready-made policy of that name; give a `folder`")?;
-        return run(&Source::Packed(files)).map(Some);
-    }
-    let locked = locked(facts, fact)?;
-    let fetched = Supply::of(facts).fetch(&fact.source, fact.keys(facts), locked.and_then(|locked| locked.artifact.as_deref()))?;
-    fetched.trusted()?;
-    let source = Source::Bundle(Arc::clone(&fetched.bundle));
-    let Some(locked) = locked else { return run(&source).map(Some) };
+    let run = || host.load(&had.source, &operator).map_err(|error| error.to_string());
+    let (Some(fetched), Some(locked)) = (&had.fetched, had.locked) else { return run() };
     let found = format!("blake3:{}", fetched.bundle.digest());
     if found != locked.digest {
         // It is looked at without any power, to say what is different.
         let bare = Operator { name: operator.name.clone(), settings: operator.settings.clone(), ..Operator::default() };
-        let told = match host.look(&source, &bare) {
+        let told = match host.look(&had.source, &bare) {
             Ok(about) => locked.differences(&Locked::of(&fact.written, fetched.artifact.as_deref(), &about)).join("; "),
             Err(error) => format!("digest {} -> {}; {error}", short(&locked.digest), short(&found)),
         };
         return Err(changed(&told));
     }
-    let plugin = run(&source)?;
+    let plugin = run()?;
     let told = locked.differences(&Locked::of(&fact.written, fetched.artifact.as_deref(), &plugin.about()));
-    if told.is_empty() { Ok(Some(plugin)) } else { Err(changed(&told.join("; "))) }
+    if told.is_empty() { Ok(plugin) } else { Err(changed(&told.join("; "))) }
 }
 
 /// Looks whether a plugin can be loaded as its fact says, and tells each setting that does not fit at its place.
@@ -225,19 +241,14 @@ pub(crate) fn load(host: &Host, facts: &Facts, fact: &PluginFact) -> Result<Opti
 /// # Errors
 /// Everything that is wrong with its settings, else why it cannot be used.
 pub(crate) fn check(host: &Host, facts: &Facts, fact: &PluginFact) -> Result<(), Vec<Misfit>> {
-    let loaded = load(host, facts, fact).map(drop).map_err(|error| vec![(String::new(), error)]);
-    let Err(why) = loaded else { return Ok(()) };
-    let source = match &fact.source {
-        PluginSource::Packed(name) => crate::packed::policy(name).map(Source::Packed),
-        outside => {
-            let artifact = locked(facts, fact).ok().flatten().and_then(|locked| locked.artifact.as_deref());
-            let fetched = Supply::of(facts).fetch(outside, fact.keys(facts), artifact).ok();
-            fetched.filter(|fetched| fetched.trusted().is_ok()).map(|fetched| Source::Bundle(fetched.bundle))
-        }
-    };
-    let wrong = source.map(|source| wrong_settings(&source, &fact.operator.settings)).unwrap_or_default();
+    if fact.mode() == Mode::Off {
+        return Ok(());
+    }
+    let whole = |error| vec![(String::new(), error)];
+    let had = had(facts, fact).map_err(whole)?;
+    let wrong = wrong_settings(&had.source, &fact.operator.settings);
     if wrong.is_empty() {
-        return Err(why);
+        return run(host, fact, &had).map(drop).map_err(whole);
     }
     Err(wrong.into_iter().map(|wrong| (format!("/settings{}", wrong.pointer), wrong.message)).collect())
 }

@@ -50,9 +50,11 @@ impl Instance {
             vm.desk.set_reach(context.reach.clone());
         }
         enter(&vm, &pool, 0);
-        let ticker = Arc::clone(&pool.clock.ticker);
-        let _running = ticker.enter();
-        let (context, notes, inspect, prefilter, tools) = describe(&vm, context).map_err(|error| vm.blame(&error))?;
+        let started = {
+            let _running = pool.clock.ticker.enter();
+            describe(&vm, context)
+        };
+        let (context, notes, inspect, prefilter, tools) = started.map_err(|error| vm.blame(&error))?;
         if let Some(kind) = vm.budget.tripped() {
             return Err(GuestError::new(kind, "while it started"));
         }
@@ -80,9 +82,10 @@ impl Instance {
         let tools = actions::tools(&self.tools, most)?;
         let Some(prefilter) = self.prefilter.take() else { return Ok(Declared { tools, ..Declared::default() }) };
         let vm = self.begin(Shown { bytes: 0, notes: &[] })?;
-        let ticker = Arc::clone(&self.pool.clock.ticker);
-        let _running = ticker.enter();
-        let answer = prefilter.call(()).map_err(|error| vm.blame(&error));
+        let answer = {
+            let _running = self.pool.clock.ticker.enter();
+            prefilter.call(()).map_err(|error| vm.blame(&error))
+        };
         let (answer, why): (Value, Value) = self.end(vm, answer)?;
         Ok(Declared { tools, prefilter: actions::prefilter(&answer, &why, most)? })
     }
@@ -93,8 +96,7 @@ impl Instance {
             return Err(GuestError::new(GuestErrorKind::Trap, "called after an error"));
         };
         enter(&vm, &self.pool, shown.bytes);
-        let ticker = Arc::clone(&self.pool.clock.ticker);
-        let _running = ticker.enter();
+        let _running = self.pool.clock.ticker.enter();
         for (key, value) in shown.notes.get(self.noted..).unwrap_or_default() {
             let added = vm.glue.note.call::<()>((&self.notes, key.as_str(), value.as_str()));
             added.map_err(|error| vm.blame(&error))?;
@@ -124,9 +126,8 @@ impl Instance {
         let called = match event.segments {
             [view] => {
                 let (phase, channel) = (vm.phase(event.phase), vm.channel(view.channel));
-                let shown = (view.id, channel, view.text, view.sent, view.label);
-                let (id, channel, text, sent, label) = shown;
-                vm.call(&vm.glue.ask_one, (inspect, &self.context, phase, event.last, id, channel, text, sent, label)).await
+                let shown = (inspect, &self.context, phase, event.last, view.id, channel, view.text, view.sent, view.label);
+                vm.call(&vm.glue.ask_one, shown).await
             }
             views => match segments(vm, views) {
                 Ok(list) => vm.call(&vm.glue.ask, (inspect, &self.context, vm.phase(event.phase), event.last, list)).await,

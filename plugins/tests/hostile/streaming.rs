@@ -70,20 +70,27 @@ async fn a_hold_without_end_is_an_error_of_its_plugin_alone() {
     }
 }
 
+/// A plugin that replaces each of these, both as Luau writes them.
+fn replacing(find: &str, by: &str) -> String {
+    format!(
+        "return {{ inspect = function(_, event)
+            local out, s = {{}}, event.segments[1]
+            local from = s.sent + 1
+            while true do
+                local a, b = string.find(s.text, '{find}', from, true)
+                if not a then return out end
+                table.insert(out, edit(s, a, b, '{by}'))
+                from = b + 1
+            end
+        end }}"
+    )
+}
+
 /// A plugin may take a grapheme to pieces; where the stream is cut must not matter for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_inside_graphemes_come_out_the_same_however_a_stream_is_cut() {
-    let joiner = "return { inspect = function(_, event)
-        local out, s = {}, event.segments[1]
-        local from = s.sent + 1
-        while true do
-            local a, b = string.find(s.text, '\\u{200d}', from, true)
-            if not a then return out end
-            table.insert(out, edit(s, a, b, '\\u{301}'))
-            from = b + 1
-        end
-    end }";
-    let chain = luau(joiner);
+    let joiner = replacing(r"\u{200d}", r"\u{301}");
+    let chain = luau(&joiner);
     let text = "👩\u{200d}👧 e\u{301}\u{200d}🇩🇪🇩\u{200d} 漢字\u{200d}\r\n\u{200d}";
     let whole = text.replace('\u{200d}', "\u{301}");
     for seed in 0..300 {
@@ -95,19 +102,10 @@ async fn edits_inside_graphemes_come_out_the_same_however_a_stream_is_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sandboxes_give_the_same_text_however_a_stream_is_cut() {
     let host = Host::new(2);
-    let again = "return { inspect = function(_, event)
-        local out, s = {}, event.segments[1]
-        local from = s.sent + 1
-        while true do
-            local a, b = string.find(s.text, 'goodb', from, true)
-            if not a then return out end
-            table.insert(out, edit(s, a, b, 'bad'))
-            from = b + 1
-        end
-    end }";
+    let again = replacing("goodb", "bad");
     let chain = Chain::new(vec![
         wat::load(&host, ALL, &redactor(), &named("one")),
-        load(&host, ALL, again, &named("two")),
+        load(&host, ALL, &again, &named("two")),
         wat::load(&host, ALL, &redactor(), &named("three")),
     ]);
     let text = "badbb 👩\u{200d}👧bad, babad badb 漢bad字 e\u{301}badbadb ba";

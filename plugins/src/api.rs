@@ -113,6 +113,8 @@ pub struct DeclaredTool {
     pub description: String,
     /// JSON Schema of the arguments.
     pub parameters: String,
+    /// JSON Schema of the results, which are JSON then; `None` where they are any text.
+    pub result: Option<String>,
     /// Whether it changes nothing in the world.
     pub read_only: bool,
 }

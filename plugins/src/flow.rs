@@ -52,6 +52,8 @@ struct Turn<'a> {
     seat: &'a mut Seat,
     shared: &'a mut Shared,
     bounds: Bounds,
+    /// When the pieces came.
+    now: Instant,
 }
 
 impl Flow {
@@ -71,13 +73,13 @@ impl Flow {
         if let Some(verdict) = &self.over {
             return Released { pieces: Vec::new(), untouched: false, verdict: verdict.clone() };
         }
-        let mut untouched = true;
+        let (mut untouched, now) = (true, Instant::now());
         for (seat, lanes) in seats.iter_mut().zip(&mut self.lanes) {
             if !seat.plugin.subscription.hears_phase(Phase::Chunk) {
                 continue;
             }
             let bounds = seat.plugin.bounds;
-            let mut turn = Turn { seat, shared, bounds };
+            let mut turn = Turn { seat, shared, bounds, now };
             match turn.pass(lanes, pieces, ended).await {
                 Ok(passage) => {
                     pieces = passage.pieces;
@@ -219,11 +221,11 @@ impl Turn<'_> {
         self.seat.record(self.shared, &folded, &question);
         let place = self.seat.place(Phase::Chunk, open.lane.channel);
         if let Some(stop) = folded.stop.take() {
-            self.shared.ledger.inspected(&place, Deed::Pass, fed);
+            self.shared.ledger.inspected(&place, Deed::Pass, fed.chars().count());
             return Ok(Err(stop));
         }
         let Marks { splices, hold } = folded.marks.pop().unwrap_or_default();
-        let ruling = Ruling { splices, hold, begun, ending, now: Instant::now() };
+        let ruling = Ruling { splices, hold, begun, ending, now: self.now };
         let release = open.window.settle(&ruling, &self.bounds);
         open.holds = hold.is_some();
         let release = match release {
@@ -234,7 +236,7 @@ impl Turn<'_> {
         self.shared.ledger.count(&place, Deed::Edit, release.edits);
         self.shared.ledger.count(&place, Deed::Hold, holds);
         self.shared.ledger.count(&place, Deed::Pass, usize::from(release.edits + holds == 0));
-        self.shared.ledger.inspected(&place, Deed::Pass, fed);
+        self.shared.ledger.inspected(&place, Deed::Pass, fed.chars().count());
         Ok(Ok(release))
     }
 }

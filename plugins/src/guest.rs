@@ -234,6 +234,8 @@ pub(crate) struct ToolSpec {
     pub(crate) description: String,
     /// JSON Schema, text.
     pub(crate) parameters: String,
+    /// JSON Schema that its results fit, text; `None` where they are any text.
+    pub(crate) result: Option<String>,
     pub(crate) read_only: bool,
 }
 

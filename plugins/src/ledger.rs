@@ -52,7 +52,12 @@ pub(crate) struct Place<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     entries: Vec<Entry>,
+    /// What tells each entry from the others: they are looked for with every deed of every plugin.
+    keys: Vec<Key>,
 }
+
+/// The address of the plugin's name, which its entry keeps alive; phase, channel and deed.
+type Key = (usize, Phase, Channel, Deed);
 
 impl Ledger {
     /// What was recorded.
@@ -67,9 +72,9 @@ impl Ledger {
         }
     }
 
-    /// Counts characters that were inspected, on the entry of this deed.
-    pub(crate) fn inspected(&mut self, place: &Place<'_>, deed: Deed, text: &str) {
-        self.entry(place, deed).characters += text.chars().count() as u64;
+    /// Counts so many characters that were inspected, on the entry of this deed.
+    pub(crate) fn inspected(&mut self, place: &Place<'_>, deed: Deed, characters: usize) {
+        self.entry(place, deed).characters += characters as u64;
     }
 
     /// Counts an error and keeps the first reason.
@@ -80,18 +85,16 @@ impl Ledger {
     }
 
     fn entry(&mut self, place: &Place<'_>, deed: Deed) -> &mut Entry {
-        let did = deed.words()[usize::from(place.mode == Mode::Shadow)];
-        let is = |entry: &Entry| {
-            entry.channel == place.channel && entry.phase == place.phase && entry.did == did && entry.plugin == *place.plugin
-        };
-        let index = self.entries.iter().position(is).unwrap_or(self.entries.len());
-        if index == self.entries.len() {
+        let key = (Arc::as_ptr(place.plugin).cast::<u8>().addr(), place.phase, place.channel, deed);
+        let index = self.keys.iter().position(|known| *known == key).unwrap_or(self.keys.len());
+        if index == self.keys.len() {
+            self.keys.push(key);
             self.entries.push(Entry {
                 plugin: Arc::clone(place.plugin),
                 phase: place.phase,
                 channel: place.channel,
                 characters: 0,
-                did,
+                did: deed.words()[usize::from(place.mode == Mode::Shadow)],
                 count: 0,
                 why: None,
             });

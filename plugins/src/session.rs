@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use gatewright_types::{Channel, Phase, Segment};
+use smallvec::SmallVec;
 
 use crate::api::{
     Absence, Busy, Context, Cut, DeclaredTool, Entry, Lane, Mode, Outcome, Piece, Released, Tally, ToolFailure, Verdict,
 };
 use crate::chain::{self, Folded, Page};
 use crate::flow::Flow;
-use crate::guest::ToolRun;
+use crate::guest::{GuestError, GuestErrorKind, ToolRun};
 use crate::host::Plugin;
 use crate::ledger::{Deed, Ledger, Place};
 use crate::seat::{Bill, Question, Seat, Shared};
@@ -99,11 +100,13 @@ impl Session {
     /// `tool-result`). Edits are applied to `segments`; stops at the first block, answer or closed error.
     pub async fn inspect(&mut self, phase: Phase, segments: &mut Vec<Segment>) -> Outcome {
         let mut outcome = Outcome { verdict: Verdict::Pass, edited: false, cuts: Vec::new(), sets: Vec::new(), notes: Vec::new() };
+        let mut lengths = Lengths::new();
         for seat in &mut self.seats {
             if !seat.plugin.subscription.hears_phase(phase) {
                 continue;
             }
-            outcome.verdict = whole(seat, &mut self.shared, &mut Whole { phase, segments, outcome: &mut outcome }).await;
+            outcome.verdict =
+                whole(seat, &mut self.shared, &mut Whole { phase, segments, lengths: &mut lengths, outcome: &mut outcome }).await;
             if outcome.verdict != Verdict::Pass {
                 break;
             }
@@ -139,7 +142,7 @@ impl Session {
         self.flow = Flow::new(self.seats.len());
     }
 
-    /// Calls a declared tool by its `plugin__tool` name. Arguments are checked against its schema first.
+    /// Calls a declared tool by its `plugin__tool` name. Arguments are checked against its schema first, its result afterwards.
     ///
     /// # Errors
     /// [`ToolFailure`]: its text is what the model is shown.
@@ -150,7 +153,14 @@ impl Session {
             tool.accept(arguments)?;
             let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
             let run = ToolRun { name: &tool.own, arguments, notes: &self.shared.notes };
-            return match seat.call(&self.shared, run).await {
+            let said = match seat.call(&self.shared, run).await {
+                Ok(Ok(text)) => match tool.accept_result(&text) {
+                    Ok(()) => Ok(Ok(text)),
+                    Err(why) => Err(seat.fail(GuestError::new(GuestErrorKind::Contract, why))),
+                },
+                said => said,
+            };
+            return match said {
                 Ok(said) => said,
                 Err(error) => {
                     let place = seat.place(Phase::ToolCall, Channel::ToolArgs);
@@ -204,9 +214,13 @@ fn left_out(plugin: &Plugin, ledger: &mut Ledger) {
     }
 }
 
+/// Characters of texts that plugins were shown, by the segment's id, as long as nobody has edited it: counted once for all of them.
+type Lengths = SmallVec<[(u32, usize); 4]>;
+
 struct Whole<'a> {
     phase: Phase,
     segments: &'a mut Vec<Segment>,
+    lengths: &'a mut Lengths,
     outcome: &'a mut Outcome,
 }
 
@@ -229,7 +243,12 @@ async fn whole(seat: &mut Seat, shared: &mut Shared, whole: &mut Whole<'_>) -> V
         let deed = if edits > 0 { Deed::Edit } else { Deed::Pass };
         let place = seat.place(phase, page.channel);
         shared.ledger.count(&place, deed, edits.max(1));
-        shared.ledger.inspected(&place, deed, &page.text[page.sent..]);
+        let known = whole.lengths.iter().find(|(id, _)| *id == page.id).map(|(_, length)| *length);
+        let length = known.unwrap_or_else(|| page.text[page.sent..].chars().count());
+        if known.is_none() {
+            whole.lengths.push((page.id, length));
+        }
+        shared.ledger.inspected(&place, deed, length);
     }
     if seat.is_shadow() {
         return Verdict::Pass;
@@ -256,6 +275,7 @@ fn apply(folded: &Folded, ids: &[u32], whole: &mut Whole<'_>) {
     for (marks, id) in folded.marks.iter().zip(ids).filter(|(marks, _)| !marks.splices.is_empty()) {
         if let Some(segment) = segments.find(|segment| segment.id == *id) {
             segment.text = chain::rewrite(&segment.text, &marks.splices);
+            whole.lengths.retain(|(known, _)| known != id);
             // From the end, for a range counts bytes of the text before these edits.
             let cuts = marks.splices.iter().rev();
             whole.outcome.cuts.extend(cuts.map(|splice| Cut {

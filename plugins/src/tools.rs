@@ -1,6 +1,6 @@
-//! Declared tools: their names as the model sees them, and the check of arguments against their schema.
+//! Declared tools: their names as the model sees them, and the check of arguments and results against their schemas.
 //!
-//! The check runs on the host's time, with a schema of the plugin's and arguments of the model's: `weight` and two sizes bound it.
+//! The checks run on the host's time, with schemas of the plugin's and arguments of the model's: `weight` and two sizes bound it.
 //! Apart because both sandboxes' tools are checked alike. It must not know how a tool is called (`session`) or run (the sandboxes).
 
 mod weight;
@@ -29,6 +29,8 @@ pub(crate) struct Tool {
     /// Its own name, without the plugin's.
     pub(crate) own: String,
     schema: Validator,
+    /// Of what it gives back, where that is JSON.
+    result: Option<Validator>,
 }
 
 /// Checks what a plugin declares.
@@ -55,22 +57,28 @@ fn tool(plugin: &str, spec: &ToolSpec) -> Result<Tool, String> {
     if spec.name.is_empty() || name.len() > NAME_BYTES || !spec.name.bytes().all(good) {
         return Err(format!("tool `{name}`: a name is made of A-Z, a-z, 0-9, _ and -, at most {NAME_BYTES} with the plugin's"));
     }
-    if spec.parameters.len() > SCHEMA_BYTES {
-        return Err(format!("tool `{name}`: parameters of more than {SCHEMA_BYTES} bytes"));
-    }
-    let parameters: Value =
-        serde_json::from_str(&spec.parameters).map_err(|error| format!("tool `{name}`: parameters are not JSON: {error}"))?;
-    if !parameters.is_object() {
-        return Err(format!("tool `{name}`: parameters are not a JSON Schema object"));
-    }
-    let schema = schema(&parameters).map_err(|error| format!("tool `{name}`: parameters: {error}"))?;
+    let schema = compiled(&spec.parameters).map_err(|why| format!("tool `{name}`: parameters: {why}"))?;
+    let result = spec.result.as_deref().map(compiled).transpose().map_err(|why| format!("tool `{name}`: result: {why}"))?;
     let declared = DeclaredTool {
         name,
         description: spec.description.clone(),
         parameters: spec.parameters.clone(),
+        result: spec.result.clone(),
         read_only: spec.read_only,
     };
-    Ok(Tool { declared, own: spec.name.clone(), schema })
+    Ok(Tool { declared, own: spec.name.clone(), schema, result })
+}
+
+/// A schema that is given as text.
+fn compiled(text: &str) -> Result<Validator, String> {
+    if text.len() > SCHEMA_BYTES {
+        return Err(format!("more than {SCHEMA_BYTES} bytes"));
+    }
+    let parsed: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    if !parsed.is_object() {
+        return Err("not a JSON Schema object".to_owned());
+    }
+    schema(&parsed)
 }
 
 /// A schema of a stranger's, which is light enough to check values with.
@@ -105,6 +113,17 @@ impl Tool {
             }
         }
     }
+
+    /// Checks a result against its schema, if it has one.
+    ///
+    /// # Errors
+    /// What is wrong and where, without anything of the result itself.
+    pub(crate) fn accept_result(&self, text: &str) -> Result<(), String> {
+        let Some(schema) = &self.result else { return Ok(()) };
+        let wrong = |why: String| format!("the result of `{}` does not fit its schema: {why}", self.own);
+        let value: Value = serde_json::from_str(text).map_err(|error| wrong(format!("not JSON: {error}")))?;
+        schema.validate(&value).map_err(|error| wrong(format!("{} at {:?}", error.masked(), error.instance_path().to_string())))
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +132,7 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, parameters: &str) -> ToolSpec {
-        ToolSpec { name: name.into(), description: String::new(), parameters: parameters.into(), read_only: true }
+        ToolSpec { name: name.into(), description: String::new(), parameters: parameters.into(), result: None, read_only: true }
     }
 
     const SCHEMA: &str = r#"{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}"#;
@@ -154,6 +173,23 @@ mod tests {
         assert!(tools[0].accept(r#"{"a":{"b":1}}"#).is_err());
         let long = format!(r#"{{"a":{{"b":"{}"}}}}"#, "x".repeat(ARGUMENT_BYTES));
         assert!(tools[0].accept(&long).unwrap_err().to_string().contains("more than"));
+    }
+
+    #[test]
+    fn results_are_checked_without_being_told() {
+        let with = |result: &str| ToolSpec { result: Some(result.into()), ..spec("add", SCHEMA) };
+        for (wrong, why) in [("[]", "result: not a JSON"), ("{", "result: not JSON"), (r#"{"type":3}"#, "result: ")] {
+            let said = check("calc", &[with(wrong)]).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
+        let tools = check("calc", &[with(r#"{"type":"object","properties":{"sum":{"type":"integer"}}}"#), spec("any", SCHEMA)]);
+        let tools = tools.unwrap();
+        assert_eq!(tools[0].accept_result(r#"{"sum":3}"#), Ok(()));
+        assert_eq!(tools[1].accept_result("any text"), Ok(()));
+        for (wrong, why) in [("secret", "not JSON"), (r#"{"sum":"secret"}"#, "/sum"), (r#"["secret"]"#, "object")] {
+            let said = tools[0].accept_result(wrong).unwrap_err();
+            assert!(said.contains(why) && !said.contains("secret"), "{said}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod meter;
 mod program;
 mod ready;
 mod state;
+mod unknown;
 mod wasi;
 
 #[cfg(test)]

@@ -58,6 +58,11 @@ pub struct LockedTool {
     pub description: String,
     /// Of the JSON Schema of its arguments.
     pub parameters: String,
+    /// Of the JSON Schema of its results, where it has one.
+    #[serde(default)]
+    pub result: Option<String>,
+    /// Whether it says that it changes nothing.
+    pub read_only: bool,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +80,8 @@ impl Locked {
         let prefix = format!("{}__", about.name);
         let tools = about.tools.iter().map(|tool| {
             let name = tool.name.strip_prefix(&prefix).unwrap_or(&tool.name).to_owned();
-            (name, LockedTool { description: digest(&tool.description), parameters: digest(&tool.parameters) })
+            let (description, parameters) = (digest(&tool.description), digest(&tool.parameters));
+            (name, LockedTool { description, parameters, result: tool.result.as_deref().map(digest), read_only: tool.read_only })
         });
         Self {
             source: source.to_owned(),
@@ -111,20 +117,26 @@ impl Locked {
         for (name, tool) in &new.tools {
             match self.tools.get(name) {
                 None => told.push(format!("new tool `{name}`")),
-                Some(old) => {
-                    if old.description != tool.description {
-                        told.push(format!("the description of the tool `{name}` changed"));
-                    }
-                    if old.parameters != tool.parameters {
-                        told.push(format!("the parameters of the tool `{name}` changed"));
-                    }
-                }
+                Some(old) => told.extend(old.differences(tool).map(|what| format!("{what} of the tool `{name}` changed"))),
             }
         }
         told.extend(
             self.tools.keys().filter(|name| !new.tools.contains_key(*name)).map(|name| format!("no tool `{name}` any more")),
         );
         told
+    }
+}
+
+impl LockedTool {
+    /// What of it is different in another.
+    fn differences(&self, new: &Self) -> impl Iterator<Item = &'static str> {
+        let parts = [
+            ("the description", self.description != new.description),
+            ("the parameters", self.parameters != new.parameters),
+            ("the result", self.result != new.result),
+            ("`read_only`", self.read_only != new.read_only),
+        ];
+        parts.into_iter().filter_map(|(what, differs)| differs.then_some(what))
     }
 }
 
@@ -183,6 +195,10 @@ impl Lock {
                 let _ = writeln!(out, "{}      {}:", if at == 0 { "    tools:\n" } else { "" }, quoted(name));
                 let _ = writeln!(out, "        description: {}", quoted(&tool.description));
                 let _ = writeln!(out, "        parameters: {}", quoted(&tool.parameters));
+                if let Some(result) = &tool.result {
+                    let _ = writeln!(out, "        result: {}", quoted(result));
+                }
+                let _ = writeln!(out, "        read_only: {}", tool.read_only);
             }
         }
         out
@@ -211,7 +227,7 @@ mod tests {
     use super::*;
 
     fn tool(description: &str) -> LockedTool {
-        LockedTool { description: description.into(), parameters: "blake3:p".into() }
+        LockedTool { description: description.into(), parameters: "blake3:p".into(), result: None, read_only: true }
     }
 
     fn locked() -> Locked {
@@ -245,13 +261,16 @@ mod tests {
         let mut new = locked();
         new.digest = "blake3:fedcba9876543210".into();
         new.grants = vec!["fetch".into(), "log".into()];
-        new.tools = BTreeMap::from([("add".into(), tool("blake3:other")), ("sub".into(), tool("x"))]);
+        let other = LockedTool { result: Some("blake3:r".into()), read_only: false, ..tool("blake3:other") };
+        new.tools = BTreeMap::from([("add".into(), other), ("sub".into(), tool("x"))]);
         let told = locked().differences(&new).join("; ");
         for expected in [
             "digest blake3:0123456789ab -> blake3:fedcba987654",
             "asks for the grant `fetch`",
             "no longer for the grant `store`",
             "the description of the tool `add` changed",
+            "the result of the tool `add` changed",
+            "`read_only` of the tool `add` changed",
             "new tool `sub`",
             "no tool `true` any more",
         ] {

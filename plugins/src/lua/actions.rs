@@ -36,14 +36,11 @@ pub(super) fn tools(list: &Value, output: usize) -> Result<Vec<ToolSpec>, GuestE
     let mut specs = Vec::new();
     for index in 1..=list.raw_len() {
         let tool = entry(list, index)?;
-        let parameters = match field(&tool, "parameters")? {
-            Value::String(text) => reader.string(&text)?,
-            value => json::from_luau(&value, reader.left).map_err(|why| contract(format!("parameters: {why}")))?.to_string(),
-        };
         specs.push(ToolSpec {
             name: reader.text(&tool, "name")?,
             description: reader.optional(&tool, "description")?.unwrap_or_default(),
-            parameters,
+            parameters: reader.schema(&tool, "parameters")?.unwrap_or_else(|| "null".to_owned()),
+            result: reader.schema(&tool, "result")?,
             read_only: matches!(field(&tool, "read_only")?, Value::Boolean(true)),
         });
     }
@@ -140,6 +137,18 @@ impl Reader {
 
     fn text(&mut self, table: &Table, name: &str) -> Result<String, GuestError> {
         self.optional(table, name)?.ok_or_else(|| contract(format!("`{name}` is missing")))
+    }
+
+    /// A JSON Schema, as text: given as text, or as what becomes it. `None` where there is none.
+    fn schema(&mut self, table: &Table, name: &str) -> Result<Option<String>, GuestError> {
+        match field(table, name)? {
+            Value::Nil => Ok(None),
+            Value::String(text) => self.string(&text).map(Some),
+            value => match json::from_luau(&value, self.left) {
+                Ok(schema) => Ok(Some(schema.to_string())),
+                Err(why) => Err(contract(format!("{name}: {why}"))),
+            },
+        }
     }
 
     fn optional(&mut self, table: &Table, name: &str) -> Result<Option<String>, GuestError> {

@@ -1,6 +1,6 @@
 //! Any actions on any segments: they are refused, or come to what a naive model says.
 //!
-//! Apart because the model must share nothing with what it checks. It must not know `reask`, which folds to itself.
+//! Apart because the model must share nothing with what it checks. It must not know how actions are folded.
 
 use gatewright_types::{Channel, Phase};
 
@@ -24,15 +24,16 @@ const SETS: [(&str, &str, bool); 12] = [
     ("/messages/0/content", "\"x\"", false),
     ("", "null", false),
 ];
-const PHASES: [Phase; 3] = [Phase::Request, Phase::Chunk, Phase::ToolCall];
+const PHASES: [Phase; 4] = [Phase::Request, Phase::Chunk, Phase::Response, Phase::ToolCall];
 
 /// One trial.
 pub fn fold(bytes: &[u8]) {
     let mut draw = Draw::new(bytes);
     let units = *draw.of(&[Units::Bytes, Units::Utf16, Units::CodePoints]);
     let phase = *draw.of(&PHASES);
-    let output = *draw.of(&[2000, 300, 64, 0]);
-    let rules = Rules { phase, units, output, again: Again::Yes };
+    let output = *draw.of(&[40_000, 2000, 300, 64, 0]);
+    let again = *draw.of(&[Again::Yes, Again::Yes, Again::Late, Again::Enough]);
+    let rules = Rules { phase, units, output, again };
     let texts: Vec<(u32, String, usize)> = (0..=draw.below(3))
         .map(|at| {
             let text = draw.text(&LETTERS, 12);
@@ -59,7 +60,7 @@ fn action(draw: &mut Draw<'_>) -> Action {
     let segment = *draw.of(&[7, 7, 7, 0, u32::MAX, 3]);
     let mut place = || if draw.below(16) == 0 { u32::MAX } else { draw.below(24) as u32 };
     let (start, end) = (place(), place());
-    match draw.below(12) {
+    match draw.below(13) {
         0 => Action::Hold { segment, start },
         1 => Action::Block { code: "c".repeat(draw.below(200)), message: draw.text(&LETTERS, 4) },
         2 => Action::Answer(draw.text(&LETTERS, 4)),
@@ -67,6 +68,10 @@ fn action(draw: &mut Draw<'_>) -> Action {
             let (pointer, value, _) = *draw.of(&SETS);
             Action::Set { pointer: pointer.into(), value: value.into() }
         }
+        12 => Action::Reask {
+            route: [None, Some(String::new()), Some("r".into())][draw.below(3)].clone(),
+            instruction: [None, Some("i".into()), Some("i".repeat((16 << 10) + draw.below(2)))][draw.below(3)].clone(),
+        },
         4 => Action::Note { key: "k".repeat(draw.below(140)), value: "é".repeat(draw.below(3) * 2048) },
         // Short and in order, so that many of them fit together.
         5..=8 => Action::Edit { segment, start, end: start.saturating_add(draw.below(3) as u32), text: draw.text(&LETTERS, 3) },
@@ -105,6 +110,14 @@ fn model(actions: &[Action], pages: &[Page<'_>], rules: &Rules) -> Result<Expect
             Action::Set { pointer, value } => {
                 let known = SETS.iter().any(|(of, to, may)| *may && of == pointer && to == value);
                 if !known || rules.phase != Phase::Request {
+                    return Err(GuestErrorKind::Contract);
+                }
+            }
+            Action::Reask { route, instruction } => {
+                let streams = matches!(rules.phase, Phase::Chunk | Phase::Response) && rules.again == Again::Yes;
+                let route = route.as_deref();
+                let short = instruction.as_ref().is_none_or(|text| text.len() <= 16_384);
+                if !streams || route == Some("") || (route, instruction) == (None, &None) || !short {
                     return Err(GuestErrorKind::Contract);
                 }
             }
@@ -161,7 +174,8 @@ fn weight(action: &Action) -> usize {
         Action::Edit { text, .. } | Action::Answer(text) => text.len(),
         Action::Block { code, message } => code.len() + message.len(),
         Action::Set { pointer: one, value: two } | Action::Note { key: one, value: two } => one.len() + two.len(),
-        _ => 0,
+        Action::Reask { route, instruction } => [route, instruction].into_iter().flatten().map(String::len).sum(),
+        Action::Hold { .. } => 0,
     };
     texts + ACTION_BYTES
 }
@@ -172,12 +186,15 @@ fn same(folded: &Folded, expected: &Expected, (actions, pages): (&[Action], &[Pa
         assert_eq!(chain::rewrite(pages[at].text, &marks.splices), *text, "{actions:?}");
         assert_eq!(marks.hold, *hold, "{actions:?}");
     }
-    let stop = actions.iter().find(|action| matches!(action, Action::Block { .. } | Action::Answer(_)));
+    let stop = actions.iter().find(|action| matches!(action, Action::Block { .. } | Action::Answer(_) | Action::Reask { .. }));
     match (stop, &folded.stop) {
         (None, None) => {}
         (Some(Action::Answer(text)), Some(Stop::Answer(said))) => assert_eq!(text, said),
         (Some(Action::Block { code, message }), Some(Stop::Block { code: short, message: said })) => {
             assert!(code.starts_with(short.as_str()) && short.len() == code.len().min(128) && message == said);
+        }
+        (Some(Action::Reask { route, instruction }), Some(Stop::Reask { route: to, instruction: with })) => {
+            assert_eq!((route, instruction), (to, with));
         }
         (wanted, got) => panic!("{wanted:?} and {got:?}"),
     }

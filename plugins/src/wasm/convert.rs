@@ -64,7 +64,8 @@ pub(super) fn weight(action: &types::Action) -> usize {
 
 /// Our form of a declared tool.
 pub(super) fn tool(tool: tools::Tool) -> ToolSpec {
-    ToolSpec { name: tool.name, description: tool.description, parameters: tool.parameters, read_only: tool.read_only }
+    let tools::Tool { name, description, parameters, read_only } = tool;
+    ToolSpec { name, description, parameters, result: None, read_only }
 }
 
 /// Our form of a tool's refusal.

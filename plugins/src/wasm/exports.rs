@@ -25,6 +25,8 @@ pub(super) type Inspect = TypedFunc<(Arc<types::Context>, types::Event), (Result
 pub(super) type Patterns = TypedFunc<(), (Result<Vec<String>, String>,)>;
 /// `tools.declare`
 pub(super) type Declare = TypedFunc<(), (Vec<tools::Tool>,)>;
+/// `results.schemas`
+pub(super) type Schemas = TypedFunc<(), (Vec<(String, String)>,)>;
 /// `tools.call`
 pub(super) type Call = TypedFunc<(Arc<types::Context>, String, String), (Result<String, tools::Failure>,)>;
 
@@ -43,6 +45,7 @@ pub(super) struct Exports {
     inspect: Option<ComponentExportIndex>,
     patterns: Option<ComponentExportIndex>,
     tools: Option<(ComponentExportIndex, ComponentExportIndex)>,
+    schemas: Option<ComponentExportIndex>,
 }
 
 /// The contract's functions of one instance; `None` where it exports no such interface.
@@ -51,6 +54,7 @@ pub(super) struct Functions {
     pub(super) inspect: Option<Inspect>,
     pub(super) patterns: Option<Patterns>,
     pub(super) tools: Option<(Declare, Call)>,
+    pub(super) schemas: Option<Schemas>,
 }
 
 impl Exports {
@@ -60,10 +64,11 @@ impl Exports {
         let patterns = Interface::find(component, "prefilter").map(|prefilter| prefilter.function("patterns")).transpose()?;
         let both = |tools: Interface<'_>| Ok((tools.function("declare")?, tools.function("call")?));
         let tools = Interface::find(component, "tools").map(both).transpose()?;
+        let schemas = Interface::find(component, "results").map(|results| results.function("schemas")).transpose()?;
         if inspect.is_none() && tools.is_none() {
             return Err(GuestError::new(GuestErrorKind::Load, "it exports neither the contract's filter nor its tools"));
         }
-        Ok(Self { inspect, patterns, tools })
+        Ok(Self { inspect, patterns, tools, schemas })
     }
 
     /// The functions of an instance.
@@ -74,7 +79,8 @@ impl Exports {
             Some((declare, call)) => Some((typed(store, instance, declare)?, typed(store, instance, call)?)),
             None => None,
         };
-        Ok(Functions { inspect, patterns, tools })
+        let schemas = self.schemas.map(|at| typed(store, instance, at)).transpose()?;
+        Ok(Functions { inspect, patterns, tools, schemas })
     }
 }
 
@@ -115,8 +121,9 @@ struct Interface<'a> {
 }
 
 impl<'a> Interface<'a> {
+    /// Of any version that this one is compatible with, older or newer: wasmtime reads names so.
     fn find(component: &'a Component, name: &'a str) -> Option<Self> {
-        let at = component.get_export_index(None, format!("gatewright:plugin/{name}@0.1.0").as_str())?;
+        let at = component.get_export_index(None, format!("gatewright:plugin/{name}@0.1.1").as_str())?;
         Some(Self { component, name, at })
     }
 

@@ -170,6 +170,16 @@ impl Live {
             let (tools,) = self.say(declare, cpu).await?;
             declared.tools = tools.into_iter().map(convert::tool).collect();
         }
+        if let Some(schemas) = self.functions.schemas {
+            let (said,) = self.say(schemas, cpu).await?;
+            for (name, schema) in said {
+                let Some(tool) = declared.tools.iter_mut().find(|tool| tool.name == name) else {
+                    let why = format!("`results` has a schema for `{name}`, which is no tool of it");
+                    return Err(GuestError::new(GuestErrorKind::Contract, why));
+                };
+                tool.result = Some(schema);
+            }
+        }
         if let Some(patterns) = self.functions.patterns {
             let (said,) = self.say(patterns, cpu).await?;
             declared.prefilter = said.map_err(|why| GuestError::new(GuestErrorKind::Guest, why))?;

@@ -17,7 +17,7 @@ use super::exports::{Exports, Manner};
 use super::instance::{Live, WasmGuest};
 use super::ready::Ready;
 use super::state::State;
-use super::{Compiled, Machine, wasi};
+use super::{Compiled, Machine, unknown, wasi};
 use crate::api::Context;
 use crate::guest::{Declared, Guest, GuestError, GuestErrorKind, Permit, Program, Setup};
 use crate::pace::Pace;
@@ -98,12 +98,12 @@ impl Shared {
     }
 }
 
-/// Gives the component the contract's host functions, and stubs of WASI. Whatever else it imports traps when it is called.
+/// Gives the component the contract's host functions, stubs of WASI, and traps for whatever else it imports.
 fn link(component: &Component) -> Result<InstancePre<State>, GuestError> {
     let mut linker = Linker::<State>::new(component.engine());
     World::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
         .and_then(|()| wasi::deny(&mut linker, component))
-        .and_then(|()| linker.define_unknown_imports_as_traps(component))
+        .and_then(|()| unknown::trap(&mut linker, component))
         .and_then(|()| linker.instantiate_pre(component))
         .map_err(|error| unloadable(format!("its imports do not fit the contract: {error:#}")))
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gatewright_plugins::{Chain, Host, OnError, Operator, Plugin, Verdict};
+use gatewright_plugins::{Chain, Context, Host, OnError, Operator, Plugin, Session, Verdict};
 use gatewright_types::Phase;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Runtime};
 
 use super::kit::wat::{self, Wat};
-use super::kit::{ALL, load, named, session, user};
+use super::kit::{ALL, load, named, user};
+use super::outside;
 
 /// What everyone is asked about, and what honest plugins make of it.
 pub(super) const TEXT: &str = "the bad 👩\u{200d}👧 end";
@@ -21,7 +22,7 @@ const ALONE: &str = "the good 👩\u{200d}👧 END";
 const SLOTS: usize = 3;
 /// What a call may compute beyond its limit where nothing is optimised and the machine is busy; the benchmark measures it.
 const TOLERANCE: Duration = Duration::from_millis(400);
-const POWERS: [&str; 4] = ["log", "settings", "store", "metrics"];
+const POWERS: [&str; 6] = ["log", "settings", "store", "metrics", "fetch", "model"];
 
 /// How an attack ends.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +62,7 @@ impl Attack {
         Self { limits, ..self }
     }
 
-    /// With every power that is served.
+    /// With every power.
     pub(super) fn granted(self) -> Self {
         Self { granted: true, ..self }
     }
@@ -115,6 +116,12 @@ impl Stage {
         Self { host, honest, runtime: Builder::new_current_thread().enable_all().build().unwrap() }
     }
 
+    /// A request, whose way outside leads to `outside`.
+    fn session(&self, runtime: &Runtime, chain: &Chain) -> Session {
+        let context = Context { request_id: "r1".into(), tenant: "t1".into(), reach: outside::reach(), ..Context::default() };
+        runtime.block_on(chain.open(context)).unwrap()
+    }
+
     fn chain(&self, evil: Option<Arc<Plugin>>) -> Chain {
         let [before, after] = self.honest.clone();
         Chain::new([Some(before), evil, Some(after)].into_iter().flatten().collect())
@@ -125,7 +132,7 @@ impl Stage {
         let evil = attack.load(&self.host, OnError::Open);
         let open = self.chain(Some(Arc::clone(&evil)));
         let mut most = Duration::ZERO;
-        let mut session = self.runtime.block_on(session(&open));
+        let mut session = self.session(&self.runtime, &open);
         for _ in 0..2 {
             let mut segments = user(TEXT);
             let from = cpu();
@@ -159,7 +166,8 @@ impl Stage {
 
     fn closed(&self, attack: &Attack) -> Result<(), String> {
         let closed = self.chain(Some(attack.load(&self.host, OnError::Closed)));
-        let verdict = self.runtime.block_on(super::kit::ask(&closed, TEXT)).0;
+        let mut session = self.session(&self.runtime, &closed);
+        let verdict = self.runtime.block_on(session.inspect(Phase::Request, &mut user(TEXT))).verdict;
         match (attack.end, &verdict) {
             (End::Harmless, Verdict::Pass) => Ok(()),
             (End::Error(kind), Verdict::Failed { plugin, reason }) if plugin == "evil" && reason.starts_with(kind) => Ok(()),
@@ -169,7 +177,7 @@ impl Stage {
 
     /// What honest plugins come to where nobody disturbs them, or somebody beside them does.
     fn honest(&self, runtime: &Runtime) -> Honest {
-        let mut session = runtime.block_on(session(&self.chain(None)));
+        let mut session = self.session(runtime, &self.chain(None));
         let mut segments = user(TEXT);
         let outcome = runtime.block_on(session.inspect(Phase::Request, &mut segments));
         assert_eq!(outcome.verdict, Verdict::Pass);

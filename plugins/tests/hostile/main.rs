@@ -1,5 +1,5 @@
 //! Plugins that mean harm, in both sandboxes: each ends in its own error, within its limits, and other plugins and other requests come
-//! to what they come to alone. The rows stand in `luau`, `wasm` and `powers`; what cannot be a row stands here and beside them.
+//! to what they come to alone. The rows stand in `luau`, `wasm`, `powers` and `outside`; what cannot be a row stands here and beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod attack;
@@ -7,6 +7,7 @@ mod attack;
 mod kit;
 mod loading;
 mod luau;
+mod outside;
 mod poison;
 mod powers;
 mod streaming;
@@ -28,6 +29,11 @@ fn hostile_wasm_harms_nobody() {
 #[test]
 fn floods_and_what_is_not_granted_harm_nobody() {
     attack::attempt(&powers::attacks());
+}
+
+#[test]
+fn waits_for_what_is_outside_harm_nobody() {
+    attack::attempt(&outside::attacks());
 }
 
 /// A plugin that does `evil` when the text says so, and otherwise puts a mark before it.

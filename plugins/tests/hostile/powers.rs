@@ -33,6 +33,8 @@ const UNGRANTED: &[(&str, &str)] = &[
     ("store.get", "local done, why = store.get('k') assert(done == nil and why == 'denied')"),
     ("store.put", "local done, why = store.put('k', 'v', 1) assert(done == nil and why == 'denied')"),
     ("metrics", "local done, why = metrics.count('n') assert(done == nil and why == 'denied')"),
+    ("fetch", "local got, why = fetch.send({ url = 'never' }) assert(got == nil and why == 'denied')"),
+    ("model", "local said, why = model.ask('never', 'x') assert(said == nil and why == 'denied')"),
 ];
 
 fn flood(imports: &str, signature: &str, call: &str) -> Wat {
@@ -99,6 +101,8 @@ fn ungranted() -> Vec<Attack> {
         ("store.get", wat::store_get(), "i32 i32"),
         ("store.put", wat::store_put(), "i32 i32 i32 i32 i32"),
         ("metrics", wat::metrics(), "i32 i32 i64"),
+        ("fetch", wat::fetch(), "i32 i32 i32 i32 i32 i32 i32 i32"),
+        ("model", wat::model(), "i32 i32 i32 i32 i32"),
     ];
     let attack = |(name, imports, given): (&str, String, &str)| {
         let zeros: String = given.split_whitespace().map(|it| format!("({it}.const 0) ")).collect();

@@ -177,3 +177,21 @@ pub fn store_put() -> String {
 pub fn metrics() -> String {
     import("metrics", r#"(export "count" (func (param "name" string) (param "by" u64) (result (result (error $he)))))"#, "count")
 }
+
+/// `fetch.send`: `(param i32 i32 i32 i32 i32 i32 i32 i32 i32)`: method, URL, headers, body, result.
+pub fn fetch() -> String {
+    let inside = r#"(type $header (tuple string string)) (type $headers (list $header)) (type $bytes (list u8))
+        (type $request' (record (field "method" string) (field "url" string) (field "headers" $headers) (field "body" $bytes)))
+        (export "request" (type $request (eq $request')))
+        (type $response' (record (field "status" u16) (field "headers" $headers) (field "body" $bytes)))
+        (export "response" (type $response (eq $response')))
+        (export "send" (func (param "req" $request) (result (result $response (error $he)))))"#;
+    import("fetch", inside, "send")
+}
+
+/// `model.ask`: `(param i32 i32 i32 i32 i32 i32)`: route, prompt, tokens, result.
+pub fn model() -> String {
+    let inside = r#"(export "ask" (func (param "route" string) (param "prompt" string) (param "max-tokens" u32)
+        (result (result string (error $he)))))"#;
+    import("model", inside, "ask")
+}

@@ -1,5 +1,5 @@
 // Redacts the words of a list. One function serves prompts, thought and speech, whole and in streams.
-import { get } from "gatewright:plugin/settings@0.1.0";
+import { get } from "gatewright:plugin/settings@0.1.1";
 import { redact } from "./gatewright.js";
 
 // Made of the settings at the first event: code outside of functions runs when the plugin is built, and the host is not there then.
@@ -17,6 +17,15 @@ export const filter = {
     words ??= load();
     return redact(event, words, "[redacted]");
   },
+};
+
+// JSON Schemas, as text, of what tools give back, by the tools' names; the results of others are any text.
+export const results = {
+  schemas: () => [
+    // [tools]
+    ["count", JSON.stringify({ type: "integer", minimum: 0 })],
+    // [/tools]
+  ],
 };
 
 // What every match begins with, as regular expressions in Rust's syntax; with none, each text is shown.

@@ -18,13 +18,13 @@ macro_rules! world {
                 pub_export_macro: true,
                 export_macro_name: $export,
                 with: {
-                    "gatewright:plugin/types@0.1.0": crate::bindings::host::gatewright::plugin::types,
-                    "gatewright:plugin/log@0.1.0": crate::bindings::host::gatewright::plugin::log,
-                    "gatewright:plugin/settings@0.1.0": crate::bindings::host::gatewright::plugin::settings,
-                    "gatewright:plugin/store@0.1.0": crate::bindings::host::gatewright::plugin::store,
-                    "gatewright:plugin/fetch@0.1.0": crate::bindings::host::gatewright::plugin::fetch,
-                    "gatewright:plugin/model@0.1.0": crate::bindings::host::gatewright::plugin::model,
-                    "gatewright:plugin/metrics@0.1.0": crate::bindings::host::gatewright::plugin::metrics,
+                    "gatewright:plugin/types@0.1.1": crate::bindings::host::gatewright::plugin::types,
+                    "gatewright:plugin/log@0.1.1": crate::bindings::host::gatewright::plugin::log,
+                    "gatewright:plugin/settings@0.1.1": crate::bindings::host::gatewright::plugin::settings,
+                    "gatewright:plugin/store@0.1.1": crate::bindings::host::gatewright::plugin::store,
+                    "gatewright:plugin/fetch@0.1.1": crate::bindings::host::gatewright::plugin::fetch,
+                    "gatewright:plugin/model@0.1.1": crate::bindings::host::gatewright::plugin::model,
+                    "gatewright:plugin/metrics@0.1.1": crate::bindings::host::gatewright::plugin::metrics,
                 },
             });
         }
@@ -34,3 +34,4 @@ macro_rules! world {
 world!(filter_world, "filter-plugin", "export_filter");
 world!(prefilter_world, "prefilter-plugin", "export_prefilter");
 world!(tool_world, "tool-plugin", "export_tools");
+world!(result_world, "result-plugin", "export_results");

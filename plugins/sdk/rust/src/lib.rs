@@ -36,7 +36,7 @@ pub use json::Json;
 pub use redactor::{End, Found, Matcher, Redactor, Words};
 
 #[doc(hidden)]
-pub use bindings::{filter_world, prefilter_world, tool_world};
+pub use bindings::{filter_world, prefilter_world, result_world, tool_world};
 
 /// What `inspect` may return: actions, or actions or a complaint (which the host takes for a failure of this plugin).
 pub trait Answer {
@@ -125,7 +125,9 @@ macro_rules! __filter {
 }
 
 /// Makes the crate a set of tools: `tools!(declare, call)`, where `fn declare() -> Vec<Tool>` and
-/// `fn call(&Context, name: &str, arguments: &str) -> Result<String, Failure>`. A crate may be a filter too.
+/// `fn call(&Context, name: &str, arguments: &str) -> Result<String, Failure>`. With `tools!(declare, call, results)`,
+/// `fn results() -> Vec<(String, String)>` gives JSON Schemas of what tools give back, by the tools' names: the host then sees to it that
+/// it is JSON that fits. A crate may be a filter too.
 #[macro_export]
 macro_rules! tools {
     ($declare:path, $call:path) => {
@@ -141,5 +143,17 @@ macro_rules! tools {
         }
         #[cfg(target_family = "wasm")]
         $crate::tool_world::export_tools!(Tools with_types_in $crate::tool_world);
+    };
+    ($declare:path, $call:path, $results:path) => {
+        $crate::tools!($declare, $call);
+        #[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "exported to a host only"))]
+        struct Results;
+        impl $crate::result_world::exports::gatewright::plugin::results::Guest for Results {
+            fn schemas() -> Vec<(String, String)> {
+                $results()
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::result_world::export_results!(Results with_types_in $crate::result_world);
     };
 }

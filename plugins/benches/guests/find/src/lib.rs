@@ -6,9 +6,8 @@ use gatewright_plugin::{Action, Context, Event};
 
 const WORD: &str = "needle";
 
+#[gatewright_plugin::filter]
 fn inspect(_ctx: &Context, event: &Event) -> Vec<Action> {
     let segments = event.segments.iter();
     segments.filter_map(|it| it.text.find(WORD).map(|at| Action::edit(it, at, at + WORD.len(), "[x]"))).collect()
 }
-
-gatewright_plugin::filter!(inspect);

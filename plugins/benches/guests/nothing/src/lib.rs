@@ -4,8 +4,7 @@
 
 use gatewright_plugin::{Action, Context, Event};
 
+#[gatewright_plugin::filter]
 fn inspect(_ctx: &Context, _event: &Event) -> Vec<Action> {
     Vec::new()
 }
-
-gatewright_plugin::filter!(inspect);

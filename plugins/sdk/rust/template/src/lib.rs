@@ -24,7 +24,7 @@ fn inspect(listed: &Listed, _context: &Context, event: &Event) -> Vec<Action> {
 }
 // [tools]
 
-gatewright_plugin::tools!(declare, call);
+gatewright_plugin::tools!(declare, call, results);
 
 fn declare() -> Vec<Tool> {
     let parameters = r#"{
@@ -38,6 +38,11 @@ fn declare() -> Vec<Tool> {
         parameters: parameters.to_owned(),
         read_only: true,
     }]
+}
+
+/// What `count` gives back.
+fn results() -> Vec<(String, String)> {
+    vec![("count".to_owned(), r#"{"type": "integer", "minimum": 0}"#.to_owned())]
 }
 
 /// The host has checked the arguments against the schema.

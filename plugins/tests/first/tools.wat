@@ -1,5 +1,6 @@
 ;; A component that declares three tools and no filter: `echo` gives its arguments back, `refuse` says no, `spins` never ends.
-;; Written by hand against the contract, so that it shares no code with the SDK.
+;; Of the contract's version 0.1.0, and never to be changed: hosts of 0.1 have to load it. Written by hand, so that it shares no code
+;; with the SDK.
 (component
   (type $text (option string))
   (type $notes (list (tuple string string)))

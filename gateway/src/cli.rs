@@ -2,18 +2,24 @@
 //!
 //! Apart because it is what people type; what is done is in `run`. It must not know how anything is done.
 
+mod chat;
 mod plugin;
+mod pull;
 mod run;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use gatewright_types::DeviceChoice;
 
 use crate::config::parse_address;
+use crate::environment::Environment;
+use crate::hub::Hub;
 
+use chat::Chat;
 use plugin::PluginCommand;
+use pull::Pull;
 pub(crate) use run::run;
 
 /// An LLM gateway and plugin host in one binary: policies see, and may change, everything that the model is told, thinks, says
@@ -26,6 +32,8 @@ pub(crate) use run::run;
   gatewright serve --config gatewright.yaml    your own providers, routes, plugins and keys
   gatewright validate                          all mistakes of ./gatewright.yaml, with line and column
   gatewright key new alice                     a key for a client, and the lines for gatewright.yaml
+  gatewright chat                              a model in the terminal
+  gatewright pull OWNER/MODEL                  a model from the Hugging Face hub, and the lines that serve it
   gatewright plugin new no-shouting            a plugin of your own, in Lua, to be changed
   gatewright plugin add oci://HOST/PLUGIN:TAG  somebody else's: what it is, what it asks for, and then your yes
   gatewright mock                              a scripted upstream to try things with")]
@@ -57,6 +65,10 @@ and this made the schema beside it:
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Talk to a model in the terminal
+    Chat(Chat),
+    /// Fetch a model from the Hugging Face hub, for the embedded engine
+    Pull(Pull),
     /// Write, try, share and lock plugins
     Plugin {
         #[command(subcommand)]
@@ -107,6 +119,7 @@ stand in for --data and --threads.
 Examples:
   gatewright serve --listen 127.0.0.1:8080 --admin-listen 127.0.0.1:8081
   gatewright serve --listen 0.0.0.0:4000       others are served too: a key is made and printed once
+  gatewright serve --model /models/DeepSeek-R1-Distill-Qwen-1.5B
   gatewright serve --device cpu --threads 2"
 )]
 pub(crate) struct Serve {
@@ -125,6 +138,9 @@ pub(crate) struct Serve {
     /// Where the embedded engine computes: auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long)]
     pub(crate) device: Option<DeviceChoice>,
+    /// Serve this model on the embedded engine too: its folder, or OWNER/NAME of one that was pulled
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
     /// Threads that serve [default: as many as cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
@@ -160,6 +176,15 @@ pub(crate) struct Usage {
     /// JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The model that is meant by a folder, or by the name of one that was pulled: the name that clients use, and where it is. `None` for what
+/// is neither.
+fn model_of(text: &str, environment: &Environment) -> Option<(String, PathBuf)> {
+    let path = environment.folder().join(text);
+    let place = if path.exists() { path } else { Hub::of(environment).ok()?.find(text)? };
+    let name = Path::new(text.trim_end_matches('/')).file_name()?.to_string_lossy().into_owned();
+    Some((name, place))
 }
 
 #[cfg(test)]

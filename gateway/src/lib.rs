@@ -3,6 +3,7 @@
 //! Apart so that no other room needs any of these. It must not hold a tensor or guest memory. Start reading at [`life`]: the life of
 //! a request on one screen.
 
+mod chat;
 mod cli;
 pub mod clock;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod dialects;
 pub mod environment;
 pub mod host;
 pub mod http;
+mod hub;
 pub mod life;
 pub mod limits;
 pub mod logging;

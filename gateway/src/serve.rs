@@ -5,6 +5,7 @@
 mod data;
 mod door;
 mod engines;
+mod inside;
 mod pace;
 mod refuse;
 mod reload;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 use self::data::{AdminToken, MadeKey};
 use self::door::{Door, Gate, Seats};
+pub(crate) use self::inside::Inside;
 use self::pace::Times;
 pub(crate) use self::reload::{Configuration, Overrides, Source};
 use self::reload::{Fingerprint, Reloader};

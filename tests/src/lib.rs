@@ -4,6 +4,8 @@
 
 mod child;
 mod http;
+mod hub;
+mod listener;
 mod mock;
 mod optional;
 mod registry;
@@ -11,6 +13,7 @@ mod sse;
 
 pub use child::{Broken, Gateway, Setup, binary, wait_until};
 pub use http::{Live, Request, Response};
+pub use hub::Hub;
 pub use mock::Mock;
 pub use optional::{named, skipped};
 pub use registry::{Registry, sha256};

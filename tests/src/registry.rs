@@ -3,23 +3,20 @@
 //! Apart because no registry's binary is at hand where tests run. It must not know what a plugin is.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use crate::child::Broken;
+use crate::listener::{Answer, Asked, Listener};
 
 /// The token that it gives and wants where it wants a login.
 const TOKEN: &str = "t-1";
 
 /// A running registry. Dropping it ends it.
 pub struct Registry {
-    address: String,
+    listener: Listener,
     state: Arc<Mutex<State>>,
-    stopped: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -32,16 +29,6 @@ struct State {
     uploads: BTreeMap<String, Vec<u8>>,
     seen: Vec<String>,
 }
-
-struct Asked {
-    method: String,
-    path: String,
-    query: String,
-    authorization: String,
-    body: Vec<u8>,
-}
-
-type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
 impl Registry {
     /// Starts one that takes and gives everything.
@@ -57,31 +44,20 @@ impl Registry {
     /// # Errors
     /// When there is no port.
     pub fn wanting(login: Option<&str>) -> Result<Self, Broken> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?.to_string();
         let state = Arc::new(Mutex::new(State { login: login.map(str::to_owned), ..State::default() }));
-        let stopped = Arc::new(AtomicBool::new(false));
-        let (its_state, its_address, its_end) = (Arc::clone(&state), address.clone(), Arc::clone(&stopped));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if its_end.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (state, address) = (Arc::clone(&its_state), its_address.clone());
-                std::thread::spawn(move || drop(serve(stream, &state, &address)));
-            }
-        });
-        Ok(Self { address, state, stopped })
+        let its = Arc::clone(&state);
+        let listener = Listener::start(move |asked, address| (answer(&mut lock(&its), asked, address), None))?;
+        Ok(Self { listener, state })
     }
 
     /// A place in it: `oci://127.0.0.1:PORT/REST`.
     pub fn place(&self, rest: &str) -> String {
-        format!("oci://{}/{rest}", self.address)
+        format!("oci://{}/{rest}", self.listener.address)
     }
 
     /// Its host and port.
     pub fn host(&self) -> &str {
-        &self.address
+        &self.listener.address
     }
 
     /// What it was asked so far: methods and paths.
@@ -110,14 +86,6 @@ impl Registry {
     }
 }
 
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        // So that it looks.
-        drop(TcpStream::connect(&self.address));
-    }
-}
-
 /// A digest as registries write it.
 pub fn sha256(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -128,57 +96,17 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>, address: &str) -> Result<(), Broken> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let asked = read(&mut reader)?;
-    let is_head = asked.method == "HEAD";
-    let (status, headers, body) = answer(&mut lock(state), &asked, address);
-    let mut head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    let mut stream = stream;
-    stream.write_all(format!("{head}\r\n").as_bytes())?;
-    if !is_head {
-        stream.write_all(&body)?;
-    }
-    Ok(stream.flush()?)
-}
-
-fn read(reader: &mut impl BufRead) -> Result<Asked, Broken> {
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split(' ');
-    let method = words.next().unwrap_or_default().to_owned();
-    let target = words.next().ok_or("no path")?.to_owned();
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut asked = Asked { method, path: path.into(), query: query.into(), authorization: String::new(), body: Vec::new() };
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse()?,
-            "authorization" => asked.authorization = value.trim().to_owned(),
-            _ => {}
-        }
-    }
-    reader.take(length).read_to_end(&mut asked.body)?;
-    Ok(asked)
-}
-
 fn answer(state: &mut State, asked: &Asked, address: &str) -> Answer {
     state.seen.push(format!("{} {}", asked.method, asked.path));
     if asked.path == "/token" {
-        let known = state.login.as_ref().is_none_or(|login| *login == asked.authorization);
+        let known = state.login.as_ref().is_none_or(|login| *login == asked.header("authorization"));
         return if known {
             (200, Vec::new(), format!("{{\"token\": \"{TOKEN}\"}}").into_bytes())
         } else {
             (401, Vec::new(), Vec::new())
         };
     }
-    if state.login.is_some() && asked.authorization != format!("Bearer {TOKEN}") {
+    if state.login.is_some() && asked.header("authorization") != format!("Bearer {TOKEN}") {
         let realm = format!("Bearer realm=\"http://{address}/token\",service=\"registry\"");
         return (401, vec![("www-authenticate", realm)], Vec::new());
     }

@@ -6,6 +6,7 @@ mod stories {
     mod bad_input;
     mod cache;
     mod chains;
+    mod chatting;
     mod clients;
     mod cuda;
     mod engine;
@@ -15,6 +16,7 @@ mod stories {
     mod operation;
     mod others;
     mod policies;
+    mod pulling;
     mod reach;
     mod records;
     mod reloading;

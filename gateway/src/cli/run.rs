@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 
-use super::{Cli, Command, KeyCommand, Serve, Usage, plugin};
+use super::{Cli, Command, KeyCommand, Serve, Usage, chat, model_of, plugin, pull};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, FILE, keys};
 use crate::environment::Environment;
@@ -43,6 +43,8 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
         Command::Validate { file } => validate(&file, &environment),
         Command::Schema => print(&format!("{:#}\n", config::schema())),
         Command::Key { command: KeyCommand::New { name } } => new_key(&name),
+        Command::Chat(args) => chat::chat(args, environment),
+        Command::Pull(args) => pull::pull(args, &environment),
         Command::Plugin { command } => plugin::run(command, environment),
         Command::Usage(args) => usage(args, environment),
         Command::Mock { listen, script } => {
@@ -68,7 +70,15 @@ pub(super) fn failed(problem: &dyn std::fmt::Display) -> Failure {
 
 fn serve(args: Serve, environment: Environment) -> Outcome {
     let threads = args.threads.map_or_else(|| environment.threads(), usize::from);
-    let overrides = Overrides { listen: args.listen, admin_listen: args.admin_listen, data: args.data, device: args.device };
+    let model = match args.model.as_deref().map(|name| (name, model_of(name, &environment))) {
+        None => None,
+        Some((_, Some(model))) => Some(model),
+        Some((name, None)) => {
+            return Err(failed(&format_args!("--model {name}: no such folder, and no model of that name was pulled")));
+        }
+    };
+    let Serve { listen, admin_listen, data, device, .. } = args;
+    let overrides = Overrides { listen, admin_listen, data, device, model };
     let configuration = Configuration { source: source(args.config, &environment), overrides, environment };
     block_on(threads, |tidier| async move {
         let told = |problems: Vec<String>| problems.into_iter().map(|problem| format!("gatewright: {problem}")).collect();

@@ -54,7 +54,7 @@ pub fn digest(text: &str) -> [u8; 32] {
 }
 
 /// A digest as 64 hexadecimal digits, as the configuration file has it.
-pub fn hex(digest: &[u8; 32]) -> String {
+pub fn hex(digest: &[u8]) -> String {
     digest.iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing into a String cannot fail.
         let _ = write!(text, "{byte:02x}");

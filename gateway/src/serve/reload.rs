@@ -45,6 +45,8 @@ pub(crate) struct Overrides {
     pub(crate) data: Option<PathBuf>,
     /// `--device`.
     pub(crate) device: Option<DeviceChoice>,
+    /// `--model`: a model's name and where it is.
+    pub(crate) model: Option<(String, PathBuf)>,
 }
 
 /// How facts are come by, again and again.
@@ -77,6 +79,15 @@ impl Configuration {
         facts.admin_listen = overrides.admin_listen.unwrap_or(facts.admin_listen);
         facts.data = overrides.data.map_or(facts.data, |data| self.environment.folder().join(data));
         facts.device = overrides.device.unwrap_or(facts.device);
+        if let Some((name, place)) = overrides.model {
+            // As if the file had it, so that nothing of it is said twice.
+            let text = serde_json::json!({"models": {&name: {"folder": place}}}).to_string();
+            let told = |complaint: config::Complaint| format!("--model {}: {}", place.display(), complaint.message);
+            let one = config::load(&text, self.environment.folder(), &self.environment)
+                .map_err(|complaints| complaints.into_iter().map(told).collect::<Vec<_>>())?;
+            facts.models.extend(one.models.into_iter().filter(|(known, _)| *known == name));
+            facts.routes.extend(one.routes.into_iter().filter(|(known, _)| *known == name));
+        }
         Ok(facts)
     }
 

@@ -24,7 +24,7 @@ const LARGEST_LAYER: i64 = 64 << 20;
 
 /// SHA-256 as registries write it.
 pub fn sha256(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes).into()))
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 /// The layer of a plugin's manifest.

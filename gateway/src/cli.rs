@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, Quantization};
 
 use crate::config::parse_address;
 
@@ -125,6 +125,9 @@ pub(crate) struct Serve {
     /// Where the embedded engine computes: auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long)]
     pub(crate) device: Option<DeviceChoice>,
+    /// What weights of the embedded engine's models are packed to while they load, on the CPU: q8 or q4 [default: not at all]
+    #[arg(long)]
+    pub(crate) quantize: Option<Quantization>,
     /// Threads that serve [default: as many as cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,

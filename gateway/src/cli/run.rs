@@ -68,7 +68,8 @@ pub(super) fn failed(problem: &dyn std::fmt::Display) -> Failure {
 
 fn serve(args: Serve, environment: Environment) -> Outcome {
     let threads = args.threads.map_or_else(|| environment.threads(), usize::from);
-    let overrides = Overrides { listen: args.listen, admin_listen: args.admin_listen, data: args.data, device: args.device };
+    let Serve { listen, admin_listen, data, device, quantize, .. } = args;
+    let overrides = Overrides { listen, admin_listen, data, device, quantize };
     let configuration = Configuration { source: source(args.config, &environment), overrides, environment };
     block_on(threads, |tidier| async move {
         let told = |problems: Vec<String>| problems.into_iter().map(|problem| format!("gatewright: {problem}")).collect();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, Quantization};
 use tokio::sync::{Mutex, watch};
 
 use super::data::{self, MadeKey};
@@ -45,6 +45,8 @@ pub(crate) struct Overrides {
     pub(crate) data: Option<PathBuf>,
     /// `--device`.
     pub(crate) device: Option<DeviceChoice>,
+    /// `--quantize`.
+    pub(crate) quantize: Option<Quantization>,
 }
 
 /// How facts are come by, again and again.
@@ -77,6 +79,9 @@ impl Configuration {
         facts.admin_listen = overrides.admin_listen.unwrap_or(facts.admin_listen);
         facts.data = overrides.data.map_or(facts.data, |data| self.environment.folder().join(data));
         facts.device = overrides.device.unwrap_or(facts.device);
+        for model in facts.models.values_mut() {
+            model.quantize = overrides.quantize.or(model.quantize);
+        }
         Ok(facts)
     }
 

@@ -168,6 +168,30 @@ mod tests {
     }
 
     #[test]
+    fn a_model_of_one_file_is_opened_anew_when_that_file_changed() {
+        let mut kit = Kit::new();
+        let shared = Arc::clone(&kit.host().shared);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.gguf");
+        std::fs::write(&file, "1").unwrap();
+        let fact = ModelFact {
+            name: "a".into(),
+            folder: Some(file.clone()),
+            max_running: 1,
+            max_waiting: 1,
+            kv_bytes: 1 << 20,
+            quantize: None,
+        };
+        let mut facts = kit.facts.clone();
+        facts.models.insert("a".into(), fact);
+        assert_eq!(opened(&facts, &shared).1, ["a"]);
+        std::fs::write(folder.path().join("beside.gguf"), "1").unwrap();
+        assert!(opened(&facts, &shared).1.is_empty(), "another file is not of it");
+        std::fs::write(&file, "22").unwrap();
+        assert_eq!(opened(&facts, &shared).1, ["a"]);
+    }
+
+    #[test]
     fn a_host_that_cannot_be_built_leaves_the_models_that_were_open() {
         let mut kit = Kit::new();
         let shared = Arc::clone(&kit.host().shared);

@@ -11,8 +11,8 @@ pub(crate) fn check(weights: u64, cached: u64, free: Option<u64>) -> Result<(), 
     let Some(free) = free else { return Ok(()) };
     if weights > free {
         return Err(EngineError::load(format!(
-            "the model's weights take {} of memory while they load, and {} is free; quantised weights (`quantize`, or a GGUF file) take \
-             less",
+            "the model's weights take {} of memory while they load, and {} is free (on the CPU quantised ones take less: `quantize`, or \
+             a GGUF file)",
             size(weights),
             size(free)
         )));

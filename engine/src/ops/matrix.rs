@@ -26,6 +26,12 @@ pub(crate) enum Matrix<B: Backend> {
     Packed(Arc<Packed>),
 }
 
+impl<B: Backend> From<Tensor<B, 2>> for Matrix<B> {
+    fn from(values: Tensor<B, 2>) -> Self {
+        Self::Values(values)
+    }
+}
+
 impl<B: Backend> Matrix<B> {
     /// As numbers, all of them.
     pub(crate) fn values(&self, device: &B::Device) -> Tensor<B, 2> {

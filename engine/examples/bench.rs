@@ -1,5 +1,5 @@
 //! Tokens a second of a model while it decodes, alone and with others:
-//! `cargo run --release -p gatewright-engine --example bench -- <folder> [tokens] [at once]`
+//! `cargo run --release -p gatewright-engine --example bench -- <model> [tokens] [at once] [q8|q4] [cpu|cuda]`
 //!
 //! Apart because a number needs a way to be measured again. It must not be needed by anything.
 
@@ -8,17 +8,20 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use gatewright_engine::{Engine, EngineOptions, ModelFiles};
+use gatewright_engine::{DeviceChoice, Engine, EngineOptions, ModelFiles};
 use gatewright_types::{ChatRequest, Delta, Message, Role, Sampling};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("usage: bench <folder> [tokens] [at once]")?;
+    let model = arguments.next().ok_or("usage: bench <model> [tokens] [at once] [q8|q4] [cpu|cuda]")?;
     let tokens: u64 = arguments.next().map_or(Ok(200), |n| n.parse())?;
     let at_once: usize = arguments.next().map_or(Ok(8), |n| n.parse())?;
-    let options = EngineOptions { max_running: at_once, max_waiting: 0, ..EngineOptions::default() };
-    let engine = Engine::open(&ModelFiles::Folder(folder.into()), &options)?;
+    // `-` leaves weights as they are.
+    let quantize = arguments.next().filter(|text| text != "-").map(|text| text.parse()).transpose()?;
+    let device = arguments.next().map_or(Ok(DeviceChoice::default()), |text| text.parse())?;
+    let options = EngineOptions { device, quantize, max_running: at_once, max_waiting: 0, ..EngineOptions::default() };
+    let engine = Engine::open(&ModelFiles::Folder(model.into()), &options)?;
     for requests in [1, at_once] {
         let started = Instant::now();
         let all = (0..requests).map(|seed| {

@@ -16,6 +16,9 @@ use rope::RopeConfig;
 /// The file that says what a checkpoint is.
 pub(crate) const FILE: &str = "config.json";
 
+/// More than any size of a model, and so little that no product of three overflows.
+const MOST: usize = 1 << 20;
+
 /// The fields of config.json that the dense families share. What is left out is the family's to fill in.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct ModelConfig {
@@ -74,9 +77,13 @@ impl ModelConfig {
             let method = how.get("quant_method").and_then(Value::as_str).unwrap_or("of no name");
             return Err(format!("quantization_config (`{method}`) is not supported; take a checkpoint in bf16, f16 or f32"));
         }
-        let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads];
+        let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads, self.num_hidden_layers];
         if sizes.contains(&0) || self.max_position_embeddings == Some(0) {
             return Err("a size is 0".to_owned());
+        }
+        let optional = [self.num_key_value_heads, self.head_dim].map(Option::unwrap_or_default);
+        if let Some(size) = sizes.iter().chain(&optional).find(|size| **size > MOST) {
+            return Err(format!("a size of {size} is more than any model has"));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use burn::backend::Flex;
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, Quantization};
 
 use crate::error::EngineError;
 use crate::layers::decoder::{Blueprint, Decoder};
@@ -17,9 +17,12 @@ use crate::memory::KvMemory;
 use crate::ops::EngineBackend;
 use crate::options::ModelFiles;
 use crate::queue::Queue;
+use crate::room;
 use crate::step::Worker;
 use crate::tokens::Vocabulary;
 use crate::weights::Weights;
+use crate::weights::files::free_memory;
+use crate::weights::stored::Extent;
 
 /// What the thread needs.
 pub(crate) struct Start {
@@ -28,6 +31,7 @@ pub(crate) struct Start {
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) memory: KvMemory,
+    pub(crate) quantize: Option<Quantization>,
 }
 
 /// Chooses a device, loads the model on it in a thread of its own, and names it for people.
@@ -35,13 +39,18 @@ pub(crate) fn start(start: Start, choice: DeviceChoice) -> Result<String, Engine
     match cuda(choice)? {
         #[cfg(feature = "cuda")]
         Some(n) => {
-            spawn::<burn::backend::Cuda>(start, burn::backend::cuda::CudaDevice::new(n))?;
+            if start.quantize.is_some() {
+                let said =
+                    "`quantize` is for the CPU: on CUDA weights are kept as f32 so far; set the device to cpu, or leave it out";
+                return Err(EngineError::Device(said.to_owned()));
+            }
+            spawn::<burn::backend::Cuda>(start, burn::backend::cuda::CudaDevice::new(n), probe::memory(n))?;
             Ok(format!("CUDA {n}"))
         }
         #[cfg(not(feature = "cuda"))]
         Some(_) => Err(EngineError::Device("this binary was built without CUDA".to_owned())),
         None => {
-            spawn::<Flex>(start, Default::default())?;
+            spawn::<Flex>(start, Default::default(), free_memory())?;
             Ok("CPU (Flex)".to_owned())
         }
     }
@@ -83,11 +92,18 @@ impl Drop for Farewell {
 }
 
 /// Starts the thread and waits until the model is loaded.
-fn spawn<B: EngineBackend>(start: Start, device: B::Device) -> Result<(), EngineError> {
+fn spawn<B: EngineBackend>(start: Start, device: B::Device, free: Option<u64>) -> Result<(), EngineError> {
     let (report, loaded) = sync_channel(1);
     let work = move || {
         let farewell = Farewell(start.queue.clone());
-        let model = Weights::open(&start.files).and_then(|weights| Decoder::<B>::load(&start.blueprint, &weights, &device));
+        let Blueprint { layers, output, .. } = start.blueprint;
+        let model = Weights::open(&start.files).and_then(|weights| {
+            let weights = weights.quantized(start.quantize);
+            room::check(weights.needed(Extent { keep: B::KEEPS, layers, output }), start.memory.bytes(), free)?;
+            Decoder::<B>::load(&start.blueprint, &weights, &device)
+        });
+        // Not a moment longer: files stay mapped with it.
+        drop(start.files);
         match model {
             Ok(model) => {
                 let told = report.send(Ok(()));

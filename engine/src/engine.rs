@@ -60,6 +60,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Load`] with the file or tensor that is missing or wrong, [`EngineError::Device`].
     pub fn open(files: &ModelFiles, options: &EngineOptions) -> Result<Self, EngineError> {
+        let files = &files.resolved()?;
         let blueprint = blueprint(files, options.yarn)?;
         let advised = GenerationConfig::read(files)?;
         let special: Value = files.json("tokenizer_config.json")?;
@@ -72,7 +73,8 @@ impl Engine {
         let queue = Arc::new(Queue::new(options.max_running.max(1) + options.max_waiting));
         let context = blueprint.context;
         let memory = KvMemory::new(options, &blueprint)?;
-        let start = Start { files: files.clone(), blueprint, vocabulary: vocabulary.clone(), queue: queue.clone(), memory };
+        let (files, quantize) = (files.clone(), options.quantize);
+        let start = Start { files, blueprint, vocabulary: vocabulary.clone(), queue: queue.clone(), memory, quantize };
         let device = device::start(start, options.device)?;
         Ok(Self(Arc::new(Inner { device, context, advised, template, vocabulary, queue, memory, long: Mutex::default() })))
     }

@@ -8,10 +8,13 @@ pub(crate) mod decoder;
 pub(crate) mod mlp;
 pub(crate) mod rope;
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, TensorData};
 
 use crate::error::EngineError;
-use crate::ops::{EngineBackend, Linear};
+use crate::ops::{EngineBackend, Keep, Linear, Matrix};
+use crate::packing::{Packed, Packing, Part};
 use crate::weights::Weights;
 
 /// Puts weights on a device.
@@ -26,23 +29,37 @@ impl<B: EngineBackend> Loader<'_, B> {
         Ok(self.place(self.weights.tensor(name, &[width])?, [1, width]))
     }
 
-    /// A matrix as it is.
-    pub(crate) fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Tensor<B, 2>, EngineError> {
-        Ok(self.place(self.weights.tensor(name, &shape)?, shape))
+    /// A matrix as the backend keeps it.
+    pub(crate) fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix<B>, EngineError> {
+        Ok(self.keep(vec![self.weights.matrix(name, shape)?], shape[1]))
     }
 
     /// Several matrices `[out, in]` of the same `in`, one below the other, with their biases if `biased`: one product for all.
     pub(crate) fn linear(&self, parts: &[(String, usize)], input: usize, bias: Bias) -> Result<Linear<B>, EngineError> {
         let (mut weight, mut biases) = (Vec::new(), Vec::new());
         for (name, out) in parts {
-            weight.extend(self.weights.tensor(&format!("{name}.weight"), &[*out, input])?);
+            weight.push(self.weights.matrix(&format!("{name}.weight"), [*out, input])?);
             if bias == Bias::Yes {
                 biases.extend(self.weights.tensor(&format!("{name}.bias"), &[*out])?);
             }
         }
         let out: usize = parts.iter().map(|(_, out)| out).sum();
         let bias = (bias == Bias::Yes).then(|| self.place(biases, [1, out]));
-        Ok(Linear { weight: self.place(weight, [out, input]), bias })
+        Ok(Linear { weight: self.keep(weight, input), bias })
+    }
+
+    fn keep(&self, parts: Vec<Part>, width: usize) -> Matrix<B> {
+        let plain = parts.iter().all(|part| part.packing() == Packing::F32);
+        if B::KEEPS == Keep::AsStored && !plain {
+            return Matrix::Packed(Arc::new(Packed::new(width, parts)));
+        }
+        let rows = parts.iter().map(Part::rows).sum();
+        let mut values = Vec::with_capacity(rows * width);
+        // One after the other, so that each is there twice for a moment only.
+        for part in parts {
+            values.extend(part.values(width));
+        }
+        Matrix::Values(self.place(values, [rows, width]))
     }
 
     fn place(&self, values: Vec<f32>, shape: [usize; 2]) -> Tensor<B, 2> {

@@ -11,6 +11,7 @@ use crate::config::{self, ModelConfig};
 use crate::error::EngineError;
 use crate::layers::Bias;
 use crate::layers::decoder::{Biases, Blueprint, Norms, Output};
+use crate::layers::rope::Scaling;
 use crate::options::{ModelFiles, YarnReading};
 
 /// All families.
@@ -48,12 +49,18 @@ struct Defaults {
 fn plain(config: &ModelConfig, defaults: &Defaults, yarn: YarnReading) -> Result<Blueprint, String> {
     let positions = config.max_position_embeddings.unwrap_or(defaults.positions);
     let Reach { spectrum, context } = config.rope().read(positions, yarn)?;
+    let heads = config.heads(defaults.head_dim)?;
+    if let Scaling::Factors(factors) = &spectrum.scaling
+        && factors.len() != heads.head_dim / 2
+    {
+        return Err(format!("{} factors of frequencies do not fit heads of {}", factors.len(), heads.head_dim));
+    }
     Ok(Blueprint {
         vocab: config.vocab_size,
         hidden: config.hidden_size,
         inner: config.intermediate_size,
         layers: config.num_hidden_layers,
-        heads: config.heads(defaults.head_dim)?,
+        heads,
         epsilon: config.rms_norm_eps.unwrap_or(1e-6),
         rope: spectrum,
         context,

@@ -6,16 +6,19 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod matrix;
 pub(crate) mod portable;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+pub(crate) use matrix::{Keep, Matrix};
+
 /// A matrix product with a weight that stays.
 #[derive(Debug)]
 pub(crate) struct Linear<B: Backend> {
     /// `[out, in]`, row-major, as checkpoints have it.
-    pub(crate) weight: Tensor<B, 2>,
+    pub(crate) weight: Matrix<B>,
     /// `[1, out]`.
     pub(crate) bias: Option<Tensor<B, 2>>,
 }
@@ -53,6 +56,9 @@ pub(crate) struct LayerKv<B: Backend> {
 /// A Burn backend that the engine runs on. Row `i` of each result depends on row `i` of the input alone, bit for bit, for
 /// [`EngineBackend::decode_linear`]; so what is decoded together does not change what is decoded.
 pub(crate) trait EngineBackend: Backend {
+    /// What its kernels take weights as.
+    const KEEPS: Keep = Keep::Values;
+
     /// `x / sqrt(mean(x^2) + epsilon) * weight` for each row; `x` `[rows, width]`, `weight` `[1, width]`.
     fn rms_norm(x: Tensor<Self, 2>, weight: &Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
         portable::rms_norm(x, weight, epsilon)

@@ -1,18 +1,23 @@
-//! What a caller says to open a model: where its files are, where to compute, how much at once.
+//! What a caller says to open a model: where its files are, where to compute, how much at once, packed how.
 //!
 //! Apart because it is public and plain data. It must not know how any of it is done.
 
 use std::path::PathBuf;
 
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, Quantization};
+
+use crate::gguf::GgufFile;
 
 /// Where a model's files are: a Hugging Face folder, or the same files packed into the binary.
 #[derive(Clone, Debug)]
 pub enum ModelFiles {
-    /// A folder with config.json, tokenizer.json, tokenizer_config.json, generation_config.json and *.safetensors.
+    /// A folder with config.json, tokenizer.json, tokenizer_config.json, generation_config.json and *.safetensors; or a GGUF file; or a
+    /// folder with one GGUF file and no config.json.
     Folder(PathBuf),
     /// File name, bytes.
     Packed(&'static [(&'static str, &'static [u8])]),
+    /// A GGUF file that was opened: what [`crate::Engine::open`] makes of a path to one.
+    Gguf(GgufFile),
 }
 
 /// How to open a model.
@@ -29,6 +34,8 @@ pub struct EngineOptions {
     pub kv_bytes: u64,
     /// How a checkpoint's YaRN is read.
     pub yarn: YarnReading,
+    /// What weights of 2 or 4 bytes are packed to while they load; as they are where nobody says.
+    pub quantize: Option<Quantization>,
 }
 
 /// How `attn_factor` in the rope scaling of config.json is read. DeepSeek-R1-0528-Qwen3-8B says 0.878, which undoes the factor that YaRN
@@ -50,6 +57,6 @@ impl EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         let (device, yarn) = (DeviceChoice::default(), YarnReading::default());
-        Self { device, max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES, yarn }
+        Self { device, max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES, yarn, quantize: None }
     }
 }

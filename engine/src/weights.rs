@@ -1,17 +1,20 @@
-//! Tensors of a checkpoint by name, from one safetensors file or a sharded index, as f32 values.
+//! Tensors of a checkpoint by name, from one safetensors file, a sharded index or a GGUF file.
 //!
 //! Apart because every model family reads its weights through it. It must not know what the names mean, nor any backend.
 
 pub(crate) mod files;
+pub(crate) mod stored;
 
 use std::collections::{BTreeMap, HashMap};
 
+use gatewright_types::Quantization;
 use half::{bf16, f16};
 use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use serde::Deserialize;
 
 use crate::error::EngineError;
+use crate::gguf::GgufFile;
 use crate::options::ModelFiles;
 use files::Blob;
 
@@ -33,12 +36,21 @@ struct Shard {
 pub(crate) struct Weights {
     shards: Vec<Shard>,
     tensors: HashMap<String, (usize, TensorInfo)>,
+    /// In place of both.
+    gguf: Option<GgufFile>,
+    wanted: Option<Quantization>,
     progress: ProgressBar,
 }
 
 impl Weights {
-    /// Opens `model.safetensors.index.json` and its shards, or else `model.safetensors`; checks that no file is cut short.
+    /// Opens a GGUF file, or `model.safetensors.index.json` and its shards, or else `model.safetensors`; checks that no file is cut
+    /// short.
     pub(crate) fn open(files: &ModelFiles) -> Result<Self, EngineError> {
+        if let ModelFiles::Gguf(file) = files {
+            let progress = progress(file.len() as u64);
+            let (shards, tensors) = (Vec::new(), HashMap::new());
+            return Ok(Self { shards, tensors, gguf: Some(file.clone()), wanted: None, progress });
+        }
         let index_name = "model.safetensors.index.json";
         let names: Vec<String> = match files.find(index_name)? {
             None => vec!["model.safetensors".to_owned()],
@@ -65,14 +77,33 @@ impl Weights {
             shards.push(Shard { name, bytes, start: header + 8 });
         }
         let total = shards.iter().map(|s| s.bytes.len() as u64).sum();
-        Ok(Self { shards, tensors, progress: progress(total) })
+        Ok(Self { shards, tensors, gguf: None, wanted: None, progress: progress(total) })
     }
 
-    /// The tensor's values in row-major order, converted from f32, bf16 or f16.
+    /// The tensor's values in row-major order, as numbers.
     ///
     /// # Errors
     /// [`EngineError::Load`] that names the tensor and its file, if it is missing or of another shape or type.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+        if let Some(gguf) = &self.gguf {
+            let part = gguf.part(name, shape)?;
+            self.progress.inc(part.bytes());
+            return Ok(part.values(shape.last().copied().unwrap_or(0)));
+        }
+        let (shard, dtype, bytes) = self.find(name, shape)?;
+        self.progress.inc(bytes.len() as u64);
+        match dtype {
+            Dtype::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            Dtype::BF16 => Ok(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
+            Dtype::F16 => Ok(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
+            other => {
+                Err(EngineError::load(format!("{}: tensor `{name}` is {other:?}; this engine reads F32, BF16 and F16", shard.name)))
+            }
+        }
+    }
+
+    /// The tensor's type and bytes, and the file that they are in.
+    fn find(&self, name: &str, shape: &[usize]) -> Result<(&Shard, Dtype, &[u8]), EngineError> {
         let Some((shard, info)) = self.tensors.get(name).and_then(|(s, i)| Some((self.shards.get(*s)?, i))) else {
             let files: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
             return Err(EngineError::load(format!("tensor `{name}` is missing in {}", files.join(", "))));
@@ -83,13 +114,7 @@ impl Weights {
         }
         let (from, to) = info.data_offsets;
         let bytes = shard.bytes.get(shard.start + from..shard.start + to).ok_or_else(|| fault("lies outside the file".into()))?;
-        self.progress.inc(bytes.len() as u64);
-        match info.dtype {
-            Dtype::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
-            Dtype::BF16 => Ok(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            Dtype::F16 => Ok(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            other => Err(fault(format!("is {other:?}; this engine reads F32, BF16 and F16"))),
-        }
+        Ok((shard, info.dtype, bytes))
     }
 }
 

@@ -19,7 +19,7 @@ async fn greedy_text_is_that_of_transformers() {
     // What transformers' 64 greedy ids decode to, split at the `</think>` that is among them.
     let tokenizer = tokenizers::Tokenizer::from_file(match files("untied") {
         ModelFiles::Folder(folder) => folder.join("tokenizer.json"),
-        ModelFiles::Packed(_) => unreachable!(),
+        _ => unreachable!(),
     });
     let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/untied/expected.safetensors")).unwrap();
     let expected = safetensors::SafeTensors::deserialize(&bytes).unwrap();

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, Quantization};
 
 use crate::config::parse_address;
 use crate::environment::Environment;
@@ -141,6 +141,9 @@ pub(crate) struct Serve {
     /// Serve this model on the embedded engine too: its folder, or OWNER/NAME of one that was pulled
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
+    /// What weights of the embedded engine's models are packed to while they load, on the CPU: q8 or q4 [default: not at all]
+    #[arg(long)]
+    pub(crate) quantize: Option<Quantization>,
     /// Threads that serve [default: as many as cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,

@@ -33,6 +33,8 @@ pub(crate) struct RopeConfig {
     attn_factor: Option<f64>,
     mscale: Option<f64>,
     mscale_all_dim: Option<f64>,
+    /// Of GGUF files: what each frequency is divided by.
+    factors: Option<Vec<f32>>,
 }
 
 /// Where the paper's authors found that the scores should be scaled (<https://arxiv.org/abs/2309.00071>, section 3.4).
@@ -74,6 +76,11 @@ impl RopeConfig {
                 // Qwen's cards have YaRN added to a config.json whose max_position_embeddings stays what it was.
                 context = context.max((original * factor) as usize);
                 Scaling::Yarn(self.yarn(factor, original, yarn))
+            }
+            "factors" => {
+                let factors = self.factors.clone().unwrap_or_default();
+                factors.iter().try_for_each(|factor| needs(Some(f64::from(*factor)), "a factor").map(drop))?;
+                Scaling::Factors(factors)
             }
             other => return Err(format!("rope type `{other}` is not supported")),
         };

@@ -60,6 +60,14 @@ pub(super) fn probe(device: usize) -> Result<(), Missing> {
     }
 }
 
+/// Bytes of the device's memory.
+#[allow(unsafe_code, reason = "the driver is asked for a number")]
+pub(super) fn memory(device: usize) -> Option<u64> {
+    let device = driver::result::device::get(i32::try_from(device).ok()?).ok()?;
+    // SAFETY: the device is one that the driver has just given.
+    unsafe { driver::result::device::total_mem(device) }.ok().map(|bytes| bytes as u64)
+}
+
 fn devices() -> Result<usize, Missing> {
     if !present(Library::Driver) {
         return Err(Missing::Gpu("there is no CUDA driver (libcuda) on this machine".to_owned()));

@@ -12,7 +12,7 @@ use super::mlp::Mlp;
 use super::rope::{Rope, Spectrum};
 use super::{Bias, Loader, Rows, product};
 use crate::error::EngineError;
-use crate::ops::{EngineBackend, Heads, Linear};
+use crate::ops::{EngineBackend, Heads, Linear, Matrix};
 use crate::weights::Weights;
 
 /// What a family makes of a config.json: all that there is to know before weights are loaded.
@@ -79,7 +79,7 @@ struct Layer<B: EngineBackend> {
 pub(crate) struct Decoder<B: EngineBackend> {
     blueprint: Blueprint,
     rope: Rope,
-    embedding: Tensor<B, 2>,
+    embedding: Matrix<B>,
     layers: Vec<Layer<B>>,
     norm: Tensor<B, 2>,
     head: Linear<B>,
@@ -151,7 +151,7 @@ impl<B: EngineBackend> Decoder<B> {
         let rotation = self.rope.at(positions.iter().copied());
         let mut caches: Vec<_> = spans.iter_mut().map(|s| (&mut *s.cache, s.tokens.len())).collect();
         let mut pass = Pass { kind, rotation, caches: &mut caches };
-        let mut x = self.embedding.clone().select(0, self.ids(ids));
+        let mut x = self.embedding.select(&ids, &self.device);
         for (i, layer) in self.layers.iter().enumerate() {
             let normed = B::rms_norm(x.clone(), &layer.before_attention, self.blueprint.epsilon);
             x = x + layer.attention.forward(normed, i, &mut pass);

@@ -33,6 +33,8 @@ pub(crate) enum Scaling {
         original: f64,
     },
     Yarn(Yarn),
+    /// Each by a factor of its own.
+    Factors(Vec<f32>),
 }
 
 /// YaRN (Peng et al., <https://arxiv.org/abs/2309.00071>).
@@ -71,6 +73,7 @@ impl Rope {
                 let bounds = [*low as f32, *high as f32, *original as f32];
                 (powers.map(|p| llama3(1.0 / p, *factor as f32, bounds)).collect(), 1.0)
             }
+            Scaling::Factors(factors) => (powers.zip(factors).map(|(p, factor)| 1.0 / p / factor).collect(), 1.0),
             Scaling::Yarn(yarn) => (yarn.stretch(powers, spectrum.theta, heads.head_dim), yarn.attention as f32),
         };
         Self { heads, frequencies, attention }

@@ -1,7 +1,8 @@
 //! The engine's operations on Flex, Burn's CPU backend: kernels for what Burn's own operations do too slowly or not reproducibly when a
 //! token at a time is decoded.
 //!
-//! Apart because it reads Flex's storage. It must not know models. Prefill keeps Burn's matrix products, which are at their best there.
+//! Apart because it reads Flex's storage. It must not know models. Prefill keeps Burn's matrix products, which are at their best there,
+//! on packed weights a tile at a time.
 
 mod kernels;
 
@@ -11,9 +12,14 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 
-use super::{EngineBackend, LayerKv, Linear, Rotation, portable};
+use super::{EngineBackend, Keep, LayerKv, Linear, Matrix, Rotation, portable};
+
+/// Numbers that are unpacked at a time when many rows are multiplied: 4 MiB.
+const TILE: usize = 1 << 20;
 
 impl EngineBackend for Flex {
+    const KEEPS: Keep = Keep::AsStored;
+
     fn rms_norm(x: Tensor<Self, 2>, weight: &Tensor<Self, 2>, epsilon: f64) -> Tensor<Self, 2> {
         let shape = x.dims();
         let (mut x, weight) = (owned(x), primitive(weight.clone()));
@@ -22,15 +28,40 @@ impl EngineBackend for Flex {
         tensor(x)
     }
 
+    fn prefill_linear(x: Tensor<Self, 2>, linear: &Linear<Self>) -> Tensor<Self, 2> {
+        let Matrix::Packed(packed) = &linear.weight else {
+            return portable::linear(x, linear);
+        };
+        let (width, outs) = (packed.width(), packed.rows());
+        let rows = (TILE / width.max(1)).max(1);
+        let tiles = (0..outs).step_by(rows).map(|first| {
+            let rows = rows.min(outs - first);
+            let mut tile = vec![0.0; rows * width];
+            kernels::packed::unpack(packed, first, &mut tile);
+            x.clone().matmul(fresh(tile, [rows, width]).transpose())
+        });
+        let out = Tensor::cat(tiles.collect(), 1);
+        match &linear.bias {
+            Some(bias) => out + bias.clone(),
+            None => out,
+        }
+    }
+
     fn decode_linear(x: Tensor<Self, 2>, linear: &Linear<Self>) -> Tensor<Self, 2> {
         let [rows, width] = x.dims();
-        let [out, _] = linear.weight.dims();
-        let (x, weight) = (primitive(x), primitive(linear.weight.clone()));
+        let x = primitive(x);
+        let x = floats(&x);
         let bias = linear.bias.clone().map(primitive);
         let bias = bias.as_ref().map(floats);
-        let (weight, x) = (floats(&weight), floats(&x));
-        let product = kernels::Product { weight: &weight, x: &x, width, bias: bias.as_deref() };
-        fresh(kernels::product(&product), [rows, out])
+        let (values, out) = match &linear.weight {
+            Matrix::Packed(packed) => (kernels::packed::product(packed, &x, bias.as_deref()), packed.rows()),
+            Matrix::Values(weight) => {
+                let ([out, _], weight) = (weight.dims(), primitive(weight.clone()));
+                let product = kernels::Product { weight: &floats(&weight), x: &x, width, bias: bias.as_deref() };
+                (kernels::product(&product), out)
+            }
+        };
+        fresh(values, [rows, out])
     }
 
     fn rotate(qkv: Tensor<Self, 2>, rotation: &Rotation) -> Tensor<Self, 2> {

@@ -13,7 +13,8 @@ pub(crate) fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: &Tensor<B, 2>, epsil
 }
 
 pub(crate) fn linear<B: Backend>(x: Tensor<B, 2>, linear: &Linear<B>) -> Tensor<B, 2> {
-    let out = x.matmul(linear.weight.clone().transpose());
+    let weight = linear.weight.values(&x.device());
+    let out = x.matmul(weight.transpose());
     match &linear.bias {
         Some(bias) => out + bias.clone(),
         None => out,

@@ -5,10 +5,12 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
 use crate::error::EngineError;
+use crate::gguf::GgufFile;
 use crate::options::ModelFiles;
 
 /// One file's bytes.
@@ -16,6 +18,8 @@ use crate::options::ModelFiles;
 pub(crate) enum Blob {
     Mapped(Mmap),
     Packed(&'static [u8]),
+    /// Of a file that is made of what another one says.
+    Made(Vec<u8>),
     /// Of an empty file: nothing can be mapped.
     Empty,
 }
@@ -26,6 +30,7 @@ impl Deref for Blob {
         match self {
             Self::Mapped(map) => map,
             Self::Packed(bytes) => bytes,
+            Self::Made(bytes) => bytes,
             Self::Empty => &[],
         }
     }
@@ -37,25 +42,31 @@ impl ModelFiles {
         match self {
             Self::Folder(folder) => folder.join(file).display().to_string(),
             Self::Packed(_) => format!("{file} (packed)"),
+            Self::Gguf(gguf) => gguf.name(file),
         }
     }
 
-    /// The file's bytes, or `None` if there is no such file.
+    /// The bytes of a file of the folder, or `None` if there is none of that name.
     pub(crate) fn find(&self, file: &str) -> Result<Option<Blob>, EngineError> {
         match self {
             Self::Packed(files) => Ok(files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| Blob::Packed(bytes))),
-            Self::Folder(folder) => {
-                let fault = |e: std::io::Error| EngineError::load(format!("{}: {e}", self.name(file)));
-                let opened = match File::open(folder.join(file)) {
-                    Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-                    opened => opened.map_err(fault)?,
-                };
-                if opened.metadata().map_err(fault)?.len() == 0 {
-                    return Ok(Some(Blob::Empty));
-                }
-                map(&opened).map(|m| Some(Blob::Mapped(m))).map_err(fault)
-            }
+            Self::Gguf(gguf) => gguf.find(file),
+            Self::Folder(folder) => read(&folder.join(file)),
         }
+    }
+
+    /// What is there: a path may be a GGUF file, or a folder that has one and no config.json.
+    ///
+    /// # Errors
+    /// [`EngineError::Load`] with what is wrong with the file, or the names of several.
+    pub(crate) fn resolved(&self) -> Result<Self, EngineError> {
+        let Self::Folder(path) = self else { return Ok(self.clone()) };
+        let file = if path.is_file() { path.clone() } else { only(path)?.unwrap_or_default() };
+        if file.as_os_str().is_empty() {
+            return Ok(self.clone());
+        }
+        let bytes = read(&file)?.ok_or_else(|| EngineError::load(format!("{}: no such file", file.display())))?;
+        GgufFile::open(file, bytes).map(Self::Gguf)
     }
 
     /// The file's bytes, or an error that names the file.
@@ -68,6 +79,57 @@ impl ModelFiles {
         let bytes = self.require(file)?;
         serde_json::from_slice(&bytes).map_err(|e| EngineError::load(format!("{}: {e}", self.name(file))))
     }
+}
+
+/// The file's bytes, or `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<Blob>, EngineError> {
+    let fault = |e: std::io::Error| EngineError::load(format!("{}: {e}", path.display()));
+    let opened = match File::open(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(fault)?,
+    };
+    if opened.metadata().map_err(fault)?.len() == 0 {
+        return Ok(Some(Blob::Empty));
+    }
+    map(&opened).map(|m| Some(Blob::Mapped(m))).map_err(fault)
+}
+
+/// The one GGUF file of a folder that is not in Hugging Face's layout.
+fn only(folder: &Path) -> Result<Option<PathBuf>, EngineError> {
+    if folder.join("config.json").exists() {
+        return Ok(None);
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"))).collect();
+    files.sort();
+    match files.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one.clone())),
+        [first, .., last] => Err(EngineError::load(format!(
+            "{}: {} GGUF files, from {} to {}; name the one to load",
+            folder.display(),
+            files.len(),
+            first.display(),
+            last.display()
+        ))),
+    }
+}
+
+/// Bytes of memory that can be had without swapping, as the kernel estimates it and a container allows; `None` where neither says.
+pub(crate) fn free_memory() -> Option<u64> {
+    let text = |path: &str| std::fs::read_to_string(path).ok();
+    let field = |text: &str, name: &str| {
+        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+        rest.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let machine = text("/proc/meminfo").and_then(|all| field(&all, "MemAvailable:")).map(|kib| kib << 10);
+    let number = |path: &str| text(path)?.trim().parse::<u64>().ok();
+    let group = number("/sys/fs/cgroup/memory.max").and_then(|most| {
+        let files = text("/sys/fs/cgroup/memory.stat").and_then(|all| field(&all, "inactive_file ")).unwrap_or(0);
+        Some(most.saturating_sub(number("/sys/fs/cgroup/memory.current")?.saturating_sub(files)))
+    });
+    [machine, group].into_iter().flatten().min()
 }
 
 #[allow(unsafe_code, reason = "mapping a file is unsafe whatever one does: others may write to it")]

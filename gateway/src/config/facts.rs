@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewright_plugins::Mode;
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, Quantization};
 
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
@@ -142,7 +142,7 @@ pub(crate) const KV_BYTES: u64 = 8 << 30;
 pub struct ModelFact {
     /// Name that clients use.
     pub name: String,
-    /// Folder in Hugging Face's layout; `None` is the demo model that is packed into the binary.
+    /// Folder in Hugging Face's layout, or GGUF file; `None` is the demo model that is packed into the binary.
     pub folder: Option<PathBuf>,
     /// Sequences that run at once.
     pub max_running: usize,
@@ -150,6 +150,8 @@ pub struct ModelFact {
     pub max_waiting: usize,
     /// Bytes for keys and values of all running sequences.
     pub kv_bytes: u64,
+    /// What weights are packed to while they load.
+    pub quantize: Option<Quantization>,
 }
 
 /// A route: a name clients ask for, a chain, legs in order.

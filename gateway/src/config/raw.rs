@@ -159,7 +159,8 @@ pub(crate) struct Timeouts {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Model {
-    /// Folder in Hugging Face's layout, relative to this file. May be left out for `gatewright-demo`, which is in the binary.
+    /// Folder in Hugging Face's layout, or a GGUF file, or a folder with one; relative to this file. May be left out for
+    /// `gatewright-demo`, which is in the binary.
     #[schemars(with = "String")]
     pub(crate) folder: Option<String>,
     /// Requests that run at once. Default: 8.
@@ -172,6 +173,19 @@ pub(crate) struct Model {
     /// without `max_tokens` an answer is as long as its share holds, which is this by `max_running`. Default: `8GiB`.
     #[schemars(with = "Size")]
     pub(crate) kv_memory: Option<Size>,
+    /// What weights of 2 or 4 bytes are packed to while they load, on the CPU: `q8` (8.5 bits each) or `q4` (4.5). Default: not at
+    /// all; GGUF files are kept as quantised as they are.
+    #[schemars(with = "Quantize")]
+    pub(crate) quantize: Option<Quantize>,
+}
+
+/// What weights are packed to.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum Quantize {
+    Q8,
+    Q4,
 }
 
 /// A name that clients use as `model`, and what answers it.

@@ -169,6 +169,7 @@ fn values_of_the_wrong_kind_are_told_without_repeating_secrets() {
         ("allowed_hosts: ['http://h']", "1:17: allowed_hosts[0]: `http://h` is not a host's name"),
         ("device: gpu", "1:9: device: unknown device `gpu`"),
         ("models: {m: {}}", "1:10: models.m: "),
+        ("models: {m: {quantize: q5}}", "1:24: models.m.quantize: expected `q8` or `q4`, found `q5`"),
     ] {
         let told = told(text);
         assert!(told.iter().any(|line| line.contains(expected)), "{text}\n     told: {told:#?}\n expected: {expected}");
@@ -193,6 +194,22 @@ fn numbers_that_the_schema_takes_and_we_cannot_are_told_with_their_places() {
     assert_eq!(told.len(), expected.len(), "{told:#?}");
     for (told, expected) in told.iter().zip(expected) {
         assert!(told.starts_with(expected), "\n     told: {told}\n expected: {expected}");
+    }
+}
+
+#[cfg(feature = "engine")]
+#[test]
+fn a_model_may_be_a_gguf_file_or_a_folder_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("none")).unwrap();
+    std::fs::write(folder.path().join("m.gguf"), "").unwrap();
+    let read = |text: &str| load(text, folder.path(), &environment());
+    let facts = read("models: {file: {folder: m.gguf, quantize: q4}, one: {folder: .}}").unwrap();
+    assert_eq!(facts.models["file"].quantize, Some(gatewright_types::Quantization::Q4));
+    assert_eq!(facts.models["one"].quantize, None);
+    for missing in ["none", "n.gguf"] {
+        let told = read(&format!("models: {{m: {{folder: {missing}}}}}")).unwrap_err();
+        assert!(told[0].to_string().contains("or a GGUF file"), "{told:?}");
     }
 }
 

@@ -101,6 +101,7 @@ fn demo_models() -> BTreeMap<String, ModelFact> {
         max_running: 8,
         max_waiting: 64,
         kv_bytes: KV_BYTES,
+        quantize: None,
     });
     demo.into_iter().map(|model| (model.name.clone(), model)).collect()
 }

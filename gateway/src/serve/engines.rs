@@ -74,17 +74,20 @@ fn fingerprint(model: &ModelFact) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// Name, bytes, and nanoseconds of the last change of each file.
-fn files_of(folder: &Path) -> std::io::Result<Vec<(String, u64, u128)>> {
+/// Name, bytes, and nanoseconds of the last change of each file of a folder, or of the one file.
+fn files_of(model: &Path) -> std::io::Result<Vec<(String, u64, u128)>> {
+    // Links are followed: model folders are often made of them.
+    let one = |path: &Path| {
+        let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        let changed = file.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        Some((path.file_name()?.to_string_lossy().into_owned(), file.len(), changed.as_nanos()))
+    };
+    if let Some(file) = one(model) {
+        return Ok(vec![file]);
+    }
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)?.take(MAX_FILES) {
-        let entry = entry?;
-        // Links are followed: model folders are often made of them.
-        let Ok(file) = std::fs::metadata(entry.path()) else { continue };
-        if file.is_file() {
-            let changed = file.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-            files.push((entry.file_name().to_string_lossy().into_owned(), file.len(), changed.as_nanos()));
-        }
+    for entry in std::fs::read_dir(model)?.take(MAX_FILES) {
+        files.extend(one(&entry?.path()));
     }
     Ok(files)
 }
@@ -103,8 +106,8 @@ fn one(model: &ModelFact, device: gatewright_types::DeviceChoice, shared: &Arc<S
         Some(folder) => ModelFiles::Folder(folder.clone()),
         None => ModelFiles::Packed(crate::packed::demo().ok_or("this build was made without the demo model")?),
     };
-    let (max_running, max_waiting, kv_bytes) = (model.max_running, model.max_waiting, model.kv_bytes);
-    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, ..EngineOptions::default() };
+    let ModelFact { max_running, max_waiting, kv_bytes, quantize, .. } = *model;
+    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, quantize, ..EngineOptions::default() };
     let engine = Engine::open(&files, &options).map_err(|error| error.to_string())?;
     tracing::info!(model = model.name, device = engine.device(), "model opened");
     Ok(Arc::new(EngineUpstream::new(model.name.clone(), engine, shared.clock.clone())))
@@ -143,6 +146,7 @@ mod tests {
                 max_running: 1,
                 max_waiting: 1,
                 kv_bytes: 1 << 20,
+                quantize: None,
             };
             facts.models.insert(name.into(), fact);
         }
@@ -164,10 +168,41 @@ mod tests {
     }
 
     #[test]
+    fn a_model_of_one_file_is_opened_anew_when_that_file_changed() {
+        let mut kit = Kit::new();
+        let shared = Arc::clone(&kit.host().shared);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.gguf");
+        std::fs::write(&file, "1").unwrap();
+        let fact = ModelFact {
+            name: "a".into(),
+            folder: Some(file.clone()),
+            max_running: 1,
+            max_waiting: 1,
+            kv_bytes: 1 << 20,
+            quantize: None,
+        };
+        let mut facts = kit.facts.clone();
+        facts.models.insert("a".into(), fact);
+        assert_eq!(opened(&facts, &shared).1, ["a"]);
+        std::fs::write(folder.path().join("beside.gguf"), "1").unwrap();
+        assert!(opened(&facts, &shared).1.is_empty(), "another file is not of it");
+        std::fs::write(&file, "22").unwrap();
+        assert_eq!(opened(&facts, &shared).1, ["a"]);
+    }
+
+    #[test]
     fn a_host_that_cannot_be_built_leaves_the_models_that_were_open() {
         let mut kit = Kit::new();
         let shared = Arc::clone(&kit.host().shared);
-        let fact = |max_running| ModelFact { name: "a".into(), folder: None, max_running, max_waiting: 1, kv_bytes: 1 << 20 };
+        let fact = |max_running| ModelFact {
+            name: "a".into(),
+            folder: None,
+            max_running,
+            max_waiting: 1,
+            kv_bytes: 1 << 20,
+            quantize: None,
+        };
         let mut facts = kit.facts.clone();
         facts.models.insert("a".into(), fact(1));
         opened(&facts, &shared).0.unwrap();

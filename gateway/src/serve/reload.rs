@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, Quantization};
 use tokio::sync::{Mutex, watch};
 
 use super::data::{self, MadeKey};
@@ -47,6 +47,8 @@ pub(crate) struct Overrides {
     pub(crate) device: Option<DeviceChoice>,
     /// `--model`: a model's name and where it is.
     pub(crate) model: Option<(String, PathBuf)>,
+    /// `--quantize`.
+    pub(crate) quantize: Option<Quantization>,
 }
 
 /// How facts are come by, again and again.
@@ -87,6 +89,9 @@ impl Configuration {
                 .map_err(|complaints| complaints.into_iter().map(told).collect::<Vec<_>>())?;
             facts.models.extend(one.models.into_iter().filter(|(known, _)| *known == name));
             facts.routes.extend(one.routes.into_iter().filter(|(known, _)| *known == name));
+        }
+        for model in facts.models.values_mut() {
+            model.quantize = overrides.quantize.or(model.quantize);
         }
         Ok(facts)
     }

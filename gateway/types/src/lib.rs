@@ -8,6 +8,7 @@ mod completion;
 mod device;
 mod extras;
 mod fault;
+mod quantization;
 mod request;
 mod segment;
 
@@ -16,5 +17,6 @@ pub use completion::{Choice, Completion, gather_into};
 pub use device::DeviceChoice;
 pub use extras::{Extras, RawJson};
 pub use fault::{Fault, FaultKind, Retry, Side};
+pub use quantization::Quantization;
 pub use request::{ChatRequest, Content, Message, Part, Role, Sampling, Tool, ToolCall, ToolDefinition};
 pub use segment::{Channel, Phase, Segment};

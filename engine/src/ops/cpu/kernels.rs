@@ -82,6 +82,8 @@ macro_rules! dispatch {
     };
 }
 
+pub(super) mod packed;
+
 dispatch!(product_block, product_block_as, (p: &Product<'_>, first: usize, out: &mut [f32]));
 dispatch!(attend_head, attend_head_as, (a: &Attend<'_>, head: usize, out: &mut [f32]));
 dispatch!(norm_row, norm_row_as, (row: &mut [f32], weight: &[f32], epsilon: f32));
@@ -98,12 +100,18 @@ fn dot<F: Fuse>(a: &[f32], b: &[f32]) -> f32 {
             *sum = F::fuse(*a, *b, *sum);
         }
     }
+    folded(sums) + tail
+}
+
+/// The sum of 32, in a fixed order.
+#[inline(always)]
+fn folded(mut sums: [f32; 32]) -> f32 {
     for half in [16, 8, 4, 2, 1] {
         for i in 0..half {
             sums[i] += sums[i + half];
         }
     }
-    sums[0] + tail
+    sums[0]
 }
 
 /// `out` `[block, rows]`: rows `first..` of the weight, each with every row of `x`.
@@ -129,9 +137,15 @@ pub(super) fn product(p: &Product<'_>) -> Vec<f32> {
         let blocks = columns.par_chunks_mut(BLOCK * rows).enumerate();
         blocks.for_each(|(i, out)| product_block(p, i * BLOCK, out));
     }
+    transposed(columns, rows)
+}
+
+/// `[out, rows]` to `[rows, out]`.
+fn transposed(columns: Vec<f32>, rows: usize) -> Vec<f32> {
     if rows == 1 {
         return columns;
     }
+    let outs = columns.len().checked_div(rows).unwrap_or(0);
     (0..rows).flat_map(|row| (0..outs).map(move |out| (row, out))).map(|(row, out)| columns[out * rows + row]).collect()
 }
 

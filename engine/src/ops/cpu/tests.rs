@@ -1,10 +1,13 @@
 //! Every kernel against the portable operation, at widths that are and are not multiples of the vector's.
 
+use std::sync::Arc;
+
 use burn::tensor::Distribution;
 
 use super::*;
 use crate::layers::rope::{Rope, Scaling, Spectrum};
 use crate::ops::Heads;
+use crate::packing::{self, Packed, Packing};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<Flex, D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
@@ -18,7 +21,7 @@ fn assert_close<const D: usize>(got: Tensor<Flex, D>, want: Tensor<Flex, D>) {
 
 fn linear(out: usize, width: usize) -> Linear<Flex> {
     let bias = out.is_multiple_of(2).then(|| random([1, out]));
-    Linear { weight: random([out, width]) / (width as f64).sqrt(), bias }
+    Linear { weight: Matrix::Values(random([out, width]) / (width as f64).sqrt()), bias }
 }
 
 #[test]
@@ -76,4 +79,54 @@ fn writing_and_attending() {
 fn gates() {
     let x = random([3, 34]);
     assert_close(Flex::swiglu(x.clone()), portable::swiglu(x));
+}
+
+/// A matrix of two parts, the second of which is written otherwise.
+fn packed(packing: Packing, out: usize, width: usize) -> Linear<Flex> {
+    let parts = vec![packing::tests::random(packing, out, width), packing::tests::random(Packing::Bf16, out / 2, width)];
+    Linear { weight: Matrix::Packed(Arc::new(Packed::new(width, parts))), bias: Some(random([1, out + out / 2])) }
+}
+
+#[test]
+fn packed_products() {
+    for packing in packing::ALL {
+        for (rows, width, out) in [(1, 256, 70), (3, 512, 8), (4, 1024, 200), (17, 256, 5)] {
+            let (x, linear) = (random([rows, width]) / (width as f64).sqrt(), packed(packing, out, width));
+            let want = portable::linear(x.clone(), &linear);
+            assert_close(Flex::decode_linear(x.clone(), &linear), want.clone());
+            assert_close(Flex::prefill_linear(x, &linear), want);
+        }
+    }
+}
+
+/// Rows that are no multiple of what is unpacked at a time: of plain numbers only.
+#[test]
+fn packed_products_of_odd_widths() {
+    for packing in [Packing::F32, Packing::F16, Packing::Bf16] {
+        for (rows, width, out) in [(1, 48, 96), (3, 50, 7), (5, 31, 64)] {
+            let (x, linear) = (random([rows, width]) / (width as f64).sqrt(), packed(packing, out, width));
+            let want = portable::linear(x.clone(), &linear);
+            assert_close(Flex::decode_linear(x.clone(), &linear), want.clone());
+            assert_close(Flex::prefill_linear(x, &linear), want);
+        }
+    }
+}
+
+#[test]
+fn a_packed_products_row_does_not_depend_on_the_others() {
+    for packing in packing::ALL {
+        let (x, linear) = (random([7, 768]), packed(packing, 600, 768));
+        let together = Flex::decode_linear(x.clone(), &linear);
+        for row in 0..7 {
+            let alone = Flex::decode_linear(x.clone().slice([row..row + 1, 0..768]), &linear);
+            assert_eq!(alone.into_data(), together.clone().slice([row..row + 1, 0..900]).into_data(), "{packing:?}");
+        }
+    }
+}
+
+/// More than one tile of a prompt's product.
+#[test]
+fn tiles_add_up() {
+    let (x, linear) = (random([2, 2048]) / 45.0, packed(Packing::Q8_0, 700, 2048));
+    assert_close(Flex::prefill_linear(x.clone(), &linear), portable::linear(x, &linear));
 }

@@ -3,11 +3,14 @@
 //! Apart because here names meet providers, models and plugins. It must not know how a leg is asked.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
+
+use gatewright_types::Quantization;
 
 use super::super::complaint::nearest;
 use super::super::facts::{KV_BYTES, LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, ToolLoopFact};
-use super::super::raw::{Model, Root, Route, Tools};
+use super::super::raw::{Model, Quantize, Root, Route, Tools};
 use super::super::yaml::escape;
 use super::super::zero::DEMO;
 use super::Resolver;
@@ -15,6 +18,19 @@ use crate::packed;
 
 pub(super) type Providers = BTreeMap<String, ProviderFact>;
 pub(super) type Models = BTreeMap<String, ModelFact>;
+
+/// Files of a folder that are looked at.
+const MOST_FILES: usize = 10_000;
+
+/// Whether there is what a model could be; which it is, and whether all of it is there, the engine looks.
+fn is_model(path: &Path) -> bool {
+    let is_gguf = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    let holds = |folder: &Path| {
+        let mut entries = std::fs::read_dir(folder).into_iter().flatten().take(MOST_FILES);
+        entries.any(|entry| entry.is_ok_and(|entry| is_gguf(&entry.path())))
+    };
+    path.join("config.json").is_file() || (path.is_file() && is_gguf(path)) || holds(path)
+}
 
 impl Resolver<'_> {
     pub(super) fn models(&mut self, root: &Root) -> Models {
@@ -28,9 +44,10 @@ impl Resolver<'_> {
         }
         let folder = raw.folder.as_deref().map(|text| self.path(&format!("{at}/folder"), text));
         match &folder {
-            Some(folder) if !folder.join("config.json").is_file() => {
+            Some(folder) if !is_model(folder) => {
                 let message = format!("{} has no config.json", folder.display());
-                self.complain(&format!("{at}/folder"), message, Some("give a folder in Hugging Face's layout".to_owned()));
+                let hint = "give a folder in Hugging Face's layout, or a GGUF file".to_owned();
+                self.complain(&format!("{at}/folder"), message, Some(hint));
             }
             None if name != DEMO => {
                 self.complain_key(&at, "`folder` is missing", Some(format!("only `{DEMO}` is in the binary")));
@@ -46,6 +63,10 @@ impl Resolver<'_> {
             max_running: raw.max_running.unwrap_or(8),
             max_waiting: raw.max_waiting.unwrap_or(64),
             kv_bytes: self.size(&format!("{at}/kv_memory"), raw.kv_memory.as_ref(), KV_BYTES),
+            quantize: raw.quantize.map(|wanted| match wanted {
+                Quantize::Q8 => Quantization::Q8,
+                Quantize::Q4 => Quantization::Q4,
+            }),
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) fn config(facts: &Facts) -> Value {
             "max_running": fact.max_running,
             "max_waiting": fact.max_waiting,
             "kv_memory": fact.kv_bytes,
+            "quantize": fact.quantize.map(|wanted| format!("{wanted:?}").to_lowercase()),
         }))),
         "routes": map(facts.routes.values(), |route| (&route.name, show_route(route))),
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use gatewright_types::DeviceChoice;
+pub use gatewright_types::{TemplateChoice, YarnReading};
 
 /// Where a model's files are: a Hugging Face folder, or the same files packed into the binary.
 #[derive(Clone, Debug)]
@@ -29,17 +30,8 @@ pub struct EngineOptions {
     pub kv_bytes: u64,
     /// How a checkpoint's YaRN is read.
     pub yarn: YarnReading,
-}
-
-/// How `attn_factor` in the rope scaling of config.json is read. DeepSeek-R1-0528-Qwen3-8B says 0.878, which undoes the factor that YaRN
-/// puts on the scores by itself: the model was trained without it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum YarnReading {
-    /// As the checkpoint says, and vLLM and llama.cpp do: beside YaRN's own factor.
-    #[default]
-    Checkpoint,
-    /// As Hugging Face transformers does: it knows `attention_factor` only, and passes over the other.
-    Transformers,
+    /// Whose chat template a DeepSeek-R1 model is asked with.
+    pub template: TemplateChoice,
 }
 
 impl EngineOptions {
@@ -49,7 +41,7 @@ impl EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        let (device, yarn) = (DeviceChoice::default(), YarnReading::default());
-        Self { device, max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES, yarn }
+        let (device, yarn, template) = (DeviceChoice::default(), YarnReading::default(), TemplateChoice::default());
+        Self { device, max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES, yarn, template }
     }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewright_plugins::Mode;
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, TemplateChoice, YarnReading};
 
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
@@ -150,6 +150,10 @@ pub struct ModelFact {
     pub max_waiting: usize,
     /// Bytes for keys and values of all running sequences.
     pub kv_bytes: u64,
+    /// Whose chat template.
+    pub template: TemplateChoice,
+    /// How YaRN is read.
+    pub yarn: YarnReading,
 }
 
 /// A route: a name clients ask for, a chain, legs in order.

@@ -104,7 +104,7 @@ fn one(model: &ModelFact, device: gatewright_types::DeviceChoice, shared: &Arc<S
         None => ModelFiles::Packed(crate::packed::demo().ok_or("this build was made without the demo model")?),
     };
     let (max_running, max_waiting, kv_bytes) = (model.max_running, model.max_waiting, model.kv_bytes);
-    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, ..EngineOptions::default() };
+    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, yarn: model.yarn, template: model.template };
     let engine = Engine::open(&files, &options).map_err(|error| error.to_string())?;
     tracing::info!(model = model.name, device = engine.device(), "model opened");
     Ok(Arc::new(EngineUpstream::new(model.name.clone(), engine, shared.clock.clone())))
@@ -143,6 +143,8 @@ mod tests {
                 max_running: 1,
                 max_waiting: 1,
                 kv_bytes: 1 << 20,
+                template: Default::default(),
+                yarn: Default::default(),
             };
             facts.models.insert(name.into(), fact);
         }
@@ -167,7 +169,16 @@ mod tests {
     fn a_host_that_cannot_be_built_leaves_the_models_that_were_open() {
         let mut kit = Kit::new();
         let shared = Arc::clone(&kit.host().shared);
-        let fact = |max_running| ModelFact { name: "a".into(), folder: None, max_running, max_waiting: 1, kv_bytes: 1 << 20 };
+        let (template, yarn) = Default::default();
+        let fact = |max_running| ModelFact {
+            name: "a".into(),
+            folder: None,
+            max_running,
+            max_waiting: 1,
+            kv_bytes: 1 << 20,
+            template,
+            yarn,
+        };
         let mut facts = kit.facts.clone();
         facts.models.insert("a".into(), fact(1));
         opened(&facts, &shared).0.unwrap();

@@ -47,9 +47,9 @@ fn without_a_configuration_secrets_is_enforced_verdicts_are_shown_and_answers_ar
 fn what_the_engine_cannot_do_is_refused_by_name() {
     let gateway = Gateway::start(&Setup::default()).unwrap();
     let messages = json!([{"role": "user", "content": "1+1"}]);
-    let body = json!({"model": DEMO, "guided_regex": "[0-9]+", "messages": messages});
+    let body = json!({"model": DEMO, "ignore_eos": true, "messages": messages});
     let response = Request::chat(&body).send(&gateway.url).unwrap();
-    assert_eq!((response.status, response.json()["error"]["param"].as_str()), (400, Some("guided_regex")), "{}", response.body);
+    assert_eq!((response.status, response.json()["error"]["param"].as_str()), (400, Some("ignore_eos")), "{}", response.body);
     let body = json!({"model": DEMO, "logprobs": true, "top_logprobs": 2, "messages": messages});
     let whole = Request::chat(&body).send(&gateway.url).unwrap().json();
     let tokens = whole["choices"][0]["logprobs"]["content"].as_array().unwrap();

@@ -3,6 +3,7 @@
 //! Apart because here names meet providers, models and plugins. It must not know how a leg is asked.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::super::complaint::nearest;
@@ -46,7 +47,19 @@ impl Resolver<'_> {
             max_running: raw.max_running.unwrap_or(8),
             max_waiting: raw.max_waiting.unwrap_or(64),
             kv_bytes: self.size(&format!("{at}/kv_memory"), raw.kv_memory.as_ref(), KV_BYTES),
+            template: self.word(&format!("{at}/chat_template"), raw.chat_template.as_deref()),
+            yarn: self.word(&format!("{at}/yarn"), raw.yarn.as_deref()),
         }
+    }
+
+    /// One of a few words; left out, it is the usual one.
+    fn word<T: Default + FromStr<Err = String>>(&mut self, pointer: &str, text: Option<&str>) -> T {
+        text.map_or_else(T::default, |text| {
+            text.parse().unwrap_or_else(|message| {
+                self.complain(pointer, message, None);
+                T::default()
+            })
+        })
     }
 
     /// The routes of the file, and one for each model of the engine that has none of its name.

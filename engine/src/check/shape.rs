@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 use super::fields::{known, refuse};
 use crate::error::EngineError;
 
-/// Bytes of a schema, an expression, a grammar or a list. OpenAI takes schemas of 120,000 characters.
+/// Bytes of a schema, an expression or a list. OpenAI takes schemas of 120,000 characters.
 const MAX_BYTES: usize = 128 * 1024;
+/// Bytes of a grammar: what its terminals cost to compile grows with the square of their number.
+const MAX_LARK: usize = 32 * 1024;
 /// White space between two pieces of JSON at most: a model that is left free may write it without end.
 const SPACE: &str = r"[\x20\x0A\x0D\x09]{1,32}";
 
@@ -103,7 +105,7 @@ pub(super) fn schema(name: &str, given: Value, unknown: Unknown) -> Result<Value
     if !given.is_object() && !given.is_boolean() {
         return refuse(name, "must be a JSON schema");
     }
-    bounded(name, given.to_string().len())?;
+    bounded(name, given.to_string().len(), MAX_BYTES)?;
     Ok(guided(given, unknown))
 }
 
@@ -170,19 +172,18 @@ fn read(name: &str, given: Value, kind: Kind) -> Result<Option<Wanted>, EngineEr
         (Kind::Choice, _) => return refuse(name, "must be a list of texts"),
         _ => return refuse(name, "must be a text"),
     };
-    bounded(
-        name,
-        match &shape {
-            Shape::Json(_) => 0,
-            Shape::Regex(text) | Shape::Lark(text) => text.len(),
-            Shape::Choice(texts) => texts.iter().map(|text| text.len() + 4).sum(),
-        },
-    )?;
+    let (bytes, most) = match &shape {
+        Shape::Json(_) => (0, MAX_BYTES),
+        Shape::Regex(text) => (text.len(), MAX_BYTES),
+        Shape::Lark(text) => (text.len(), MAX_LARK),
+        Shape::Choice(texts) => (texts.iter().map(|text| text.len() + 4).sum(), MAX_BYTES),
+    };
+    bounded(name, bytes, most)?;
     Ok(Some(Wanted { field: name.to_owned(), shape }))
 }
 
-fn bounded(name: &str, bytes: usize) -> Result<(), EngineError> {
-    if bytes > MAX_BYTES { refuse(name, format!("has {bytes} bytes, {MAX_BYTES} are the most")) } else { Ok(()) }
+fn bounded(name: &str, bytes: usize, most: usize) -> Result<(), EngineError> {
+    if bytes > most { refuse(name, format!("has {bytes} bytes, {most} are the most")) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -252,6 +253,7 @@ mod tests {
         assert_eq!(asked(Some(r#"{"type": "json_object"}"#), &[("guided_regex", "\"a\"")]).unwrap_err(), "guided_regex");
         let long = format!("{:?}", "a".repeat(MAX_BYTES + 1));
         assert_eq!(one("guided_regex", &long).unwrap_err(), "guided_regex");
+        assert_eq!(one("guided_grammar", &format!("{:?}", "a".repeat(MAX_LARK + 1))).unwrap_err(), "guided_grammar");
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         assert_eq!(one("guided_json", &deep).unwrap_err(), "guided_json", "what cannot be read is not passed over");
     }

@@ -6,10 +6,11 @@
 
 const OURS: &str = include_str!("deepseek_r1.jinja");
 
-/// Whether a template is DeepSeek-R1's: it tells of tools' outputs as V3's does, and knows thoughts, which V3's does not. V3.1's has
-/// other marks.
+/// Whether a template is DeepSeek-R1's: it writes calls and what they brought as V3's does, and knows thoughts, which V3's does not. V3.1's
+/// has other marks. One that looks at the tools has been repaired by somebody else.
 pub(super) fn is_r1(source: &str) -> bool {
-    ["<｜Assistant｜>", "<｜tool▁outputs▁begin｜>", "</think>"].iter().all(|mark| source.contains(mark))
+    let marks = ["<｜Assistant｜>", "<｜tool▁calls▁begin｜>", "```json", "<｜tool▁outputs▁begin｜>", "</think>"];
+    marks.iter().all(|mark| source.contains(mark)) && !source.contains("tools")
 }
 
 /// Ours, for the model of that template. R1 and its distills are to be made to think, by their makers' advice; of R1-0528, whose template

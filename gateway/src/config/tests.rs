@@ -169,6 +169,8 @@ fn values_of_the_wrong_kind_are_told_without_repeating_secrets() {
         ("allowed_hosts: ['http://h']", "1:17: allowed_hosts[0]: `http://h` is not a host's name"),
         ("device: gpu", "1:9: device: unknown device `gpu`"),
         ("models: {m: {}}", "1:10: models.m: "),
+        ("models: {m: {yarn: vllm}}", "1:20: models.m.yarn: "),
+        ("models: {m: {chat_template: mine}}", "1:29: models.m.chat_template: "),
     ] {
         let told = told(text);
         assert!(told.iter().any(|line| line.contains(expected)), "{text}\n     told: {told:#?}\n expected: {expected}");

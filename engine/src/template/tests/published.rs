@@ -117,6 +117,7 @@ fn ours_stands_in_for_deepseek_r1s_alone() {
     assert!(sources.iter().all(|source| repaired::is_r1(source)));
     // V3's is R1's of old without thoughts.
     assert!(!repaired::is_r1(&file("v31.jinja")) && !repaired::is_r1(&sources[0].replace("</think>", "")));
+    assert!(!repaired::is_r1(&format!("{}{{% if tools %}}{{% endif %}}", sources[0])));
     let calls = |name| named(name).calls();
     assert_eq!((calls("ours"), calls("r1_old"), calls("v31")), (CallFormat::R1, CallFormat::R1, CallFormat::V31));
     assert_eq!(template("<tool_call>").calls(), CallFormat::Tag);

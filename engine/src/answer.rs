@@ -11,6 +11,7 @@ use crate::reasoning::{Channel, Mark, Splitter};
 use crate::repetition::Loops;
 use crate::sample::Draws;
 use crate::stop::{Scanned, StopScan};
+use crate::thought::Thought;
 use crate::tokens::{TextStream, Vocabulary};
 use crate::tools::{Piece, ToolScan};
 
@@ -38,6 +39,7 @@ pub(crate) struct Answer {
     ids: Draws,
     generated: usize,
     reasoning: usize,
+    thought: Thought,
 }
 
 /// What an answer begins with.
@@ -54,6 +56,8 @@ pub(crate) struct Opening {
     pub(crate) calls: u32,
     /// What the ids of calls are drawn with.
     pub(crate) call_seed: u64,
+    /// Whether the model was made to think before it answers: that it did not is told.
+    pub(crate) thought_due: bool,
 }
 
 /// Whether an answer goes on.
@@ -89,7 +93,13 @@ impl Answer {
             ids: Draws::new(opening.call_seed, choice),
             generated: 0,
             reasoning: 0,
+            thought: Thought::new(opening),
         }
+    }
+
+    /// Where the next token goes.
+    pub(crate) fn channel(&self) -> Channel {
+        self.splitter.channel()
     }
 
     /// Tokens so far, the one that ended it included.
@@ -171,6 +181,7 @@ impl Answer {
         let piece = self.splitter.push(piece);
         match (self.splitter.channel(), &mut self.tools) {
             (Channel::Reasoning, _) => {
+                self.thought.note(&piece);
                 if !piece.is_empty() && self.thinking.shown == Shown::Yes {
                     to.out.push(Delta::Reasoning { choice: self.choice, text: piece });
                 }
@@ -236,6 +247,12 @@ impl Answer {
     fn finish(&mut self, reason: FinishReason, to: &mut Writing<'_>) -> Progress {
         let called = self.told > 0;
         let reason = if called && reason == FinishReason::Stop { FinishReason::ToolCalls } else { reason };
+        let at = (self.splitter.channel(), self.reasoning);
+        to.out.extend(self.thought.missed(at, &reason).map(|around| Delta::Other {
+            choice: self.choice,
+            delta: Extras::new(),
+            around,
+        }));
         to.out.push(Delta::Finish { choice: self.choice, reason });
         Progress::Done
     }

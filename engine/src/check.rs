@@ -2,18 +2,22 @@
 //!
 //! Apart because it is the list of what is supported. It must not know text or tensors.
 
+pub(crate) mod calls;
 mod fields;
 mod sampling;
+pub(crate) mod shape;
 pub(crate) mod thinking;
 
 use gatewright_types::ChatRequest;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::config::GenerationConfig;
 use crate::error::EngineError;
 use crate::sample::Sampler;
 use crate::sample::shaping::Shaping;
+use calls::Callable;
 use fields::{asks, refuse};
+use shape::Wanted;
 use thinking::Thinking;
 
 /// Choices of one request.
@@ -22,11 +26,9 @@ pub(crate) const MAX_CHOICES: u32 = 16;
 const MAX_STOPS: usize = 16;
 /// Bytes of all of them.
 const MAX_STOP_BYTES: usize = 4096;
-/// Calls of one answer.
-const MAX_CALLS: u32 = 128;
 
 /// Fields that dialects keep in the request's pocket and that would change the answer: of OpenAI's API, and of the servers of open models.
-const UNSUPPORTED_EXTRAS: [&str; 36] = [
+const UNSUPPORTED_EXTRAS: [&str; 28] = [
     "functions",
     "function_call",
     "prediction",
@@ -46,17 +48,9 @@ const UNSUPPORTED_EXTRAS: [&str; 36] = [
     "logits_processors",
     "prompt_logprobs",
     "skip_special_tokens",
-    "guided_json",
-    "guided_regex",
-    "guided_choice",
-    "guided_grammar",
-    "structured_outputs",
     "grammar",
-    "json_schema",
-    "regex",
     "ebnf",
     "chat_template",
-    "chat_template_kwargs",
     "continue_final_message",
     "top_a",
     "typical_p",
@@ -64,6 +58,9 @@ const UNSUPPORTED_EXTRAS: [&str; 36] = [
     "mirostat",
     "no_repeat_ngram_size",
 ];
+
+/// What templates are given of the conversation and the model, not of `chat_template_kwargs`.
+const TEMPLATE_OWN: [&str; 7] = ["messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "unk_token", "pad_token"];
 
 /// How to answer a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +75,18 @@ pub(crate) struct Plan {
     pub(crate) thinking: Thinking,
     /// Calls that are read out of the text of a choice; 0 leaves it as it is.
     pub(crate) calls: u32,
+    pub(crate) form: Form,
+    /// What the chat template is given beside the conversation.
+    pub(crate) template: Map<String, Value>,
+}
+
+/// What an answer must be; either may be left open. With both it is the one or the other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Form {
+    /// What its text must be.
+    pub(crate) text: Option<Wanted>,
+    /// Tools that it may consist of calls of, or must, if its text is left open.
+    pub(crate) tools: Vec<Callable>,
 }
 
 /// Reads the request's controls; what it leaves open is as the model's makers advise. `vocab` is the number of tokens.
@@ -89,12 +98,6 @@ pub(crate) fn plan(request: &ChatRequest, advised: &GenerationConfig, vocab: usi
     if let Some(name) = UNSUPPORTED_EXTRAS.iter().find(|name| asks(&request.extras, name)) {
         return refuse(name, "the embedded engine does not support it");
     }
-    if !is_text(request.response_format.as_ref().map(|f| f.get())) {
-        return refuse("response_format", "the embedded engine writes text only");
-    }
-    if request.tool_choice.as_ref().is_some_and(|c| !matches!(c.get(), "\"auto\"" | "\"none\"" | "null")) {
-        return refuse("tool_choice", "the embedded engine cannot be made to call a tool; use auto or none");
-    }
     if sampling.max_tokens == Some(0) {
         return refuse("max_tokens", "must be at least 1");
     }
@@ -105,6 +108,7 @@ pub(crate) fn plan(request: &ChatRequest, advised: &GenerationConfig, vocab: usi
     if choices == 0 || choices > MAX_CHOICES {
         return refuse("n", "must be between 1 and 16");
     }
+    let calls = calls::calls(request)?;
     Ok(Plan {
         sampler: sampling::sampler(request, advised)?,
         shaping: sampling::shaping(request, advised, vocab)?,
@@ -113,26 +117,35 @@ pub(crate) fn plan(request: &ChatRequest, advised: &GenerationConfig, vocab: usi
         max_tokens: sampling.max_tokens.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         choices,
         thinking: thinking::thinking(&request.extras)?,
-        calls: calls(request)?,
+        calls: calls.most,
+        form: form(request, calls.forced)?,
+        template: template(request)?,
     })
 }
 
-/// Where no tool is offered, what looks like a call is text.
-fn calls(request: &ChatRequest) -> Result<u32, EngineError> {
-    let name = "parallel_tool_calls";
-    let none = request.tools.is_empty() || request.tool_choice.as_ref().is_some_and(|choice| choice.get() == "\"none\"");
-    match fields::value(&request.extras, name) {
-        _ if none => Ok(0),
-        None | Some(Value::Bool(true)) => Ok(MAX_CALLS),
-        Some(Value::Bool(false)) => Ok(1),
-        Some(_) => refuse(name, "must be true or false"),
+/// Where a call is forced, no text is written; where it is not, a text of some shape must leave the calls that may be made.
+fn form(request: &ChatRequest, forced: Vec<Callable>) -> Result<Form, EngineError> {
+    let text = shape::shape(request)?;
+    if !forced.is_empty() {
+        return Ok(Form { text: None, tools: forced });
     }
+    let none = request.tool_choice.as_ref().is_some_and(|choice| choice.get() == "\"none\"");
+    let tools = if text.is_none() || none { Vec::new() } else { calls::callable(request, |_| true)? };
+    Ok(Form { text, tools })
 }
 
-fn is_text(format: Option<&str>) -> bool {
-    let Some(json) = format else { return true };
-    let value = serde_json::from_str::<Value>(json).unwrap_or(Value::Null);
-    value.is_null() || value.get("type").and_then(Value::as_str) == Some("text")
+/// What the request hands to the template; names that are the engine's to give are refused.
+fn template(request: &ChatRequest) -> Result<Map<String, Value>, EngineError> {
+    let Some(given) = request.extras.get(thinking::KWARGS) else { return Ok(Map::new()) };
+    let all = match shape::parsed(thinking::KWARGS, given)? {
+        Value::Null => Map::new(),
+        Value::Object(all) => all,
+        _ => return refuse(thinking::KWARGS, "must be an object"),
+    };
+    match all.keys().find(|name| TEMPLATE_OWN.contains(&name.as_str()) || name.starts_with("gatewright_")) {
+        Some(name) => refuse(&format!("{}.{name}", thinking::KWARGS), "is the engine's to give"),
+        None => Ok(all),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::config::GenerationConfig;
 use crate::device::{self, Start};
 use crate::error::EngineError;
 use crate::generation::Generation;
+use crate::grammar::Grammars;
 use crate::memory::KvMemory;
 use crate::models::blueprint;
 use crate::options::{EngineOptions, ModelFiles};
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     advised: GenerationConfig,
     pub(crate) template: ChatTemplate,
     pub(crate) vocabulary: Arc<Vocabulary>,
+    pub(crate) grammars: Grammars,
     pub(crate) queue: Arc<Queue>,
     pub(crate) memory: KvMemory,
     /// Held while a long text is tokenised: many of them take one core and not all.
@@ -64,7 +66,7 @@ impl Engine {
         let blueprint = blueprint(files, options.yarn)?;
         let advised = GenerationConfig::read(files)?;
         let special: Value = files.json("tokenizer_config.json")?;
-        let template = ChatTemplate::read(files, &special)?;
+        let template = ChatTemplate::read(files, &special, options.template)?;
         let vocabulary = Arc::new(Vocabulary::read(files, &special, &advised)?);
         if vocabulary.size() > blueprint.vocab {
             let (has, takes) = (vocabulary.size(), blueprint.vocab);
@@ -76,7 +78,9 @@ impl Engine {
         let (files, quantize) = (files.clone(), options.quantize);
         let start = Start { files, blueprint, vocabulary: vocabulary.clone(), queue: queue.clone(), memory, quantize };
         let device = device::start(start, options.device)?;
-        Ok(Self(Arc::new(Inner { device, context, advised, template, vocabulary, queue, memory, long: Mutex::default() })))
+        let grammars = Grammars::new(vocabulary.clone(), template.calls());
+        let long = Mutex::default();
+        Ok(Self(Arc::new(Inner { device, context, advised, template, vocabulary, grammars, queue, memory, long })))
     }
 
     /// What it computes on, for people (`CPU (Flex)`, `CUDA 0`).

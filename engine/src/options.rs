@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use gatewright_types::{DeviceChoice, Quantization};
+pub use gatewright_types::{TemplateChoice, YarnReading};
 
 use crate::gguf::GgufFile;
 
@@ -36,17 +37,8 @@ pub struct EngineOptions {
     pub yarn: YarnReading,
     /// What weights of 2 or 4 bytes are packed to while they load; as they are where nobody says.
     pub quantize: Option<Quantization>,
-}
-
-/// How `attn_factor` in the rope scaling of config.json is read. DeepSeek-R1-0528-Qwen3-8B says 0.878, which undoes the factor that YaRN
-/// puts on the scores by itself: the model was trained without it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum YarnReading {
-    /// As the checkpoint says, and vLLM and llama.cpp do: beside YaRN's own factor.
-    #[default]
-    Checkpoint,
-    /// As Hugging Face transformers does: it knows `attention_factor` only, and passes over the other.
-    Transformers,
+    /// Whose chat template a DeepSeek-R1 model is asked with.
+    pub template: TemplateChoice,
 }
 
 impl EngineOptions {
@@ -56,7 +48,7 @@ impl EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        let (device, yarn) = (DeviceChoice::default(), YarnReading::default());
-        Self { device, max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES, yarn, quantize: None }
+        let (device, yarn, template) = (DeviceChoice::default(), YarnReading::default(), TemplateChoice::default());
+        Self { device, max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES, yarn, quantize: None, template }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::answer::Opening;
 use crate::check::Plan;
 use crate::error::EngineError;
+use crate::grammar::Guide;
 
 /// What a reader receives.
 pub(crate) type Outlet = mpsc::Sender<Result<Delta, EngineError>>;
@@ -21,6 +22,8 @@ pub(crate) struct Job {
     pub(crate) prompt: Arc<[u32]>,
     pub(crate) plan: Plan,
     pub(crate) opening: Opening,
+    /// What each choice must follow.
+    pub(crate) guide: Option<Guide>,
     pub(crate) seed: u64,
     pub(crate) outlet: Outlet,
 }

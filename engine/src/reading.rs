@@ -13,10 +13,21 @@ use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::queue::{Job, Outlet, Seat};
 use crate::reasoning::Channel;
-use crate::tokens::THINK_OPEN;
+use crate::tokens::{THINK_CLOSE, THINK_OPEN};
 
 /// Bytes of a text from which on only one is tokenised at a time.
 const LONG: usize = 256 * 1024;
+
+/// What comes first of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lead {
+    /// A thought that the prompt opened.
+    Thought,
+    /// The model may open one.
+    Open,
+    /// The answer itself.
+    Answer,
+}
 
 /// The work that a submitted request needs before it can be computed. Dropping it gives the request up.
 #[must_use = "nothing is computed before this has run"]
@@ -47,31 +58,46 @@ impl Reading {
 
     fn queue_up(self) -> Result<(), EngineError> {
         let engine = &self.engine;
-        let text = engine.template.render(&self.request, self.now)?;
+        let text = engine.template.render(&self.request, (&self.plan.template, self.now))?;
         let least = engine.vocabulary.least_tokens(&text);
         if least > engine.context {
             return Err(EngineError::TooLong { prompt: least, context: engine.context });
         }
         let Some(prompt) = self.encode(&text)? else { return Ok(()) };
+        let guide = engine.grammars.guide(&self.plan.form, self.plan.calls)?;
         if prompt.is_empty() {
             return Err(EngineError::unsupported("messages", "the conversation renders to nothing"));
         }
         let limit = engine.memory.answer(prompt.len(), self.plan.max_tokens, engine.context)?;
-        let thinking = engine.vocabulary.think().is_some() && text.trim_end().ends_with(THINK_OPEN);
+        let lead = self.lead(&text);
         let opening = Opening {
-            channel: if thinking { Channel::Reasoning } else { Channel::Text },
+            channel: if lead == Lead::Thought { Channel::Reasoning } else { Channel::Text },
             stops: self.request.sampling.stop.clone(),
             limit,
             thinking: self.plan.thinking,
             calls: self.plan.calls,
             call_seed: 0,
+            thought_due: lead == Lead::Thought || lead == Lead::Open && engine.template.teaches_thought(),
         };
+        let opens = engine.vocabulary.think().map(|think| think.open).filter(|_| lead == Lead::Open);
+        let guide = guide.map(|guide| guide.after_thought(opens));
         let (plan, now, outlet) = (self.plan, self.now, self.outlet);
         engine.queue.push(self.seat, |number| {
             let seed = plan.seed.unwrap_or(now ^ number.rotate_left(32));
             let opening = Opening { call_seed: fingerprint(&prompt) ^ seed, ..opening };
-            Job { prompt, plan, opening, seed, outlet }
+            Job { prompt, plan, opening, guide, seed, outlet }
         })
+    }
+
+    /// What the prompt leaves to come first.
+    fn lead(&self, text: &str) -> Lead {
+        let text = text.trim_end();
+        match self.engine.vocabulary.think() {
+            None => Lead::Answer,
+            Some(_) if text.ends_with(THINK_OPEN) => Lead::Thought,
+            Some(_) if text.ends_with(THINK_CLOSE) || self.plan.thinking.budget == Some(0) => Lead::Answer,
+            Some(_) => Lead::Open,
+        }
     }
 
     /// The prompt's tokens; `None` if nobody waits for them any more.

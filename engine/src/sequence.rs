@@ -3,6 +3,7 @@
 //! Apart because it is all the state that a generation has: weights are shared and only read, so that nothing can leak from one
 //! request to another. It must not know who else runs.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -10,10 +11,12 @@ use gatewright_types::Delta;
 
 use crate::answer::{Answer, Progress};
 use crate::error::EngineError;
+use crate::grammar::Guide;
 use crate::layers::cache::KvCache;
 use crate::logprobs::Scored;
 use crate::ops::EngineBackend;
 use crate::queue::Job;
+use crate::reasoning::Channel;
 use crate::sample::shaping::{History, Shaping};
 use crate::sample::{Draws, Sampler, sample};
 use crate::tokens::Vocabulary;
@@ -52,6 +55,7 @@ pub(crate) struct Sequence<B: EngineBackend> {
     draws: Draws,
     /// Tokens that come next, whatever the model would say.
     forced: VecDeque<u32>,
+    guide: Option<Guide>,
     answer: Answer,
 }
 
@@ -73,6 +77,7 @@ impl<B: EngineBackend> Sequence<B> {
             logprobs: job.plan.logprobs,
             draws: Draws::new(job.seed, ticket.choice),
             forced: VecDeque::new(),
+            guide: job.guide.clone(),
             answer: Answer::new(ticket.choice, &job.opening, parts.1),
         }
     }
@@ -110,7 +115,7 @@ impl<B: EngineBackend> Sequence<B> {
     /// Takes the logits of its last row, draws the next token and writes what it says.
     ///
     /// # Errors
-    /// [`EngineError::Step`] if the greatest of the logits is no finite number.
+    /// [`EngineError::Step`] if the greatest of the logits is no finite number; [`EngineError::Unsupported`] if the grammar ended in nothing.
     pub(crate) fn accept(
         &mut self,
         logits: &[f32],
@@ -120,15 +125,44 @@ impl<B: EngineBackend> Sequence<B> {
         if self.forced.is_empty() && self.answer.has_thought_enough() {
             self.forced.extend(vocabulary.closing());
         }
-        let drawn = match self.forced.pop_front() {
-            Some(id) => Some(id),
-            None => sample(&self.shaping.apply(logits, &self.history), self.sampler, &mut self.draws),
+        let id = match self.forced.pop_front() {
+            Some(id) => id,
+            None => self.draw(logits, vocabulary)?,
         };
-        let id = drawn.ok_or_else(|| EngineError::Step("the model computed no finite number".to_owned()))?;
         self.last = [id];
         self.history.push(id, &self.shaping);
         let scored = self.logprobs.map(|top| Scored::of(logits, id, top));
         Ok(self.answer.push((id, scored), vocabulary, out))
+    }
+
+    /// The next token, of those that the grammar leaves. A thought is free, but it must be closed: an answer has to follow.
+    fn draw(&mut self, logits: &[f32], vocabulary: &Vocabulary) -> Result<u32, EngineError> {
+        let mut shaped = self.shaping.apply(logits, &self.history);
+        let channel = self.answer.channel();
+        match (&mut self.guide, channel) {
+            (None, _) => {}
+            (Some(guide), Channel::Text) => {
+                let mut kept = shaped.into_owned();
+                guide.keep(&mut kept, vocabulary)?;
+                shaped = Cow::Owned(kept);
+            }
+            (Some(_), Channel::Reasoning) => {
+                let kept = shaped.to_mut();
+                let ends = vocabulary.eos().iter();
+                ends.for_each(|id| kept.get_mut(*id as usize).into_iter().for_each(|logit| *logit = f32::NEG_INFINITY));
+            }
+        }
+        let drawn = sample(&shaped, self.sampler, &mut self.draws);
+        let id = drawn.ok_or_else(|| EngineError::Step("the model computed no finite number".to_owned()))?;
+        match (&mut self.guide, channel) {
+            (Some(guide), Channel::Text) => guide.take(id, vocabulary)?,
+            (Some(_), Channel::Reasoning) if vocabulary.think().is_some_and(|think| think.close == id) => {
+                // What the model would write next; the grammar begins behind it.
+                self.forced.extend(vocabulary.answering());
+            }
+            _ => {}
+        }
+        Ok(id)
     }
 
     /// Tokens generated, and of those thought.

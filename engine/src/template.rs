@@ -6,6 +6,7 @@
 
 mod clock;
 mod messages;
+mod repaired;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, Value};
@@ -13,7 +14,8 @@ use minijinja::{Environment, Error, ErrorKind, State};
 use serde_json::Value as Json;
 
 use crate::error::EngineError;
-use crate::options::ModelFiles;
+use crate::grammar::CallFormat;
+use crate::options::{ModelFiles, TemplateChoice};
 use crate::tokens::special_text;
 use gatewright_types::ChatRequest;
 pub(crate) use messages::Arguments;
@@ -23,15 +25,23 @@ const NAME: &str = "chat";
 const NOW: &str = "gatewright_now";
 const SPECIAL: [&str; 4] = ["bos_token", "eos_token", "unk_token", "pad_token"];
 
+/// Variables that the request gives, and the time.
+pub(crate) type Beside<'a> = (&'a serde_json::Map<String, Json>, u64);
+
 /// A model's chat template, compiled.
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     special: Vec<(&'static str, String)>,
+    calls: CallFormat,
+    teaches_thought: bool,
+    /// How it is given the arguments of calls first.
+    arguments: Arguments,
 }
 
 impl ChatTemplate {
-    /// Takes `chat_template.jinja`, or `chat_template` of tokenizer_config.json (a text, or a list with one named `default`).
-    pub(crate) fn read(files: &ModelFiles, config: &Json) -> Result<Self, EngineError> {
+    /// Takes `chat_template.jinja`, or `chat_template` of tokenizer_config.json (a text, or a list with one named `default`); in the place
+    /// of one that is DeepSeek-R1's, our own, unless theirs is wanted.
+    pub(crate) fn read(files: &ModelFiles, config: &Json, choice: TemplateChoice) -> Result<Self, EngineError> {
         let from_file = files.find("chat_template.jinja")?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let source = from_file.or_else(|| in_config(config)).ok_or_else(|| {
             EngineError::load(format!(
@@ -40,10 +50,21 @@ impl ChatTemplate {
             ))
         })?;
         let special = SPECIAL.iter().filter_map(|name| Some((*name, special_text(config, name)?))).collect();
-        Self::compile(source, special).map_err(|e| EngineError::load(format!("chat template of {}: {e:#}", files.name(""))))
+        Self::chosen(source, special, choice).map_err(|e| EngineError::load(format!("chat template of {}: {e:#}", files.name(""))))
+    }
+
+    fn chosen(source: String, special: Vec<(&'static str, String)>, choice: TemplateChoice) -> Result<Self, Error> {
+        let teaches_thought = repaired::is_r1(&source);
+        if teaches_thought && choice == TemplateChoice::Repaired {
+            // Calls as the model wrote them: a conversation that goes on begins with what the model has read before.
+            let ours = Self::compile(repaired::of(&source), special)?;
+            return Ok(Self { teaches_thought, arguments: Arguments::Text, ..ours });
+        }
+        Ok(Self { teaches_thought, ..Self::compile(source, special)? })
     }
 
     fn compile(source: String, special: Vec<(&'static str, String)>) -> Result<Self, Error> {
+        let calls = CallFormat::of(&source);
         let mut environment = Environment::new();
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
@@ -56,18 +77,29 @@ impl ChatTemplate {
         });
         environment.add_filter("tojson", tojson);
         environment.add_template_owned(NAME, source)?;
-        Ok(Self { environment, special })
+        Ok(Self { environment, special, calls, teaches_thought: false, arguments: Arguments::Object })
     }
 
-    /// The prompt, with the opening of the assistant's turn at its end; `now` is in Unix seconds.
+    /// In what form it teaches the model to write calls.
+    pub(crate) fn calls(&self) -> CallFormat {
+        self.calls
+    }
+
+    /// Whether its model thinks before each answer.
+    pub(crate) fn teaches_thought(&self) -> bool {
+        self.teaches_thought
+    }
+
+    /// The prompt, with the opening of the assistant's turn at its end, of the conversation and what the request gives the template
+    /// beside it; `now` is in Unix seconds.
     ///
     /// # Errors
     /// [`EngineError::Unsupported`] with what the template said, or for content that has no text.
-    pub(crate) fn render(&self, request: &ChatRequest, now: u64) -> Result<String, EngineError> {
+    pub(crate) fn render(&self, request: &ChatRequest, beside: Beside<'_>) -> Result<String, EngineError> {
         // Some templates want a call's arguments as an object, others as text; which one shows only when they fail.
-        let rendered = self.try_render(request, now, Arguments::Object)?;
-        let rendered = if rendered.is_err() && messages::has_calls(request) {
-            self.try_render(request, now, Arguments::Text)?
+        let rendered = self.try_render(request, beside, self.arguments)?;
+        let rendered = if rendered.is_err() && messages::has_calls(request) && self.arguments == Arguments::Object {
+            self.try_render(request, beside, Arguments::Text)?
         } else {
             rendered
         };
@@ -77,8 +109,13 @@ impl ChatTemplate {
         })
     }
 
-    fn try_render(&self, request: &ChatRequest, now: u64, arguments: Arguments) -> Result<Result<String, Error>, EngineError> {
-        let mut context = serde_json::Map::new();
+    fn try_render(
+        &self,
+        request: &ChatRequest,
+        (given, now): Beside<'_>,
+        arguments: Arguments,
+    ) -> Result<Result<String, Error>, EngineError> {
+        let mut context = given.clone();
         context.insert("messages".into(), messages::messages(request, arguments)?);
         context.insert("tools".into(), messages::tools(request)?);
         context.insert("add_generation_prompt".into(), Json::Bool(true));

@@ -22,7 +22,7 @@ pub(crate) struct ThinkIds {
 
 /// The texts of those tokens.
 pub(crate) const THINK_OPEN: &str = "<think>";
-const THINK_CLOSE: &str = "</think>";
+pub(crate) const THINK_CLOSE: &str = "</think>";
 
 /// A model's tokenizer and the ids that mean something to the engine.
 pub(crate) struct Vocabulary {
@@ -87,6 +87,26 @@ impl Vocabulary {
         self.size
     }
 
+    /// The ids that end an answer, in order.
+    pub(crate) fn eos(&self) -> &[u32] {
+        &self.eos
+    }
+
+    /// Whether tokens stand for bytes, so that what each writes does not depend on what stands before it.
+    pub(crate) fn is_byte_level(&self) -> bool {
+        self.letters.is_byte_level()
+    }
+
+    /// Whether the token was added to the vocabulary: a mark, and no piece of text.
+    pub(crate) fn is_mark(&self, id: u32) -> bool {
+        self.letters.is_added(id)
+    }
+
+    /// The one token that is this text.
+    pub(crate) fn token(&self, text: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(text)
+    }
+
     /// Whether the id ends an answer.
     pub(crate) fn ends(&self, id: u32) -> bool {
         self.eos.binary_search(&id).is_ok()
@@ -100,6 +120,12 @@ impl Vocabulary {
     /// The tokens that close a thought for a model that would go on; none if it has no thoughts.
     pub(crate) fn closing(&self) -> &[u32] {
         &self.closing
+    }
+
+    /// What models write between a thought and the answer to it.
+    pub(crate) fn answering(&self) -> &[u32] {
+        let close = self.think.and_then(|think| self.closing.iter().position(|id| *id == think.close));
+        close.and_then(|at| self.closing.get(at + 1..)).unwrap_or_default()
     }
 
     /// What the token writes, which may be a part of a character only.
@@ -174,6 +200,8 @@ impl TextStream {
 
 #[cfg(test)]
 mod tests {
+    mod real;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -8,14 +8,14 @@ mod object;
 
 use object::{Fed, Object};
 
-const CALLS: &str = "<｜tool▁calls▁begin｜>";
-const CALLS_END: &str = "<｜tool▁calls▁end｜>";
-const CALL: &str = "<｜tool▁call▁begin｜>";
-const CALL_END: &str = "<｜tool▁call▁end｜>";
-const SEPARATOR: &str = "<｜tool▁sep｜>";
+pub(crate) const CALLS: &str = "<｜tool▁calls▁begin｜>";
+pub(crate) const CALLS_END: &str = "<｜tool▁calls▁end｜>";
+pub(crate) const CALL: &str = "<｜tool▁call▁begin｜>";
+pub(crate) const CALL_END: &str = "<｜tool▁call▁end｜>";
+pub(crate) const SEPARATOR: &str = "<｜tool▁sep｜>";
 const FENCE: &str = "\n```";
-const TAG: &str = "<tool_call>";
-const TAG_END: &str = "</tool_call>";
+pub(crate) const TAG: &str = "<tool_call>";
+pub(crate) const TAG_END: &str = "</tool_call>";
 
 /// Bytes that stand before a call's arguments at most: longer, and it is none.
 const MOST_HEADER: usize = 1024;

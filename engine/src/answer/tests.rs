@@ -170,3 +170,34 @@ fn an_answer_that_repeats_itself_is_ended_and_says_so() {
     let texts = all.iter().filter(|delta| matches!(delta, Delta::Text { .. })).count();
     assert_eq!(texts, 1024);
 }
+
+/// What is told beside the finish.
+fn missed(opening: &Opening, script: &str) -> Option<String> {
+    let all = deltas(opening, script);
+    let beside =
+        |delta: &Delta| if let Delta::Other { around, .. } = delta { around.get("stop_reason").map(str::to_owned) } else { None };
+    assert!(
+        matches!(all.last(), Some(Delta::Finish { reason: FinishReason::Stop | FinishReason::Length, .. })),
+        "the reason stays"
+    );
+    all.iter().find_map(beside)
+}
+
+#[test]
+fn a_thought_that_was_due_and_not_made_is_told() {
+    let due = |channel| Opening { channel, limit: 100, thought_due: true, ..Opening::default() };
+    let (thought, text, end) = (due(Channel::Reasoning), due(Channel::Text), "<｜end▁of▁sentence｜>");
+    for (opening, script, told) in [
+        (&thought, "hm</think>x", None),
+        (&thought, "\n \n</think>\n\nx", Some("\"empty_thought\"")),
+        (&thought, "hm, x", Some("\"unfinished_thought\"")),
+        (&text, "<think>hm</think>x", None),
+        (&text, "<think></think>x", Some("\"empty_thought\"")),
+        (&text, "x", Some("\"skipped_thought\"")),
+        (&Opening { thought_due: false, ..text.clone() }, "x", None),
+        (&Opening { limit: 2, ..thought.clone() }, "hm, x", None),
+        (&Opening { thinking: Thinking { budget: Some(0), shown: Shown::Yes }, ..thought.clone() }, "</think>x", None),
+    ] {
+        assert_eq!(missed(opening, &format!("{script}{end}")).as_deref(), told, "{script}");
+    }
+}

@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 
 use gatewright_types::Extras;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::EngineError;
 
@@ -35,4 +35,12 @@ pub(super) fn within(value: Option<f64>, name: &str, bounds: RangeInclusive<f64>
 /// Whether a field of the pocket is there and asks for something.
 pub(super) fn asks(extras: &Extras, name: &str) -> bool {
     extras.get(name).is_some_and(|json| !matches!(json, "null" | "{}" | "[]" | "false"))
+}
+
+/// Nothing is ignored: what is left of an object's fields, once those that are known were taken out, is refused.
+pub(super) fn known(name: &str, rest: &Map<String, Value>) -> Result<(), EngineError> {
+    match rest.iter().find(|(_, value)| !value.is_null()) {
+        Some((field, _)) => refuse(&format!("{name}.{field}"), "the embedded engine does not support it"),
+        None => Ok(()),
+    }
 }

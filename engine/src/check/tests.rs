@@ -1,6 +1,6 @@
 //! What a request may ask, and what it is refused by.
 
-use gatewright_types::{RawJson, Sampling};
+use gatewright_types::{Extras, RawJson, Sampling, Tool, ToolDefinition};
 
 use super::*;
 
@@ -30,8 +30,10 @@ fn what_cannot_be_done_is_refused_by_name() {
     assert!(extra("top_k", "-2") && extra("top_k", "1.5") && extra("top_k", r#""5""#));
     assert!(extra("min_p", "1.5") && extra("min_p", "true"));
     assert!(extra("repetition_penalty", "0") && extra("repetition_penalty", "-1"));
-    assert!(extra("guided_json", r#"{"type":"object"}"#) && extra("ignore_eos", "true") && extra("min_tokens", "5"));
-    assert_eq!(refused(|r| r.response_format = Some(raw(r#"{"type":"json_object"}"#))), "response_format");
+    assert!(extra("ebnf", "\"a\"") && extra("ignore_eos", "true") && extra("min_tokens", "5"));
+    assert_eq!(refused(|r| r.extras.push("chat_template_kwargs", raw(r#"{"tools": []}"#))), "chat_template_kwargs.tools");
+    assert!(extra("chat_template_kwargs", "[1]"));
+    assert_eq!(refused(|r| r.response_format = Some(raw(r#"{"type":"xml"}"#))), "response_format");
     assert_eq!(refused(|r| r.tool_choice = Some(raw("\"required\""))), "tool_choice");
     assert_eq!(refused(|r| r.tool_choice = Some(raw(r#"{"type":"function"}"#))), "tool_choice");
     assert_eq!(refused(|r| r.sampling.max_tokens = Some(0)), "max_tokens");
@@ -70,6 +72,26 @@ fn the_models_advice_fills_what_is_left_open() {
     let greedy = GenerationConfig { do_sample: Some(false), ..advised };
     assert_eq!(with(None, &greedy).sampler, Sampler::Greedy);
     assert_eq!(with(Some(0.5), &greedy).seed, Some(u64::MAX));
+}
+
+#[test]
+fn a_forced_call_goes_before_a_shape_and_an_offered_one_beside_it() {
+    let mut request = ChatRequest { response_format: Some(raw(r#"{"type":"json_object"}"#)), ..ChatRequest::default() };
+    let form = |request: &ChatRequest| plan(request, &GenerationConfig::default(), 320).unwrap().form;
+    assert!(form(&request).text.is_some() && form(&request).tools.is_empty());
+    let tool = ToolDefinition {
+        name: "f".into(),
+        description: None,
+        parameters: None,
+        function_extras: Extras::new(),
+        extras: Extras::new(),
+    };
+    request.tools = vec![Tool::Function(tool)];
+    assert!(form(&request).text.is_some() && form(&request).tools.len() == 1);
+    request.tool_choice = Some(raw("\"none\""));
+    assert!(form(&request).text.is_some() && form(&request).tools.is_empty());
+    request.tool_choice = Some(raw("\"required\""));
+    assert!(form(&request).text.is_none() && form(&request).tools.len() == 1);
 }
 
 #[test]

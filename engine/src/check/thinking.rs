@@ -6,12 +6,15 @@
 use gatewright_types::Extras;
 use serde_json::{Map, Value};
 
-use super::fields::{refuse, value};
+use super::fields::{known, refuse, value};
 use crate::error::EngineError;
 
 /// What each effort is in tokens; `None` is as much as the model wants.
 const EFFORTS: [(&str, Option<usize>); 6] =
     [("none", Some(0)), ("minimal", Some(512)), ("low", Some(2048)), ("medium", Some(8192)), ("high", None), ("xhigh", None)];
+
+/// What a request hands to the model's chat template.
+pub(super) const KWARGS: &str = "chat_template_kwargs";
 
 /// What a request says of the thought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +61,16 @@ pub(super) fn thinking(extras: &Extras) -> Result<Thinking, EngineError> {
         }
         known("thinking", &fields)?;
     }
+    // Qwen's switches, and DeepSeek's for V3.1: the template may heed them, but not every template does.
+    let kwargs = object(KWARGS, extras)?.unwrap_or_default();
+    for (name, given) in [("enable_thinking", value(extras, "enable_thinking").as_ref()), (KWARGS, kwargs.get("enable_thinking"))] {
+        if flag(name, given.cloned())? == Some(false) {
+            tokens = Some(0);
+        }
+    }
+    if flag(KWARGS, kwargs.get("thinking").cloned())? == Some(false) {
+        tokens = Some(0);
+    }
     let shown = if shown == Some(false) { Shown::No } else { Shown::Yes };
     Ok(Thinking { budget: tokens.or(effort.flatten()), shown })
 }
@@ -94,14 +107,6 @@ fn object(name: &str, extras: &Extras) -> Result<Option<Map<String, Value>>, Eng
     }
 }
 
-/// Nothing is ignored.
-fn known(name: &str, rest: &Map<String, Value>) -> Result<(), EngineError> {
-    match rest.iter().find(|(_, value)| !value.is_null()) {
-        Some((field, _)) => refuse(&format!("{name}.{field}"), "the embedded engine does not support it"),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +137,12 @@ mod tests {
         assert_eq!(budget("thinking", r#"{"type": "enabled", "budget_tokens": 1024}"#), Some(1024));
         assert_eq!(budget("thinking", r#"{"type": "disabled"}"#), Some(0));
         assert_eq!(read(&[("reasoning_effort", r#""low""#), ("thinking_budget", "5")]).unwrap().budget, Some(5));
+        assert_eq!((budget("enable_thinking", "false"), budget("enable_thinking", "true")), (Some(0), None));
+        assert_eq!(budget(KWARGS, r#"{"thinking": false}"#), Some(0));
+        assert_eq!(
+            (budget(KWARGS, r#"{"enable_thinking": false}"#), budget(KWARGS, r#"{"enable_thinking": true}"#)),
+            (Some(0), None)
+        );
         assert_eq!(read(&[("include_reasoning", "false")]).unwrap().shown, Shown::No);
         assert_eq!(read(&[("reasoning", r#"{"exclude": true, "effort": "minimal"}"#)]).unwrap().shown, Shown::No);
     }

@@ -27,6 +27,16 @@ impl ByteLetters {
         Self { letters, added: tokenizer.get_added_tokens_decoder().into_keys().collect() }
     }
 
+    /// Whether tokens stand for bytes.
+    pub(super) fn is_byte_level(&self) -> bool {
+        self.letters.is_some()
+    }
+
+    /// Whether the token was added to the vocabulary.
+    pub(super) fn is_added(&self, id: u32) -> bool {
+        self.added.contains(&id)
+    }
+
     /// The bytes of a token, given as it stands in the vocabulary; `None` if that does not say.
     pub(super) fn bytes(&self, id: u32, token: &str) -> Option<Vec<u8>> {
         if self.added.contains(&id) {

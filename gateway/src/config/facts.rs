@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewright_plugins::Mode;
-use gatewright_types::{DeviceChoice, Quantization};
+use gatewright_types::{DeviceChoice, Quantization, TemplateChoice, YarnReading};
 
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
@@ -152,6 +152,10 @@ pub struct ModelFact {
     pub kv_bytes: u64,
     /// What weights are packed to while they load.
     pub quantize: Option<Quantization>,
+    /// Whose chat template.
+    pub template: TemplateChoice,
+    /// How YaRN is read.
+    pub yarn: YarnReading,
 }
 
 /// A route: a name clients ask for, a chain, legs in order.

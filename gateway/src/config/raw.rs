@@ -177,6 +177,14 @@ pub(crate) struct Model {
     /// all; GGUF files are kept as quantised as they are.
     #[schemars(with = "Quantize")]
     pub(crate) quantize: Option<Quantize>,
+    /// Whose chat template a DeepSeek-R1 model is asked with: `repaired` is Gatewright's, which shows tools and keeps turns with calls
+    /// whole; `original` the model's own. Other models always have their own. Default: `repaired`.
+    #[schemars(with = "String", extend("enum" = ["repaired", "original"]))]
+    pub(crate) chat_template: Option<String>,
+    /// How `attn_factor` of a YaRN checkpoint (R1-0528-Qwen3-8B) is read: as the `checkpoint` says, or passed over as Hugging Face
+    /// `transformers` does. Default: `checkpoint`.
+    #[schemars(with = "String", extend("enum" = ["checkpoint", "transformers"]))]
+    pub(crate) yarn: Option<String>,
 }
 
 /// What weights are packed to.

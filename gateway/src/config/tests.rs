@@ -170,6 +170,8 @@ fn values_of_the_wrong_kind_are_told_without_repeating_secrets() {
         ("device: gpu", "1:9: device: unknown device `gpu`"),
         ("models: {m: {}}", "1:10: models.m: "),
         ("models: {m: {quantize: q5}}", "1:24: models.m.quantize: expected `q8` or `q4`, found `q5`"),
+        ("models: {m: {yarn: vllm}}", "1:20: models.m.yarn: "),
+        ("models: {m: {chat_template: mine}}", "1:29: models.m.chat_template: "),
     ] {
         let told = told(text);
         assert!(told.iter().any(|line| line.contains(expected)), "{text}\n     told: {told:#?}\n expected: {expected}");

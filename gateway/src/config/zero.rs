@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use gatewright_plugins::{Mode, Operator};
-use gatewright_types::DeviceChoice;
+use gatewright_types::{DeviceChoice, TemplateChoice, YarnReading};
 
 use super::facts::{
     CacheFact, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, ReachFact, RouteFact, Secret,
@@ -102,6 +102,8 @@ fn demo_models() -> BTreeMap<String, ModelFact> {
         max_waiting: 64,
         kv_bytes: KV_BYTES,
         quantize: None,
+        template: TemplateChoice::default(),
+        yarn: YarnReading::default(),
     });
     demo.into_iter().map(|model| (model.name.clone(), model)).collect()
 }

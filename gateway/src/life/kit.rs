@@ -188,8 +188,17 @@ impl Kit {
             return router.clone();
         }
         let engines = Engines::default();
-        let fact =
-            ModelFact { name: "m".to_owned(), folder: None, max_running: 1, max_waiting: 1, kv_bytes: 1 << 20, quantize: None };
+        let (template, yarn) = Default::default();
+        let fact = ModelFact {
+            name: "m".to_owned(),
+            folder: None,
+            max_running: 1,
+            max_waiting: 1,
+            kv_bytes: 1 << 20,
+            quantize: None,
+            template,
+            yarn,
+        };
         engines.add(OpenModel { fact, files: [0; 32], upstream: Arc::clone(&self.upstream) as Arc<dyn Upstream> });
         let clock = Arc::new(FixedClock::at(1_700_000_000_000));
         let data: &Path = self.folder.path();

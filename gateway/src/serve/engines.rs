@@ -106,8 +106,8 @@ fn one(model: &ModelFact, device: gatewright_types::DeviceChoice, shared: &Arc<S
         Some(folder) => ModelFiles::Folder(folder.clone()),
         None => ModelFiles::Packed(crate::packed::demo().ok_or("this build was made without the demo model")?),
     };
-    let ModelFact { max_running, max_waiting, kv_bytes, quantize, .. } = *model;
-    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, quantize, ..EngineOptions::default() };
+    let ModelFact { max_running, max_waiting, kv_bytes, quantize, template, yarn, .. } = *model;
+    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, quantize, yarn, template };
     let engine = Engine::open(&files, &options).map_err(|error| error.to_string())?;
     tracing::info!(model = model.name, device = engine.device(), "model opened");
     Ok(Arc::new(EngineUpstream::new(model.name.clone(), engine, shared.clock.clone())))
@@ -147,6 +147,8 @@ mod tests {
                 max_waiting: 1,
                 kv_bytes: 1 << 20,
                 quantize: None,
+                template: Default::default(),
+                yarn: Default::default(),
             };
             facts.models.insert(name.into(), fact);
         }
@@ -195,6 +197,7 @@ mod tests {
     fn a_host_that_cannot_be_built_leaves_the_models_that_were_open() {
         let mut kit = Kit::new();
         let shared = Arc::clone(&kit.host().shared);
+        let (template, yarn) = Default::default();
         let fact = |max_running| ModelFact {
             name: "a".into(),
             folder: None,
@@ -202,6 +205,8 @@ mod tests {
             max_waiting: 1,
             kv_bytes: 1 << 20,
             quantize: None,
+            template,
+            yarn,
         };
         let mut facts = kit.facts.clone();
         facts.models.insert("a".into(), fact(1));

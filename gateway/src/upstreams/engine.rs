@@ -53,7 +53,7 @@ impl Upstream for EngineUpstream {
 struct Answer {
     upstream: EngineUpstream,
     state: State,
-    /// Log probabilities, until the text that they tell of comes: one chunk for both.
+    /// Log probabilities, until the text that they tell of comes, or what is said of an answer's end, until it comes: one chunk for both.
     beside: Option<Delta>,
     alarm: Pin<Box<Sleep>>,
 }
@@ -93,7 +93,7 @@ impl Stream for Answer {
         }
         let (State::Accepted(generation, _) | State::Speaking(generation)) = &mut this.state else { return Poll::Ready(None) };
         let mut item = Pin::new(&mut *generation).poll_next(context);
-        if let Poll::Ready(Some(Ok(Delta::Logprobs { .. }))) = &item
+        if let Poll::Ready(Some(Ok(Delta::Logprobs { .. } | Delta::Other { .. }))) = &item
             && let Poll::Ready(Some(Ok(delta))) = item
         {
             this.beside = Some(delta);

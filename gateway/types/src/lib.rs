@@ -3,6 +3,7 @@
 //! Apart because the rooms meet in these alone. Invariant: nothing here does I/O, waits, or fails except by parsing. It must not know
 //! a wire format by name (the dialects of the gateway do), HTTP or a runtime.
 
+mod checkpoint;
 mod chunk;
 mod completion;
 mod device;
@@ -12,6 +13,7 @@ mod quantization;
 mod request;
 mod segment;
 
+pub use checkpoint::{TemplateChoice, YarnReading};
 pub use chunk::{Chunk, Delta, FinishReason, Raw, Usage};
 pub use completion::{Choice, Completion, gather_into};
 pub use device::DeviceChoice;

@@ -47,13 +47,49 @@ fn without_a_configuration_secrets_is_enforced_verdicts_are_shown_and_answers_ar
 fn what_the_engine_cannot_do_is_refused_by_name() {
     let gateway = Gateway::start(&Setup::default()).unwrap();
     let messages = json!([{"role": "user", "content": "1+1"}]);
-    let body = json!({"model": DEMO, "guided_regex": "[0-9]+", "messages": messages});
+    let body = json!({"model": DEMO, "ignore_eos": true, "messages": messages});
     let response = Request::chat(&body).send(&gateway.url).unwrap();
-    assert_eq!((response.status, response.json()["error"]["param"].as_str()), (400, Some("guided_regex")), "{}", response.body);
+    assert_eq!((response.status, response.json()["error"]["param"].as_str()), (400, Some("ignore_eos")), "{}", response.body);
     let body = json!({"model": DEMO, "logprobs": true, "top_logprobs": 2, "messages": messages});
     let whole = Request::chat(&body).send(&gateway.url).unwrap().json();
     let tokens = whole["choices"][0]["logprobs"]["content"].as_array().unwrap();
     assert!(!tokens.is_empty() && tokens.iter().all(|token| token["top_logprobs"].as_array().unwrap().len() == 2), "{whole}");
+}
+
+#[test]
+fn an_answer_has_the_shape_that_is_asked_for_and_a_call_is_made_that_is_required() {
+    let gateway = Gateway::start(&Setup::default()).unwrap();
+    let messages = json!([{"role": "user", "content": "What is 47 + 85?"}]);
+    let ask = |field: &str, value: serde_json::Value| {
+        let mut body = json!({"model": DEMO, "temperature": 0, "messages": messages});
+        body[field] = value;
+        body["tools"] = match field {
+            "tool_choice" => {
+                let number = json!({"type": "integer", "minimum": 0, "maximum": 999});
+                let parameters =
+                    json!({"type": "object", "properties": {"n": number}, "required": ["n"], "additionalProperties": false});
+                json!([{"type": "function", "function": {"name": "tell", "parameters": parameters}}])
+            }
+            _ => json!([]),
+        };
+        Request::chat(&body).send(&gateway.url).unwrap()
+    };
+    let schema =
+        json!({"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"], "additionalProperties": false});
+    let whole = ask("response_format", json!({"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}));
+    let message = &whole.json()["choices"][0]["message"];
+    let content: serde_json::Value = serde_json::from_str(message["content"].as_str().unwrap()).unwrap();
+    assert!(content["sum"].is_number() && !message["reasoning_content"].as_str().unwrap().is_empty(), "{}", whole.body);
+    let whole = ask("guided_regex", json!("[0-9]+"));
+    assert_eq!(whole.json()["choices"][0]["message"]["content"], "132", "{}", whole.body);
+    let whole = ask("tool_choice", json!("required"));
+    let choice = &whole.json()["choices"][0];
+    let function = &choice["message"]["tool_calls"][0]["function"];
+    let arguments: serde_json::Value = serde_json::from_str(function["arguments"].as_str().unwrap()).unwrap();
+    assert_eq!((choice["finish_reason"].as_str(), function["name"].as_str()), (Some("tool_calls"), Some("tell")), "{}", whole.body);
+    assert!(arguments["n"].is_number(), "{}", whole.body);
+    let refused = ask("guided_grammar", json!("begin: \"a\""));
+    assert_eq!((refused.status, refused.json()["error"]["param"].as_str()), (400, Some("guided_grammar")), "{}", refused.body);
 }
 
 #[test]

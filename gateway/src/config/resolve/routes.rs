@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use gatewright_types::Quantization;
@@ -67,7 +68,19 @@ impl Resolver<'_> {
                 Quantize::Q8 => Quantization::Q8,
                 Quantize::Q4 => Quantization::Q4,
             }),
+            template: self.word(&format!("{at}/chat_template"), raw.chat_template.as_deref()),
+            yarn: self.word(&format!("{at}/yarn"), raw.yarn.as_deref()),
         }
+    }
+
+    /// One of a few words; left out, it is the usual one.
+    fn word<T: Default + FromStr<Err = String>>(&mut self, pointer: &str, text: Option<&str>) -> T {
+        text.map_or_else(T::default, |text| {
+            text.parse().unwrap_or_else(|message| {
+                self.complain(pointer, message, None);
+                T::default()
+            })
+        })
     }
 
     /// The routes of the file, and one for each model of the engine that has none of its name.

@@ -25,6 +25,8 @@ pub(super) fn config(facts: &Facts) -> Value {
             "max_waiting": fact.max_waiting,
             "kv_memory": fact.kv_bytes,
             "quantize": fact.quantize.map(|wanted| format!("{wanted:?}").to_lowercase()),
+            "chat_template": fact.template.as_str(),
+            "yarn": fact.yarn.as_str(),
         }))),
         "routes": map(facts.routes.values(), |route| (&route.name, show_route(route))),
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),

@@ -3,6 +3,7 @@
 //! Apart because every model family reads its weights through it. It must not know what the names mean, nor any backend.
 
 pub(crate) mod files;
+pub(crate) mod fp8;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,9 +12,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use serde::Deserialize;
 
+use crate::config;
 use crate::error::EngineError;
 use crate::options::ModelFiles;
 use files::Blob;
+use fp8::Blocks;
 
 /// A checkpoint below this many bytes loads without a progress bar.
 const QUIET_BYTES: u64 = 512 << 20;
@@ -21,6 +24,12 @@ const QUIET_BYTES: u64 = 512 << 20;
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
+}
+
+/// What config.json says of how weights are kept.
+#[derive(Deserialize)]
+struct Kept {
+    quantization_config: Option<Blocks>,
 }
 
 struct Shard {
@@ -33,6 +42,7 @@ struct Shard {
 pub(crate) struct Weights {
     shards: Vec<Shard>,
     tensors: HashMap<String, (usize, TensorInfo)>,
+    blocks: Option<Blocks>,
     progress: ProgressBar,
 }
 
@@ -65,10 +75,11 @@ impl Weights {
             shards.push(Shard { name, bytes, start: header + 8 });
         }
         let total = shards.iter().map(|s| s.bytes.len() as u64).sum();
-        Ok(Self { shards, tensors, progress: progress(total) })
+        let Kept { quantization_config: blocks } = files.json(config::FILE)?;
+        Ok(Self { shards, tensors, blocks, progress: progress(total) })
     }
 
-    /// The tensor's values in row-major order, converted from f32, bf16 or f16.
+    /// The tensor's values in row-major order, converted from f32, bf16, f16 or blocks of fp8.
     ///
     /// # Errors
     /// [`EngineError::Load`] that names the tensor and its file, if it is missing or of another shape or type.
@@ -88,7 +99,14 @@ impl Weights {
             Dtype::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
             Dtype::BF16 => Ok(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
             Dtype::F16 => Ok(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            other => Err(fault(format!("is {other:?}; this engine reads F32, BF16 and F16"))),
+            Dtype::F8_E4M3 => {
+                let unsaid = || fault("is F8_E4M3, and config.json has no quantization_config that says how".into());
+                let blocks = self.blocks.ok_or_else(unsaid)?;
+                let &[rows, columns] = shape else { return Err(fault("is F8_E4M3, but no matrix".into())) };
+                let scales = self.tensor(&format!("{name}_scale_inv"), &blocks.scales([rows, columns]))?;
+                Ok(blocks.values(bytes, columns, &scales))
+            }
+            other => Err(fault(format!("is {other:?}; this engine reads F32, BF16, F16, and F8_E4M3 in blocks"))),
         }
     }
 }

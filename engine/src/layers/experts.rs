@@ -58,8 +58,7 @@ impl Choice {
         let scores: Vec<f32> = logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
         let biased: Vec<f32> = scores.iter().zip(bias).map(|(score, bias)| score + bias).collect();
         let size = biased.len() / self.groups;
-        let groups =
-            biased.chunks_exact(size).map(|group| best(group.to_vec().into_iter().enumerate(), 2).iter().map(|e| e.1).sum());
+        let groups = biased.chunks_exact(size).map(|group| best(group.iter().copied().enumerate(), 2).iter().map(|e| e.1).sum());
         let open = best(groups.enumerate(), self.open_groups);
         let members = open.iter().flat_map(|(group, _)| biased.iter().copied().enumerate().skip(group * size).take(size));
         let mut chosen = best(members, self.chosen);

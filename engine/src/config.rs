@@ -5,12 +5,14 @@
 pub(crate) mod rope;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::EngineError;
 use crate::layers::Bias;
 use crate::ops::Heads;
 use crate::options::ModelFiles;
+use crate::weights::fp8::Blocks;
 use rope::RopeConfig;
 
 /// The file that says what a checkpoint is.
@@ -19,7 +21,7 @@ pub(crate) const FILE: &str = "config.json";
 /// More than any size of a model, and so little that no product of three overflows.
 const MOST: usize = 1 << 20;
 
-/// The fields of config.json that the dense families share. What is left out is the family's to fill in.
+/// The fields of config.json that the families share. What is left out is the family's to fill in.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct ModelConfig {
     pub(crate) model_type: String,
@@ -48,7 +50,12 @@ pub(crate) struct ModelConfig {
     layer_types: Vec<String>,
     #[serde(default = "silu")]
     hidden_act: String,
-    quantization_config: Option<Value>,
+    /// Only looked at here: what loads weights reads it for itself.
+    #[serde(rename = "quantization_config")]
+    _blocks: Option<Blocks>,
+    /// All of it, for what one family has alone.
+    #[serde(skip)]
+    own: Value,
 }
 
 fn silu() -> String {
@@ -58,7 +65,7 @@ fn silu() -> String {
 impl ModelConfig {
     /// Reads config.json and refuses what no family of this engine computes.
     pub(crate) fn read(files: &ModelFiles) -> Result<Self, EngineError> {
-        let config: Self = files.json(FILE)?;
+        let config = Self { own: files.json(FILE)?, ..files.json(FILE)? };
         config.check().map_err(|what| EngineError::load(format!("{}: {what}", files.name(FILE))))?;
         Ok(config)
     }
@@ -73,10 +80,6 @@ impl ModelConfig {
         if let Some(kind) = self.layer_types.iter().find(|kind| *kind != "full_attention") {
             return Err(format!("layer type `{kind}` is not supported"));
         }
-        if let Some(how) = &self.quantization_config {
-            let method = how.get("quant_method").and_then(Value::as_str).unwrap_or("of no name");
-            return Err(format!("quantization_config (`{method}`) is not supported; take a checkpoint in bf16, f16 or f32"));
-        }
         let sizes = [self.vocab_size, self.hidden_size, self.intermediate_size, self.num_attention_heads, self.num_hidden_layers];
         if sizes.contains(&0) || self.max_position_embeddings == Some(0) {
             return Err("a size is 0".to_owned());
@@ -86,6 +89,11 @@ impl ModelConfig {
             return Err(format!("a size of {size} is more than any model has"));
         }
         Ok(())
+    }
+
+    /// The fields that one family has alone.
+    pub(crate) fn own<T: DeserializeOwned>(&self) -> Result<T, String> {
+        T::deserialize(&self.own).map_err(|e| e.to_string())
     }
 
     /// How attention is cut; `head_dim` is the family's, where config.json gives none.

@@ -5,6 +5,8 @@
 pub(crate) mod attention;
 pub(crate) mod cache;
 pub(crate) mod decoder;
+pub(crate) mod experts;
+pub(crate) mod mla;
 pub(crate) mod mlp;
 pub(crate) mod rope;
 
@@ -62,6 +64,21 @@ impl<B: EngineBackend> Loader<'_, B> {
         Matrix::Values(self.place(values, [rows, width]))
     }
 
+    /// One matrix `[out, in]` and its bias if `bias` says so, with their rows in this order.
+    pub(crate) fn reordered(&self, name: &str, order: &[usize], input: usize, bias: Bias) -> Result<Linear<B>, EngineError> {
+        let out = order.len();
+        let rows = self.weights.tensor(&format!("{name}.weight"), &[out, input])?;
+        let weight = order.iter().flat_map(|row| &rows[row * input..(row + 1) * input]).copied().collect();
+        let bias = match bias {
+            Bias::Yes => {
+                let values = self.weights.tensor(&format!("{name}.bias"), &[out])?;
+                Some(self.place(order.iter().map(|row| values[*row]).collect(), [1, out]))
+            }
+            Bias::No => None,
+        };
+        Ok(Linear { weight: self.place(weight, [out, input]), bias })
+    }
+
     fn place(&self, values: Vec<f32>, shape: [usize; 2]) -> Tensor<B, 2> {
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
@@ -89,6 +106,15 @@ pub(crate) enum Rows {
     Prefill,
     /// One position each of several sequences.
     Decode,
+}
+
+/// A tensor's values, row-major, where the CPU can read them.
+///
+/// # Errors
+/// [`EngineError::Step`] if the device fails.
+pub(crate) fn read<B: EngineBackend>(x: Tensor<B, 2>) -> Result<Vec<f32>, EngineError> {
+    let data = x.try_into_data().map_err(|e| EngineError::Step(format!("the device failed: {e}")))?;
+    data.into_vec().map_err(|e| EngineError::Step(format!("values are not f32: {e:?}")))
 }
 
 /// The product for that kind of rows.

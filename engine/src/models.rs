@@ -2,6 +2,7 @@
 //!
 //! Apart because a family is one file and one row of [`FAMILIES`]. They must not know requests, text or channels.
 
+mod deepseek_v3;
 mod llama;
 mod qwen2;
 mod qwen3;
@@ -10,12 +11,12 @@ use crate::config::rope::Reach;
 use crate::config::{self, ModelConfig};
 use crate::error::EngineError;
 use crate::layers::Bias;
-use crate::layers::decoder::{Biases, Blueprint, Norms, Output};
+use crate::layers::decoder::{Biases, Blueprint, Norms, Output, Shape};
 use crate::layers::rope::Scaling;
 use crate::options::{ModelFiles, YarnReading};
 
 /// All families.
-const FAMILIES: [Family; 3] = [llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
+const FAMILIES: [Family; 4] = [deepseek_v3::FAMILY, llama::FAMILY, qwen2::FAMILY, qwen3::FAMILY];
 
 /// One family.
 struct Family {
@@ -45,7 +46,7 @@ struct Defaults {
     head_dim: usize,
 }
 
-/// A decoder without biases and without norms of heads: what a family begins with.
+/// A dense decoder without biases and without norms of heads: what a family begins with.
 fn plain(config: &ModelConfig, defaults: &Defaults, yarn: YarnReading) -> Result<Blueprint, String> {
     let positions = config.max_position_embeddings.unwrap_or(defaults.positions);
     let Reach { spectrum, context } = config.rope().read(positions, yarn)?;
@@ -59,8 +60,9 @@ fn plain(config: &ModelConfig, defaults: &Defaults, yarn: YarnReading) -> Result
         vocab: config.vocab_size,
         hidden: config.hidden_size,
         inner: config.intermediate_size,
+        mixture: None,
         layers: config.num_hidden_layers,
-        heads,
+        attention: Shape::Grouped(heads),
         epsilon: config.rms_norm_eps.unwrap_or(1e-6),
         rope: spectrum,
         context,

@@ -46,11 +46,23 @@ pub(crate) struct Rotation {
     pub(crate) sin: Vec<f32>,
 }
 
-/// Keys and values of one layer of one sequence, `[kv_heads, capacity, head_dim]` each; only the first positions are filled.
+/// Keys and values of one layer of one sequence, `[kv_heads, capacity, width]` each; only the first positions are filled. For
+/// [`EngineBackend::attend_latents`] there is one head: rotated keys, and latent vectors in place of values.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerKv<B: Backend> {
     pub(crate) keys: Tensor<B, 3>,
     pub(crate) values: Tensor<B, 3>,
+}
+
+/// How heads reach latent vectors: what would make keys and values of the vectors is applied to queries and results instead.
+#[derive(Debug)]
+pub(crate) struct Lift<B: Backend> {
+    /// Latent vectors to the part of keys that is not rotated, `[heads, plain, rank]`.
+    pub(crate) keys: Tensor<B, 3>,
+    /// Latent vectors to values, `[heads, value, rank]`.
+    pub(crate) values: Tensor<B, 3>,
+    /// What scores are multiplied by.
+    pub(crate) scale: f64,
 }
 
 /// A Burn backend that the engine runs on. Row `i` of each result depends on row `i` of the input alone, bit for bit, for
@@ -88,6 +100,12 @@ pub(crate) trait EngineBackend: Backend {
     /// `len - 1`. Gives `[rows, heads * head_dim]`.
     fn attend(q: Tensor<Self, 2>, kv: &LayerKv<Self>, len: usize) -> Tensor<Self, 2> {
         portable::attend(q, kv, len)
+    }
+
+    /// Attention of one sequence's queries to the latent vectors of its first `len` positions; the last row is position `len - 1`.
+    /// `queries` are the parts that are not rotated and those that are, `[rows, heads * width]` each. Gives `[rows, heads * value]`.
+    fn attend_latents(queries: [Tensor<Self, 2>; 2], lift: &Lift<Self>, kv: &LayerKv<Self>, len: usize) -> Tensor<Self, 2> {
+        portable::attend_latents(queries, lift, kv, len)
     }
 
     /// `silu(gate) * up` of `gate_up` `[rows, 2 * width]`.

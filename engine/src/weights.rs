@@ -3,6 +3,7 @@
 //! Apart because every model family reads its weights through it. It must not know what the names mean, nor any backend.
 
 pub(crate) mod files;
+pub(crate) mod fp8;
 pub(crate) mod stored;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,10 +14,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use serde::Deserialize;
 
+use crate::config;
 use crate::error::EngineError;
 use crate::gguf::GgufFile;
 use crate::options::ModelFiles;
 use files::Blob;
+use fp8::Blocks;
 
 /// A checkpoint below this many bytes loads without a progress bar.
 const QUIET_BYTES: u64 = 512 << 20;
@@ -24,6 +27,12 @@ const QUIET_BYTES: u64 = 512 << 20;
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
+}
+
+/// What config.json says of how weights are kept.
+#[derive(Deserialize)]
+struct Kept {
+    quantization_config: Option<Blocks>,
 }
 
 struct Shard {
@@ -39,6 +48,8 @@ pub(crate) struct Weights {
     /// In place of both.
     gguf: Option<GgufFile>,
     wanted: Option<Quantization>,
+    /// How matrices in fp8 are scaled.
+    blocks: Option<Blocks>,
     progress: ProgressBar,
 }
 
@@ -49,7 +60,7 @@ impl Weights {
         if let ModelFiles::Gguf(file) = files {
             let progress = progress(file.len() as u64);
             let (shards, tensors) = (Vec::new(), HashMap::new());
-            return Ok(Self { shards, tensors, gguf: Some(file.clone()), wanted: None, progress });
+            return Ok(Self { shards, tensors, gguf: Some(file.clone()), wanted: None, blocks: None, progress });
         }
         let index_name = "model.safetensors.index.json";
         let names: Vec<String> = match files.find(index_name)? {
@@ -77,10 +88,11 @@ impl Weights {
             shards.push(Shard { name, bytes, start: header + 8 });
         }
         let total = shards.iter().map(|s| s.bytes.len() as u64).sum();
-        Ok(Self { shards, tensors, gguf: None, wanted: None, progress: progress(total) })
+        let Kept { quantization_config: blocks } = files.json(config::FILE)?;
+        Ok(Self { shards, tensors, gguf: None, wanted: None, blocks, progress: progress(total) })
     }
 
-    /// The tensor's values in row-major order, as numbers.
+    /// The tensor's values in row-major order, converted from f32, bf16, f16 or blocks of fp8.
     ///
     /// # Errors
     /// [`EngineError::Load`] that names the tensor and its file, if it is missing or of another shape or type.
@@ -91,14 +103,20 @@ impl Weights {
             return Ok(part.values(shape.last().copied().unwrap_or(0)));
         }
         let (shard, dtype, bytes) = self.find(name, shape)?;
+        let fault = |what: String| EngineError::load(format!("{}: tensor `{name}` {what}", shard.name));
         self.progress.inc(bytes.len() as u64);
         match dtype {
             Dtype::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
             Dtype::BF16 => Ok(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
             Dtype::F16 => Ok(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            other => {
-                Err(EngineError::load(format!("{}: tensor `{name}` is {other:?}; this engine reads F32, BF16 and F16", shard.name)))
+            Dtype::F8_E4M3 => {
+                let unsaid = || fault("is F8_E4M3, and config.json has no quantization_config that says how".into());
+                let blocks = self.blocks.ok_or_else(unsaid)?;
+                let &[rows, columns] = shape else { return Err(fault("is F8_E4M3, but no matrix".into())) };
+                let scales = self.tensor(&format!("{name}_scale_inv"), &blocks.scales([rows, columns]))?;
+                Ok(blocks.values(bytes, columns, &scales))
             }
+            other => Err(fault(format!("is {other:?}; this engine reads F32, BF16, F16, and F8_E4M3 in blocks"))),
         }
     }
 

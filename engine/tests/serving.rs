@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, ModelFiles};
 use gatewright_types::{Delta, FinishReason, Sampling};
-use kit::{PROMPT, ask, engine, files, gather, read, seeded, submit, tokens};
+use kit::{PROMPT, ask, engine, engine_of, files, gather, read, seeded, submit, tokens};
 
 #[tokio::test]
 async fn greedy_text_is_that_of_transformers() {
@@ -39,14 +39,20 @@ async fn greedy_text_is_that_of_transformers() {
 
 #[tokio::test]
 async fn a_seed_gives_one_answer_alone_and_in_company() {
-    let engine = engine(4, 8);
-    let alone = gather(submit(&engine, &ask(PROMPT, seeded(7, 40))).unwrap()).await;
+    // With experts, other rows bring other experts.
+    for name in ["untied", "latent", "blocks"] {
+        alone_and_in_company(&engine_of(name, 4, 8)).await;
+    }
+}
+
+async fn alone_and_in_company(engine: &Engine) {
+    let alone = gather(submit(engine, &ask(PROMPT, seeded(7, 40))).unwrap()).await;
     let long = "word ".repeat(80);
     let company = [ask("a", seeded(1, 60)), ask(&long, seeded(2, 30)), ask("b", tokens(50))];
-    let others: Vec<_> = company.iter().map(|r| submit(&engine, r).unwrap()).collect();
-    let again = gather(submit(&engine, &ask(PROMPT, seeded(7, 40))).unwrap()).await;
+    let others: Vec<_> = company.iter().map(|r| submit(engine, r).unwrap()).collect();
+    let again = gather(submit(engine, &ask(PROMPT, seeded(7, 40))).unwrap()).await;
     assert_eq!(format!("{alone:?}"), format!("{again:?}"));
-    let other_seed = gather(submit(&engine, &ask(PROMPT, seeded(8, 40))).unwrap()).await;
+    let other_seed = gather(submit(engine, &ask(PROMPT, seeded(8, 40))).unwrap()).await;
     assert_ne!(read(&alone, 0).0, read(&other_seed, 0).0);
     for other in others {
         assert!(matches!(gather(other).await.last(), Some(Delta::Usage(_))));
@@ -233,12 +239,40 @@ fn a_bad_checkpoint_is_refused_by_name() {
     assert!(open(&ModelFiles::Folder(folder.path().to_owned())).contains("tokenizer.json"));
 }
 
+#[test]
+fn fp8_of_which_something_is_missing_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/blocks")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let open = || {
+        let options = EngineOptions { device: DeviceChoice::Cpu, ..EngineOptions::default() };
+        Engine::open(&ModelFiles::Folder(folder.path().to_owned()), &options).map(drop).map_err(|e| e.to_string())
+    };
+    open().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let config = std::fs::read_to_string(file("config.json")).unwrap();
+    std::fs::write(file("config.json"), config.replace("quantization_config", "passed_over")).unwrap();
+    let said = open().unwrap_err();
+    assert!(said.contains("model.safetensors: tensor `model.layers.0.") && said.contains("F8_E4M3"), "{said}");
+    std::fs::write(file("config.json"), config.replace("128,", "64,")).unwrap();
+    let said = open().unwrap_err();
+    assert!(said.contains(".weight_scale_inv` has shape [2, 2]") && said.contains("[3, 2]"), "{said}");
+    std::fs::write(file("config.json"), &config).unwrap();
+    let mut renamed = std::fs::read(file("model.safetensors")).unwrap();
+    let name = b"layers.1.self_attn.o_proj.weight_scale_inv";
+    let at = renamed.windows(name.len()).position(|w| w == name).unwrap();
+    renamed[at + name.len() - 3..at + name.len()].copy_from_slice(b"xxx");
+    std::fs::write(file("model.safetensors"), renamed).unwrap();
+    let said = open().unwrap_err();
+    assert!(said.contains("`model.layers.1.self_attn.o_proj.weight_scale_inv` is missing in"), "{said}");
+}
+
 #[tokio::test]
 async fn every_family_is_opened_and_answers() {
-    for name in ["tied", "llama", "qwen3"] {
-        let options = EngineOptions { device: DeviceChoice::Cpu, max_running: 1, max_waiting: 0, ..EngineOptions::default() };
-        let engine = Engine::open(&files(name), &options).unwrap();
-        let deltas = gather(submit(&engine, &ask(PROMPT, seeded(1, 8))).unwrap()).await;
+    for name in ["tied", "llama", "qwen3", "latent", "blocks"] {
+        let deltas = gather(submit(&engine_of(name, 1, 0), &ask(PROMPT, seeded(1, 8))).unwrap()).await;
         assert!(matches!(deltas.last(), Some(Delta::Usage(_))), "{name}");
     }
 }

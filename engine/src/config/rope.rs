@@ -51,7 +51,7 @@ impl RopeConfig {
         if let Some(part) = self.partial_rotary_factor.filter(|part| *part != 1.0) {
             return Err(format!("partial_rotary_factor {part} is not supported"));
         }
-        let kind = self.rope_type.as_deref().or(self.r#type.as_deref()).unwrap_or("default");
+        let kind = self.kind();
         let needs = |value: Option<f64>, name: &str| match value {
             Some(value) if value.is_finite() && value > 0.0 => Ok(value),
             Some(value) => Err(format!("rope type `{kind}`: {name} {value} is not above 0")),
@@ -86,6 +86,18 @@ impl RopeConfig {
         };
         let theta = needs(self.rope_theta.or(Some(10_000.0)), "rope_theta")?;
         Ok(Reach { spectrum: Spectrum { theta, scaling }, context })
+    }
+
+    fn kind(&self) -> &str {
+        self.rope_type.as_deref().or(self.r#type.as_deref()).unwrap_or("default")
+    }
+
+    /// What latent attention multiplies its scores by where positions are scaled, beside what [`Yarn::attention`] does to the part of
+    /// them that is rotated.
+    pub(crate) fn score_scale(&self, positions: usize) -> f64 {
+        let by = self.mscale_all_dim.filter(|_| self.kind() != "default").unwrap_or(0.0);
+        let original = self.original_max_position_embeddings.unwrap_or(positions as f64);
+        mscale(self.factor.unwrap_or(positions as f64 / original), by).powi(2)
     }
 
     /// `attn_factor` is what DeepSeek-R1-0528-Qwen3-8B's config.json calls the factor that its scores were trained with, beside the one

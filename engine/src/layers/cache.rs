@@ -4,24 +4,41 @@
 
 use burn::tensor::Tensor;
 
-use crate::ops::{EngineBackend, Heads, LayerKv};
+use crate::ops::{EngineBackend, LayerKv};
 
 /// Positions that the first allocation holds; each further one doubles, so that growing costs a constant per token.
 const FIRST: usize = 128;
+
+/// What one position has in one layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns {
+    pub(crate) heads: usize,
+    /// Width of a head's key.
+    pub(crate) keys: usize,
+    /// Width of a head's value.
+    pub(crate) values: usize,
+}
+
+impl Columns {
+    /// How many values that are.
+    pub(crate) fn count(self) -> usize {
+        self.heads * (self.keys + self.values)
+    }
+}
 
 /// One sequence's keys and values in all layers. Dropping it frees them.
 #[derive(Clone, Debug)]
 pub(crate) struct KvCache<B: EngineBackend> {
     layers: Vec<Option<LayerKv<B>>>,
-    heads: Heads,
+    columns: Columns,
     len: usize,
     device: B::Device,
 }
 
 impl<B: EngineBackend> KvCache<B> {
     /// An empty cache; allocates nothing.
-    pub(crate) fn new(layers: usize, heads: Heads, device: B::Device) -> Self {
-        Self { layers: vec![None; layers], heads, len: 0, device }
+    pub(crate) fn new(layers: usize, columns: Columns, device: B::Device) -> Self {
+        Self { layers: vec![None; layers], columns, len: 0, device }
     }
 
     /// Positions that are filled in all layers.
@@ -29,19 +46,20 @@ impl<B: EngineBackend> KvCache<B> {
         self.len
     }
 
-    /// Appends to one layer, behind [`Self::len`]; `keys` and `values` are `[kv_heads, n, head_dim]`. Gives the layer and how many
-    /// of its positions are filled.
+    /// Appends to one layer, behind [`Self::len`]; `keys` and `values` are `[heads, n, width]`. Gives the layer and how many of
+    /// its positions are filled.
     pub(crate) fn append(&mut self, layer: usize, keys: Tensor<B, 3>, values: Tensor<B, 3>) -> Option<(&LayerKv<B>, usize)> {
         let n = keys.dims()[1];
         let (at, end) = (self.len, self.len + n);
-        let (heads, device) = (self.heads, &self.device);
+        let Columns { heads, keys: wide, values: deep } = self.columns;
+        let room = |width| Tensor::zeros([heads, capacity(end), width], &self.device);
         let slot = self.layers.get_mut(layer)?;
         let kv = match slot.take() {
-            None => LayerKv { keys: room(heads, end, device), values: room(heads, end, device) },
+            None => LayerKv { keys: room(wide), values: room(deep) },
             Some(kv) if kv.keys.dims()[1] >= end => kv,
             Some(kv) => LayerKv {
-                keys: B::write(room(heads, end, device), filled(kv.keys, at), 0),
-                values: B::write(room(heads, end, device), filled(kv.values, at), 0),
+                keys: B::write(room(wide), filled(kv.keys, at), 0),
+                values: B::write(room(deep), filled(kv.values, at), 0),
             },
         };
         let kv = LayerKv { keys: B::write(kv.keys, keys, at), values: B::write(kv.values, values, at) };
@@ -57,10 +75,6 @@ impl<B: EngineBackend> KvCache<B> {
 /// Positions that are allocated for so many.
 pub(crate) fn capacity(positions: usize) -> usize {
     positions.next_power_of_two().max(FIRST)
-}
-
-fn room<B: EngineBackend>(heads: Heads, positions: usize, device: &B::Device) -> Tensor<B, 3> {
-    Tensor::zeros([heads.kv_heads, capacity(positions), heads.head_dim], device)
 }
 
 fn filled<B: EngineBackend>(cache: Tensor<B, 3>, len: usize) -> Tensor<B, 3> {

@@ -1,16 +1,18 @@
-//! A dense decoder: embedding, layers of attention and a gated feed-forward part, each behind a norm, and the output matrix. What a
-//! family has of its own is in its [`Blueprint`].
+//! A decoder: embedding, layers of attention and a gated feed-forward part, each behind a norm, and the output matrix. What a family has
+//! of its own is in its [`Blueprint`].
 //!
-//! Apart because most families are this. Weights have the names that Hugging Face transformers gives them in all of these families. It
+//! Apart because all families are this. Weights have the names that Hugging Face transformers gives them in all of these families. It
 //! must not know one family, requests or text.
 
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::attention::{Attention, HeadNorms, Pass};
-use super::cache::KvCache;
+use super::cache::{Columns, KvCache};
+use super::experts::{Experts, Mixture};
+use super::mla::{Latent, LatentAttention};
 use super::mlp::Mlp;
 use super::rope::{Rope, Spectrum};
-use super::{Bias, Loader, Rows, product};
+use super::{Bias, Loader, Rows, product, read};
 use crate::error::EngineError;
 use crate::ops::{EngineBackend, Heads, Linear, Matrix};
 use crate::weights::Weights;
@@ -20,11 +22,13 @@ use crate::weights::Weights;
 pub(crate) struct Blueprint {
     pub(crate) vocab: usize,
     pub(crate) hidden: usize,
-    /// Width of the feed-forward part.
+    /// Width of the feed-forward part, where it is one.
     pub(crate) inner: usize,
+    /// Where it is many, and how they are chosen.
+    pub(crate) mixture: Option<Mixture>,
     pub(crate) layers: usize,
-    pub(crate) heads: Heads,
-    /// Of all norms.
+    pub(crate) attention: Shape,
+    /// Of all norms but those in latent attention.
     pub(crate) epsilon: f64,
     pub(crate) rope: Spectrum,
     /// Positions that prompt and answer may have together.
@@ -32,6 +36,15 @@ pub(crate) struct Blueprint {
     pub(crate) output: Output,
     pub(crate) biases: Biases,
     pub(crate) head_norms: Norms,
+}
+
+/// How layers attend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    /// To keys and values that groups of heads share.
+    Grouped(Heads),
+    /// To latent vectors that all heads share.
+    Latent(Latent),
 }
 
 /// Where the output matrix is.
@@ -64,15 +77,39 @@ pub(crate) enum Norms {
 impl Blueprint {
     /// Values that one position has in the caches of all layers.
     pub(crate) fn cached_values(&self) -> usize {
-        2 * self.layers * self.heads.kv_heads * self.heads.head_dim
+        self.layers * self.columns().count()
+    }
+
+    fn columns(&self) -> Columns {
+        match self.attention {
+            Shape::Grouped(Heads { kv_heads, head_dim, .. }) => Columns { heads: kv_heads, keys: head_dim, values: head_dim },
+            Shape::Latent(cut) => cut.columns(),
+        }
+    }
+
+    fn rotated(&self) -> Heads {
+        match self.attention {
+            Shape::Grouped(heads) => heads,
+            Shape::Latent(cut) => cut.rotated(),
+        }
     }
 }
 
 struct Layer<B: EngineBackend> {
     before_attention: Tensor<B, 2>,
-    attention: Attention<B>,
+    attention: Attending<B>,
     before_mlp: Tensor<B, 2>,
-    mlp: Mlp<B>,
+    mlp: FeedForward<B>,
+}
+
+enum Attending<B: EngineBackend> {
+    Grouped(Attention<B>),
+    Latent(LatentAttention<B>),
+}
+
+enum FeedForward<B: EngineBackend> {
+    Dense(Mlp<B>),
+    Experts(Experts<B>),
 }
 
 /// A loaded model.
@@ -118,7 +155,7 @@ impl<B: EngineBackend> Decoder<B> {
         };
         let layers: Result<Vec<_>, _> = (0..blueprint.layers).map(|i| layer(&loader, blueprint, i)).collect();
         Ok(Self {
-            rope: Rope::new(blueprint.heads, &blueprint.rope),
+            rope: Rope::new(blueprint.rotated(), &blueprint.rope),
             embedding,
             layers: layers?,
             norm: loader.row("model.norm.weight", hidden)?,
@@ -130,7 +167,7 @@ impl<B: EngineBackend> Decoder<B> {
 
     /// An empty cache for one sequence.
     pub(crate) fn cache(&self) -> KvCache<B> {
-        KvCache::new(self.layers.len(), self.blueprint.heads, self.device.clone())
+        KvCache::new(self.layers.len(), self.blueprint.columns(), self.device.clone())
     }
 
     /// Width of a row of logits.
@@ -154,9 +191,15 @@ impl<B: EngineBackend> Decoder<B> {
         let mut x = self.embedding.select(&ids, &self.device);
         for (i, layer) in self.layers.iter().enumerate() {
             let normed = B::rms_norm(x.clone(), &layer.before_attention, self.blueprint.epsilon);
-            x = x + layer.attention.forward(normed, i, &mut pass);
+            x = x + match &layer.attention {
+                Attending::Grouped(attention) => attention.forward(normed, i, &mut pass),
+                Attending::Latent(attention) => attention.forward(normed, i, &mut pass),
+            };
             let normed = B::rms_norm(x.clone(), &layer.before_mlp, self.blueprint.epsilon);
-            x = x + layer.mlp.forward(normed, kind);
+            x = x + match &layer.mlp {
+                FeedForward::Dense(mlp) => mlp.forward(normed, kind),
+                FeedForward::Experts(experts) => experts.forward(normed, kind)?,
+            };
         }
         for (cache, n) in caches {
             cache.advance(n);
@@ -169,9 +212,7 @@ impl<B: EngineBackend> Decoder<B> {
         }
         let x = B::rms_norm(x, &self.norm, self.blueprint.epsilon);
         // One row is one row, whatever came before it: the last of a prompt is computed as those of decoding are.
-        let logits = product(x, &self.head, Rows::Decode);
-        let data = logits.try_into_data().map_err(|e| EngineError::Step(format!("the device failed: {e}")))?;
-        data.into_vec().map_err(|e| EngineError::Step(format!("logits are not f32: {e:?}")))
+        read(product(x, &self.head, Rows::Decode))
     }
 
     fn ids(&self, ids: Vec<i64>) -> Tensor<B, 1, Int> {
@@ -196,31 +237,57 @@ fn wanted_rows<B: EngineBackend>(spans: &[Span<'_, B>]) -> Vec<i64> {
 }
 
 fn layer<B: EngineBackend>(loader: &Loader<'_, B>, blueprint: &Blueprint, index: usize) -> Result<Layer<B>, EngineError> {
-    let Blueprint { hidden, inner, heads, biases, .. } = *blueprint;
-    let (q, kv) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
+    let Blueprint { hidden, inner, biases, .. } = *blueprint;
     let name = |part: &str| format!("model.layers.{index}.{part}");
-    let qkv = [(name("self_attn.q_proj"), q), (name("self_attn.k_proj"), kv), (name("self_attn.v_proj"), kv)];
-    let norm = |part: &str| loader.row(&name(part), heads.head_dim);
-    let norms = match blueprint.head_norms {
-        Norms::Yes => Some(HeadNorms {
-            queries: norm("self_attn.q_norm.weight")?,
-            keys: norm("self_attn.k_norm.weight")?,
-            epsilon: blueprint.epsilon,
-        }),
-        Norms::No => None,
-    };
     Ok(Layer {
         before_attention: loader.row(&name("input_layernorm.weight"), hidden)?,
-        attention: Attention {
-            heads,
-            qkv: loader.linear(&qkv, hidden, biases.qkv)?,
-            norms,
-            out: loader.linear(&[(name("self_attn.o_proj"), hidden)], q, biases.out)?,
+        attention: match blueprint.attention {
+            Shape::Grouped(heads) => Attending::Grouped(grouped(loader, &name("self_attn"), blueprint, heads)?),
+            Shape::Latent(cut) => Attending::Latent(LatentAttention::load(loader, &name("self_attn"), cut, (hidden, biases))?),
         },
         before_mlp: loader.row(&name("post_attention_layernorm.weight"), hidden)?,
-        mlp: Mlp {
-            gate_up: loader.linear(&[(name("mlp.gate_proj"), inner), (name("mlp.up_proj"), inner)], hidden, biases.mlp)?,
-            down: loader.linear(&[(name("mlp.down_proj"), hidden)], inner, biases.mlp)?,
+        mlp: match blueprint.mixture {
+            Some(mixture) if index >= mixture.dense_layers => {
+                FeedForward::Experts(Experts::load(loader, &name("mlp"), mixture, hidden)?)
+            }
+            _ => FeedForward::Dense(mlp(loader, &name("mlp"), [hidden, inner], biases.mlp)?),
         },
+    })
+}
+
+fn grouped<B: EngineBackend>(
+    loader: &Loader<'_, B>,
+    prefix: &str,
+    blueprint: &Blueprint,
+    heads: Heads,
+) -> Result<Attention<B>, EngineError> {
+    let Blueprint { hidden, biases, .. } = *blueprint;
+    let (q, kv) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
+    let name = |part: &str| format!("{prefix}.{part}");
+    let qkv = [(name("q_proj"), q), (name("k_proj"), kv), (name("v_proj"), kv)];
+    let norm = |part: &str| loader.row(&name(part), heads.head_dim);
+    let norms = match blueprint.head_norms {
+        Norms::Yes => Some(HeadNorms { queries: norm("q_norm.weight")?, keys: norm("k_norm.weight")?, epsilon: blueprint.epsilon }),
+        Norms::No => None,
+    };
+    Ok(Attention {
+        heads,
+        qkv: loader.linear(&qkv, hidden, biases.qkv)?,
+        norms,
+        out: loader.linear(&[(name("o_proj"), hidden)], q, biases.out)?,
+    })
+}
+
+/// A gated feed-forward part between these widths.
+pub(super) fn mlp<B: EngineBackend>(
+    loader: &Loader<'_, B>,
+    prefix: &str,
+    [hidden, inner]: [usize; 2],
+    bias: Bias,
+) -> Result<Mlp<B>, EngineError> {
+    let name = |part: &str| format!("{prefix}.{part}");
+    Ok(Mlp {
+        gate_up: loader.linear(&[(name("gate_proj"), inner), (name("up_proj"), inner)], hidden, bias)?,
+        down: loader.linear(&[(name("down_proj"), hidden)], inner, bias)?,
     })
 }

@@ -11,8 +11,9 @@ use crate::layers::decoder::{Decoder, Span, Wanted};
 use crate::weights::Weights;
 
 /// Of each family; together: tied and untied, all kinds of rope scaling beyond the positions of training, with and without biases and
-/// norms of heads, one to four queries a key.
-const CHECKPOINTS: [&str; 8] = ["untied", "tied", "wide", "yarn", "llama", "linear", "qwen3", "normed"];
+/// norms of heads, one to four queries a key; latent attention with both kinds of queries, experts in one group and in several, FP8 in
+/// whole and partial blocks.
+const CHECKPOINTS: [&str; 10] = ["untied", "tied", "wide", "yarn", "llama", "linear", "qwen3", "normed", "latent", "blocks"];
 const TOLERANCE: f32 = 5e-5;
 const NMSE: f64 = 1e-9;
 /// How far ahead of the next a token must be to be the same on every machine.

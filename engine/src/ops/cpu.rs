@@ -12,7 +12,8 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 
-use super::{EngineBackend, Keep, LayerKv, Linear, Matrix, Rotation, portable};
+use super::{EngineBackend, Keep, LayerKv, Lift, Linear, Matrix, Rotation, portable};
+use kernels::latents::{self, Latents, Part};
 
 /// Numbers that are unpacked at a time when many rows are multiplied: 4 MiB.
 const TILE: usize = 1 << 20;
@@ -91,6 +92,27 @@ impl EngineBackend for Flex {
         let (q, keys, values) = (floats(&q), floats(&keys), floats(&values));
         let one = kernels::Attend { q: &q, keys: &keys, values: &values, capacity, head_dim, len };
         fresh(kernels::attend(&one), [1, width])
+    }
+
+    fn attend_latents(queries: [Tensor<Self, 2>; 2], lift: &Lift<Self>, kv: &LayerKv<Self>, len: usize) -> Tensor<Self, 2> {
+        if queries[0].dims()[0] > 1 {
+            return portable::attend_latents(queries, lift, kv, len);
+        }
+        let ([heads, plain, rank], [_, value, _], [_, _, turned]) = (lift.keys.dims(), lift.values.dims(), kv.keys.dims());
+        let [queries, rotated] = queries.map(primitive);
+        let (up, down) = (primitive(lift.keys.clone()), primitive(lift.values.clone()));
+        let (keys, latents) = (primitive(kv.keys.clone()), primitive(kv.values.clone()));
+        let (queries, rotated, up, down) = (floats(&queries), floats(&rotated), floats(&up), floats(&down));
+        let (keys, latents) = (floats(&keys), floats(&latents));
+        let one = Latents {
+            queries: Part { values: &queries, width: plain },
+            rotated: Part { values: &rotated, width: turned },
+            lift: [&up, &down],
+            keys: &keys[..len * turned],
+            latents: Part { values: &latents[..len * rank], width: rank },
+            scale: lift.scale as f32,
+        };
+        fresh(latents::attend(&one, value), [1, heads * value])
     }
 
     fn swiglu(gate_up: Tensor<Self, 2>) -> Tensor<Self, 2> {

@@ -5,7 +5,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, activation};
 
-use super::{LayerKv, Linear, Rotation};
+use super::{LayerKv, Lift, Linear, Rotation};
 
 pub(crate) fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: &Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
     let mean = (x.clone() * x.clone()).mean_dim(1);
@@ -34,8 +34,11 @@ pub(crate) fn rotate<B: Backend>(qkv: Tensor<B, 2>, rotation: &Rotation) -> Tens
     let first = x.clone().slice([0..rows, 0..turned, 0..half]);
     let second = x.slice([0..rows, 0..turned, half..heads.head_dim]);
     let x = Tensor::cat(vec![first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin], 2);
-    let values = qkv.slice([0..rows, turned * heads.head_dim..width]);
-    Tensor::cat(vec![x.reshape([rows, turned * heads.head_dim]), values], 1)
+    let x = x.reshape([rows, turned * heads.head_dim]);
+    if heads.kv_heads == 0 {
+        return x;
+    }
+    Tensor::cat(vec![x, qkv.slice([0..rows, turned * heads.head_dim..width])], 1)
 }
 
 pub(crate) fn write<B: Backend>(cache: Tensor<B, 3>, rows: Tensor<B, 3>, at: usize) -> Tensor<B, 3> {
@@ -56,6 +59,26 @@ pub(crate) fn attend<B: Backend>(q: Tensor<B, 2>, kv: &LayerKv<B>, len: usize) -
     }
     let mixed = activation::softmax(scores, 3).matmul(view(&kv.values));
     mixed.permute([2, 0, 1, 3]).reshape([rows, width])
+}
+
+pub(crate) fn attend_latents<B: Backend>(queries: [Tensor<B, 2>; 2], lift: &Lift<B>, kv: &LayerKv<B>, len: usize) -> Tensor<B, 2> {
+    let ([heads, plain, rank], [_, value, _], [_, _, turned]) = (lift.keys.dims(), lift.values.dims(), kv.keys.dims());
+    let [queries, rotated] = queries;
+    let [rows, _] = queries.dims();
+    let by_head = |q: Tensor<B, 2>, width: usize| q.reshape([rows, heads, width]).swap_dims(0, 1);
+    // All rows of all heads look at the same vectors: one product for all.
+    let lifted = by_head(queries, plain).matmul(lift.keys.clone()).reshape([heads * rows, rank]);
+    let rotated = by_head(rotated, turned).reshape([heads * rows, turned]);
+    let view = |cache: &Tensor<B, 3>, width: usize| cache.clone().slice([0..1, 0..len, 0..width]).reshape([len, width]);
+    let (latents, keys) = (view(&kv.values, rank), view(&kv.keys, turned));
+    let scores = lifted.matmul(latents.clone().transpose()) + rotated.matmul(keys.transpose());
+    let mut scores = scores.mul_scalar(lift.scale).reshape([heads, rows, len]);
+    if rows > 1 {
+        let mask = causal(rows, len);
+        scores = scores.clone() + Tensor::from_data(TensorData::new(mask, [1, rows, len]), &scores.device());
+    }
+    let mixed = activation::softmax(scores, 2).reshape([heads * rows, len]).matmul(latents).reshape([heads, rows, rank]);
+    mixed.matmul(lift.values.clone().swap_dims(1, 2)).swap_dims(0, 1).reshape([rows, heads * value])
 }
 
 /// 0 where a row may look, minus infinity where it may not; the last row sees all `len` positions.

@@ -17,8 +17,12 @@ pub(crate) fn files(name: &str) -> ModelFiles {
 }
 
 pub(crate) fn engine(max_running: usize, max_waiting: usize) -> Engine {
+    engine_of("untied", max_running, max_waiting)
+}
+
+pub(crate) fn engine_of(name: &str, max_running: usize, max_waiting: usize) -> Engine {
     let options = EngineOptions { device: DeviceChoice::Cpu, max_running, max_waiting, ..EngineOptions::default() };
-    Engine::open(&files("untied"), &options).unwrap()
+    Engine::open(&files(name), &options).unwrap()
 }
 
 pub(crate) fn ask(text: &str, sampling: Sampling) -> ChatRequest {

@@ -82,6 +82,7 @@ macro_rules! dispatch {
     };
 }
 
+pub(super) mod latents;
 pub(super) mod packed;
 
 dispatch!(product_block, product_block_as, (p: &Product<'_>, first: usize, out: &mut [f32]));
@@ -149,6 +150,18 @@ fn transposed(columns: Vec<f32>, rows: usize) -> Vec<f32> {
     (0..rows).flat_map(|row| (0..outs).map(move |out| (row, out))).map(|(row, out)| columns[out * rows + row]).collect()
 }
 
+/// Scores to what they weigh, before it is divided by the sum that is given back.
+#[inline(always)]
+fn exponentials(scores: &mut [f32]) -> f32 {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for score in scores {
+        *score = (*score - most).exp();
+        sum += *score;
+    }
+    sum
+}
+
 #[inline(always)]
 fn attend_head_as<F: Fuse>(a: &Attend<'_>, head: usize, out: &mut [f32]) {
     let (width, heads) = (a.head_dim, a.q.len() / a.head_dim);
@@ -158,12 +171,7 @@ fn attend_head_as<F: Fuse>(a: &Attend<'_>, head: usize, out: &mut [f32]) {
     let q = &a.q[head * width..(head + 1) * width];
     let scale = 1.0 / (width as f32).sqrt();
     let mut weights: Vec<f32> = keys.chunks_exact(width).map(|key| dot::<F>(q, key) * scale).collect();
-    let most = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for weight in &mut weights {
-        *weight = (*weight - most).exp();
-        sum += *weight;
-    }
+    let sum = exponentials(&mut weights);
     out.fill(0.0);
     for (weight, value) in weights.iter().zip(values.chunks_exact(width)) {
         for (out, value) in out.iter_mut().zip(value) {

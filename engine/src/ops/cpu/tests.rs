@@ -52,8 +52,8 @@ fn a_products_row_does_not_depend_on_the_others() {
 
 #[test]
 fn rotations() {
-    let heads = Heads { heads: 6, kv_heads: 2, head_dim: 8 };
-    for positions in [vec![0], vec![5, 6, 7], vec![100, 3]] {
+    let (some, all) = (Heads { heads: 6, kv_heads: 2, head_dim: 8 }, Heads { heads: 3, kv_heads: 0, head_dim: 6 });
+    for (heads, positions) in [(some, vec![0]), (some, vec![5, 6, 7]), (some, vec![100, 3]), (all, vec![4, 5])] {
         let rotation = Rope::new(heads, &Spectrum { theta: 10_000.0, scaling: Scaling::None }).at(positions.iter().copied());
         let qkv = random([positions.len(), heads.width()]);
         assert_close(Flex::rotate(qkv.clone(), &rotation), portable::rotate(qkv, &rotation));
@@ -72,6 +72,17 @@ fn writing_and_attending() {
         let kv = LayerKv { keys, ..kv };
         let q = random([1, heads * head_dim]);
         assert_close(Flex::attend(q.clone(), &kv, len), portable::attend(q, &kv, len));
+    }
+}
+
+#[test]
+fn attending_to_latent_vectors() {
+    for (heads, [plain, turned, value], rank, len) in [(3, [5, 2, 7], 33, 1), (4, [16, 8, 12], 40, 90), (8, [64, 32, 64], 256, 300)]
+    {
+        let lift = Lift { keys: random([heads, plain, rank]), values: random([heads, value, rank]) / 16.0, scale: 0.02 };
+        let kv = LayerKv { keys: random([1, 512, turned]), values: random([1, 512, rank]) / (rank as f64).sqrt() };
+        let queries = [random([1, heads * plain]), random([1, heads * turned])];
+        assert_close(Flex::attend_latents(queries.clone(), &lift, &kv, len), portable::attend_latents(queries, &lift, &kv, len));
     }
 }
 

@@ -67,8 +67,7 @@ impl<B: EngineBackend> Loader<'_, B> {
     /// One matrix `[out, in]` and its bias if `bias` says so, with their rows in this order.
     pub(crate) fn reordered(&self, name: &str, order: &[usize], input: usize, bias: Bias) -> Result<Linear<B>, EngineError> {
         let out = order.len();
-        let rows = self.weights.tensor(&format!("{name}.weight"), &[out, input])?;
-        let weight = order.iter().flat_map(|row| &rows[row * input..(row + 1) * input]).copied().collect();
+        let weight = self.weights.matrix(&format!("{name}.weight"), [out, input])?.reordered(order);
         let bias = match bias {
             Bias::Yes => {
                 let values = self.weights.tensor(&format!("{name}.bias"), &[out])?;
@@ -76,7 +75,7 @@ impl<B: EngineBackend> Loader<'_, B> {
             }
             Bias::No => None,
         };
-        Ok(Linear { weight: self.place(weight, [out, input]), bias })
+        Ok(Linear { weight: self.keep(vec![weight], input), bias })
     }
 
     fn place(&self, values: Vec<f32>, shape: [usize; 2]) -> Tensor<B, 2> {

@@ -115,6 +115,13 @@ impl Part {
         self.bytes.len() as u64
     }
 
+    /// These of its rows, in this order.
+    pub(crate) fn reordered(&self, order: &[usize]) -> Self {
+        let row = |index: &usize| self.bytes.get(index * self.row_bytes..).and_then(|rest| rest.get(..self.row_bytes));
+        let bytes: Vec<u8> = order.iter().filter_map(row).flatten().copied().collect();
+        Self { rows: order.len(), bytes, ..*self }
+    }
+
     /// The bytes of rows from this one on.
     pub(crate) fn from_row(&self, first: usize) -> std::slice::ChunksExact<'_, u8> {
         self.bytes.get(first * self.row_bytes..).unwrap_or_default().chunks_exact(self.row_bytes.max(1))

@@ -11,10 +11,12 @@ mod stories {
     mod engine;
     mod hang_ups;
     mod keys;
+    mod litellm;
     mod logs;
     mod operation;
     mod others;
     mod policies;
+    mod providers;
     mod reach;
     mod records;
     mod reloading;

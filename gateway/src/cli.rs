@@ -4,6 +4,7 @@
 
 mod chat;
 mod plugin;
+mod providers;
 mod pull;
 mod run;
 
@@ -31,6 +32,7 @@ pub(crate) use run::run;
   OPENAI_API_KEY=... gatewright serve          the same, and OpenAI's models as `openai/MODEL`
   gatewright serve --config gatewright.yaml    your own providers, routes, plugins and keys
   gatewright validate                          all mistakes of ./gatewright.yaml, with line and column
+  gatewright providers deepseek                what is known of a provider: models, prices
   gatewright key new alice                     a key for a client, and the lines for gatewright.yaml
   gatewright chat                              a model in the terminal
   gatewright pull OWNER/MODEL                  a model from the Hugging Face hub, and the lines that serve it
@@ -74,6 +76,24 @@ and this made the schema beside it:
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// List the providers that are known by name, or the models and prices of one
+    #[command(after_help = "Prices are US dollars for a million tokens, with the page and the day they were read on.
+
+Examples:
+  gatewright providers
+  gatewright providers deepseek")]
+    Providers {
+        /// Show this one's models
+        name: Option<String>,
+        /// Configuration file, for the rows of its `catalog` [default: ./gatewright.yaml if it is there]
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Make a configuration of another gateway's
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Print what was used, by day, key and model
     #[command(after_help = "Answers from the response cache are counted as requests and cache hits; they use no tokens.
 
@@ -106,11 +126,26 @@ Examples:
     Version,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Write gatewright.yaml from the config.yaml of LiteLLM's proxy: it goes to standard output, what it could not carry over to
+    /// standard error, line by line
+    #[command(after_help = "`gatewright serve --config config.yaml` serves such a file as it is.
+
+Examples:
+  gatewright import litellm config.yaml > gatewright.yaml")]
+    Litellm {
+        /// The file
+        file: PathBuf,
+    },
+}
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Without --config, ./gatewright.yaml is used if it is there. Without any, the demo model is served on the embedded
-engine with `secrets` enforced and the other ready-made policies in shadow, and OPENAI_API_KEY and
-DEEPSEEK_API_KEY add those providers.
+engine with `secrets` enforced and the other ready-made policies in shadow, and the variables that
+`gatewright providers` shows (OPENAI_API_KEY, DEEPSEEK_API_KEY, ...) add those providers. A config.yaml
+of LiteLLM's proxy is served as it is; what counts for nothing here is told in the log.
 
 Signals: SIGHUP reloads (so does a change of the file), SIGTERM and SIGINT drain, a second one cuts.
 Environment: GATEWRIGHT_LOG says what is logged (default: info), GATEWRIGHT_DATA and GATEWRIGHT_THREADS

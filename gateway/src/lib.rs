@@ -17,6 +17,7 @@ pub mod limits;
 pub mod logging;
 mod memory;
 pub mod mock;
+pub mod money;
 pub mod observe;
 pub mod packed;
 mod private;

@@ -12,10 +12,12 @@ mod stories {
     mod engine;
     mod hang_ups;
     mod keys;
+    mod litellm;
     mod logs;
     mod operation;
     mod others;
     mod policies;
+    mod providers;
     mod pulling;
     mod reach;
     mod records;

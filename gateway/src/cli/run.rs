@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 
-use super::{Cli, Command, KeyCommand, Serve, Usage, chat, model_of, plugin, pull};
+use super::{Cli, Command, ImportCommand, KeyCommand, Serve, Usage, chat, model_of, plugin, providers, pull};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, FILE, keys};
 use crate::environment::Environment;
@@ -46,6 +46,8 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, environment: Environment
         Command::Chat(args) => chat::chat(args, environment),
         Command::Pull(args) => pull::pull(args, &environment),
         Command::Plugin { command } => plugin::run(command, environment),
+        Command::Providers { name, config } => providers::show(name.as_deref(), source(config, &environment), &environment),
+        Command::Import { command: ImportCommand::Litellm { file } } => import(&file, &environment),
         Command::Usage(args) => usage(args, environment),
         Command::Mock { listen, script } => {
             block_on(1, |_| async move { mock::serve(listen, script.as_deref()).await.map_err(|error| failed(&error)) })
@@ -95,7 +97,10 @@ pub(super) fn source(named: Option<PathBuf>, environment: &Environment) -> Sourc
 fn validate(file: &Path, environment: &Environment) -> Outcome {
     let plugins = gatewright_plugins::Host::new(1);
     match config::check_file(file, environment, |facts, fact| supply::check(&plugins, facts, fact)) {
-        Ok(()) => print(&format!("{}: fit to be served\n", file.display())),
+        Ok(notes) => {
+            tell_notes(file, &notes);
+            print(&format!("{}: fit to be served\n", file.display()))
+        }
         Err(complaints) => {
             let count = match complaints.len() {
                 1 => "1 mistake".to_owned(),
@@ -105,6 +110,20 @@ fn validate(file: &Path, environment: &Environment) -> Outcome {
             Err((MISTAKEN, lines.chain([format!("{}: {count}", file.display())]).collect()))
         }
     }
+}
+
+/// Tells what of a file counts for nothing, on standard error.
+fn tell_notes(file: &Path, notes: &[config::Complaint]) {
+    let text: String = notes.iter().map(|note| format!("{}:{note}\n", file.display())).collect();
+    // A closed output is nobody's mistake.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn import(file: &Path, environment: &Environment) -> Outcome {
+    let told = |complaints: Vec<config::Complaint>| complaints.iter().map(|told| format!("{}:{told}", file.display())).collect();
+    let (text, notes) = config::import_litellm(file, environment).map_err(|complaints| (MISTAKEN, told(complaints)))?;
+    tell_notes(file, &notes);
+    print(&format!("# Made by `gatewright import litellm {}`.\n{text}", file.display()))
 }
 
 fn new_key(name: &str) -> Outcome {

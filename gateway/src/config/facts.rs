@@ -3,6 +3,7 @@
 //! Apart so that no stage knows YAML. It must not know how a fact was written down.
 
 mod reach;
+mod routes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,10 +13,15 @@ use std::time::Duration;
 use gatewright_plugins::Mode;
 use gatewright_types::{DeviceChoice, Quantization, TemplateChoice, YarnReading};
 
+use super::complaint::Complaint;
+use crate::money::Price;
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
+use crate::upstreams::catalog::Auth;
+use crate::upstreams::quirks::Quirks;
 pub(crate) use reach::ASK_TOKENS;
 pub use reach::{AskFact, FetchFact, HostFact, HostName, ReachFact};
+pub use routes::{LegFact, LegTarget, ReferenceFact, RouteFact, RuleFact, Strategy, ToolLoopFact};
 
 /// A text that must never be printed: `Debug` and `Display` show stars.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -76,6 +82,14 @@ pub struct Facts {
     pub limits: LimitFacts,
     /// Whether responses carry `x-gatewright-*` verdict headers.
     pub verdict_headers: bool,
+    /// The operator's own rows of the catalog, where there are any.
+    pub catalog: Option<PathBuf>,
+    /// The model that costs are compared with.
+    pub reference: Option<ReferenceFact>,
+    /// Whether responses carry the headers of LiteLLM's proxy.
+    pub litellm_headers: bool,
+    /// What the file says that counts for nothing here, for the operator.
+    pub notes: Vec<Complaint>,
     /// Whether prompts are logged.
     pub log_prompts: bool,
     /// Whether log lines are JSON.
@@ -91,8 +105,14 @@ pub struct ProviderFact {
     pub kind: ProviderKind,
     /// Base URL, ending before `/chat/completions`, without a slash at the end.
     pub base_url: String,
-    /// Bearer token.
+    /// The key.
     pub api_key: Option<Secret>,
+    /// How it is presented.
+    pub auth: Auth,
+    /// In what it departs from its dialect.
+    pub quirks: Quirks,
+    /// What its models cost, by their names there.
+    pub prices: BTreeMap<String, Price>,
     /// Further headers.
     pub headers: Vec<(String, Secret)>,
     /// Models to list under `/v1/models` as `provider/model`; any other is passed through if `any_model`.
@@ -112,6 +132,16 @@ pub struct ProviderFact {
 pub enum ProviderKind {
     /// OpenAI's chat completions.
     OpenAi,
+}
+
+impl ProviderKind {
+    /// The kind of that word, as configuration and catalog write it.
+    pub fn of(word: &str) -> Option<Self> {
+        match word {
+            "openai" => Some(Self::OpenAi),
+            _ => None,
+        }
+    }
 }
 
 /// Time limits of an upstream call.
@@ -156,73 +186,6 @@ pub struct ModelFact {
     pub template: TemplateChoice,
     /// How YaRN is read.
     pub yarn: YarnReading,
-}
-
-/// A route: a name clients ask for, a chain, legs in order.
-#[derive(Clone, Debug)]
-pub struct RouteFact {
-    /// Name that clients use as `model`.
-    pub name: String,
-    /// Legs, tried in order until one speaks. Never empty.
-    pub legs: Vec<LegFact>,
-    /// Plugins in order; `None` is the default chain.
-    pub plugins: Option<Vec<String>>,
-    /// Whether answers are cached, and for how long.
-    pub cache: Option<Duration>,
-    /// Whether tools of the chain's plugins are offered to the model and run here.
-    pub tools: Option<ToolLoopFact>,
-    /// Whether a request with a part that no plugin can inspect is refused.
-    pub strict: bool,
-    /// Whether a request that comes here never leaves.
-    pub local_only: bool,
-    /// Rules for requests with notes.
-    pub when: Vec<RuleFact>,
-}
-
-impl RouteFact {
-    /// A route of these legs with the default chain and nothing else.
-    pub fn plain(name: &str, legs: Vec<LegFact>) -> Self {
-        let name = name.to_owned();
-        Self { name, legs, plugins: None, cache: None, tools: None, strict: false, local_only: false, when: Vec::new() }
-    }
-}
-
-/// What becomes of a request on which plugins have left notes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleFact {
-    /// Notes that must all be there; `None` is any value.
-    pub notes: Vec<(String, Option<String>)>,
-    /// The name that it goes on to.
-    pub to: Option<String>,
-    /// Whether it never leaves from then on.
-    pub local_only: bool,
-}
-
-/// Bounds of the gateway's own tool loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ToolLoopFact {
-    /// Model calls at most.
-    pub max_rounds: u32,
-    /// Wall time for all rounds.
-    pub max_time: Duration,
-}
-
-/// One leg of a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LegFact {
-    /// Who answers.
-    pub to: LegTarget,
-    /// Model name to ask for there.
-    pub model: String,
-}
-
-/// Who answers a leg.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LegTarget {
-    /// A provider, by name.
-    Provider(String),
-    /// The embedded engine.
-    Engine,
 }
 
 /// A plugin of the configuration.

@@ -13,7 +13,7 @@ use super::facts::{Facts, PluginFact};
 use super::raw::Root;
 use super::resolve::{Surroundings, resolve};
 use super::yaml::Document;
-use super::{schema, yaml};
+use super::{emit, litellm, schema, yaml};
 use crate::environment::Environment;
 
 /// Name of the file that is looked for in the working folder.
@@ -35,13 +35,15 @@ pub type Misfit = (String, String);
 
 /// Looks for all mistakes of a file, those of its plugins too: `load` says what is wrong with one when it is loaded.
 ///
+/// Gives what the file has that counts for nothing here.
+///
 /// # Errors
 /// All mistakes, in the order of the file.
 pub fn check_file(
     path: &Path,
     environment: &Environment,
     load: impl Fn(&Facts, &PluginFact) -> Result<(), Vec<Misfit>>,
-) -> Result<(), Vec<Complaint>> {
+) -> Result<Vec<Complaint>, Vec<Complaint>> {
     let (text, folder) = text_of(path, environment)?;
     let mut reading = read(&text, &folder, environment);
     for (facts, fact) in reading.facts.iter().flat_map(|facts| facts.plugins.values().map(move |fact| (facts, fact))) {
@@ -61,7 +63,7 @@ pub fn check_file(
             reading.complaints.push(Complaint { mark, path: yaml::readable(&at), message, hint: None });
         }
     }
-    reading.judged().map(drop)
+    reading.judged().map(|facts| facts.notes)
 }
 
 fn text_of(path: &Path, environment: &Environment) -> Result<(String, PathBuf), Vec<Complaint>> {
@@ -80,6 +82,22 @@ fn text_of(path: &Path, environment: &Environment) -> Result<(String, PathBuf), 
 /// All mistakes of shape and of meaning, in the order of the text.
 pub fn load(text: &str, folder: &Path, environment: &Environment) -> Result<Facts, Vec<Complaint>> {
     read(text, folder, environment).judged()
+}
+
+/// A LiteLLM configuration as one of ours, as text, and what could not be carried over.
+///
+/// # Errors
+/// The file cannot be read, is not YAML, or is not LiteLLM's.
+pub fn import_litellm(path: &Path, environment: &Environment) -> Result<(String, Vec<Complaint>), Vec<Complaint>> {
+    let (text, _) = text_of(path, environment)?;
+    let document = yaml::read(&text)?;
+    if !litellm::is_one(&document) {
+        return Err(vec![Complaint::of_file("this is not a configuration of LiteLLM's proxy: it has no `model_list`")]);
+    }
+    let carried = litellm::carry(&document, environment);
+    let mut notes = carried.notes;
+    notes.extend(carried.missing);
+    Ok((emit::yaml(&carried.document.value), notes))
 }
 
 /// What was read: facts as far as there are any, and what is wrong.
@@ -103,6 +121,12 @@ impl Reading {
 fn read(text: &str, folder: &Path, environment: &Environment) -> Reading {
     let (document, mut complaints) = yaml::read_all(text);
     let Some(mut document) = document else { return Reading { complaints, ..Reading::default() } };
+    let mut notes = Vec::new();
+    if litellm::is_one(&document) {
+        let carried = litellm::carry(&document, environment);
+        complaints.extend(carried.missing);
+        (document, notes) = (carried.document, carried.notes);
+    }
     schema::settle_empty(&mut document);
     let (of_shape, rest) = schema::judge(&document);
     // What could not be read has been told.
@@ -111,8 +135,9 @@ fn read(text: &str, folder: &Path, environment: &Environment) -> Reading {
     let (root, misfits) = shape(rest, &document);
     complaints.extend(misfits);
     let facts = root.map(|root| {
-        let (facts, of_meaning) = resolve(&root, Surroundings { document: &document, environment, folder });
+        let (mut facts, of_meaning) = resolve(&root, Surroundings { document: &document, environment, folder });
         complaints.extend(of_meaning);
+        facts.notes = notes;
         facts
     });
     Reading { document, facts, complaints }

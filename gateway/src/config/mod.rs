@@ -4,8 +4,10 @@
 //! Apart so that nothing else knows how a fact was written down. It must not know what is done with one.
 
 mod complaint;
+mod emit;
 pub mod facts;
 pub mod keys;
+mod litellm;
 mod load;
 mod policy;
 mod raw;
@@ -20,7 +22,7 @@ mod zero;
 mod tests;
 
 pub use complaint::{Complaint, Mark};
-pub use load::{FILE, Misfit, check_file, load, load_file};
+pub use load::{FILE, Misfit, check_file, import_litellm, load, load_file};
 pub(crate) use resolve::parse_address;
 pub use schema::schema;
 pub use watch::{Watch, Watched};

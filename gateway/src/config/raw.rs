@@ -6,6 +6,7 @@
 mod process;
 mod reach;
 mod registry;
+mod route;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use self::process::{Cache, Format, Limits, Logging};
 pub(crate) use self::reach::{Asks, Fetch};
+pub(crate) use self::route::{Amounts, Route, Strategy, Tools, When};
 
 /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`; parts may follow each other, as in `1h30m`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -57,6 +59,14 @@ pub(crate) struct Root {
     pub(crate) device: Option<String>,
     /// Upstream APIs by name. Their models are asked for as `name/model`.
     pub(crate) providers: BTreeMap<String, Provider>,
+    /// File with further rows of the catalog of providers (TOML, as `gateway/src/upstreams/catalog.toml`), relative to this file. A row
+    /// of a known name takes that one's place. A change of it reloads.
+    #[schemars(with = "String")]
+    pub(crate) catalog: Option<String>,
+    /// Model whose price costs are compared with, `provider/model`: responses and records say what each answer would have cost there.
+    /// Its price is in the catalog, or in `prices` of the provider. Default: none.
+    #[schemars(with = "String", extend("examples" = ["openai/o1"]))]
+    pub(crate) reference_model: Option<String>,
     /// Models of the embedded engine by the name that clients use. On a reload a model whose entry or files changed is opened anew,
     /// beside the old one until its requests are done: there must be room for both.
     pub(crate) models: BTreeMap<String, Model>,
@@ -85,8 +95,13 @@ pub(crate) struct Root {
     pub(crate) keys: BTreeMap<String, Key>,
     /// Bounds of the process.
     pub(crate) limits: Limits,
-    /// Whether responses carry `x-gatewright-*` headers that say what the plugins did. Default: false.
+    /// Whether responses carry `x-gatewright-*` headers that say what the plugins did, who answered, in how many attempts, at what cost
+    /// and with how much time of the gateway's own. Default: false.
     pub(crate) verdict_headers: bool,
+    /// Whose response headers are sent besides our own: `litellm`, for dashboards that read those of its proxy (`x-litellm-*`). Default:
+    /// nobody's.
+    #[schemars(with = "Compat")]
+    pub(crate) compat: Option<Compat>,
     /// What is logged, on standard error. `GATEWRIGHT_LOG` says how much (`info`, `debug`, `gatewright::upstreams=debug`).
     pub(crate) logging: Logging,
 }
@@ -95,14 +110,30 @@ pub(crate) struct Root {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provider {
-    /// What it speaks. Default: `openai` (chat completions, as most providers and local servers do).
+    /// What it speaks. Default: what its row says, else `openai` (chat completions, as most providers and local servers do).
     #[serde(default)]
-    pub(crate) kind: Kind,
-    /// Base URL, up to and without `/chat/completions`; may contain `${VARIABLE}`. May be left out for `openai` and `deepseek`.
+    #[schemars(with = "Kind")]
+    pub(crate) kind: Option<Kind>,
+    /// Row of the catalog that says what is not said here: address, variable of the key, peculiarities, prices (`gatewright providers`
+    /// shows them). Default: the row of the provider's own name, if there is one.
+    #[serde(default)]
+    #[schemars(with = "String", extend("examples" = ["deepseek"]))]
+    pub(crate) row: Option<String>,
+    /// Other rules of the row, where it has some: `r1` of `deepseek` are those of R1's time. Default: those of the present.
+    #[serde(default)]
+    #[schemars(with = "String", extend("examples" = ["r1"]))]
+    pub(crate) rules: Option<String>,
+    /// Whether parameters that it is known not to support are left out. Default: false, they are refused, and the next leg is asked.
+    #[serde(default)]
+    pub(crate) drop_params: bool,
+    /// What its models cost, by their names there, in US dollars for a million tokens. Counts more than the row.
+    #[serde(default)]
+    pub(crate) prices: BTreeMap<String, Amounts>,
+    /// Base URL, up to and without `/chat/completions`; may contain `${VARIABLE}`. May be left out where a row says it.
     #[serde(default)]
     #[schemars(with = "String", extend("examples" = ["https://api.openai.com/v1", "http://127.0.0.1:8080/v1"]))]
     pub(crate) base_url: Option<String>,
-    /// Sent as bearer token. Default: the provider's usual variable for `openai` and `deepseek`, nothing for others.
+    /// Sent as bearer token, or as the row says. Default: the row's usual variable, where `base_url` is the row's too, else nothing.
     #[serde(default)]
     #[schemars(with = "SecretText")]
     pub(crate) api_key: Option<SecretText>,
@@ -129,12 +160,19 @@ pub(crate) struct Provider {
 }
 
 /// What a provider speaks.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(crate) enum Kind {
-    #[default]
     Openai,
+}
+
+/// Whose response headers are sent besides our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum Compat {
+    Litellm,
 }
 
 /// Time limits of an upstream call.
@@ -194,68 +232,6 @@ pub(crate) struct Model {
 pub(crate) enum Quantize {
     Q8,
     Q4,
-}
-
-/// A name that clients use as `model`, and what answers it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Route {
-    /// Who answers: `provider/model`, or a model of the embedded engine. Tried in order until one begins to answer.
-    #[schemars(length(min = 1), extend("examples" = [["openai/gpt-4.1", "deepseek/deepseek-reasoner"]]))]
-    pub(crate) legs: Vec<String>,
-    /// Plugins in order, after `global_plugins` and the key's. One that is named there already runs there. Default:
-    /// `default_plugins`.
-    #[serde(default)]
-    #[schemars(with = "Vec<String>")]
-    pub(crate) plugins: Option<Vec<String>>,
-    /// How long answers are cached, for the same request of the same tenant. Default: not at all.
-    #[serde(default)]
-    #[schemars(with = "Span")]
-    pub(crate) cache: Option<Span>,
-    /// Offers the tools of the route's plugins to the model and runs them here; `{}` for the default bounds. Default: no.
-    #[serde(default)]
-    #[schemars(with = "Tools")]
-    pub(crate) tools: Option<Tools>,
-    /// Whether a request with a part that no plugin can inspect is refused. Default: false.
-    #[serde(default)]
-    pub(crate) strict: bool,
-    /// Whether a request that comes here never leaves: only the embedded engine and providers that are `local` may answer it, also
-    /// on a route that it is sent on to. Default: false.
-    #[serde(default)]
-    pub(crate) local_only: bool,
-    /// What becomes of requests on which plugins have left notes.
-    #[serde(default)]
-    pub(crate) when: Vec<When>,
-}
-
-/// A rule for requests on which plugins have left notes.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct When {
-    /// Notes that must all be there, key and value; `*` stands for any value. A note counts whichever plugin left it, and none can
-    /// be taken back.
-    #[schemars(extend("examples" = [{"sensitivity": "high"}]))]
-    pub(crate) note: BTreeMap<String, String>,
-    /// Where the request goes, once the plugins have seen it: a route, a model of the embedded engine or `provider/model`. The
-    /// first rule that holds counts; whether the key may ask for that name does not.
-    #[serde(default)]
-    #[schemars(with = "String")]
-    pub(crate) to: Option<String>,
-    /// Whether the request never leaves from then on: see the same key of a route. Default: false.
-    #[serde(default)]
-    pub(crate) local_only: bool,
-}
-
-/// Bounds of the gateway's own tool loop.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Tools {
-    /// Calls of the model at most. Default: 8.
-    #[schemars(with = "u32", range(min = 1, max = 100))]
-    pub(crate) max_rounds: Option<u32>,
-    /// Time for all rounds. Default: `2m`.
-    #[schemars(with = "Span")]
-    pub(crate) max_time: Option<Span>,
 }
 
 /// A plugin.

@@ -2,6 +2,7 @@
 //!
 //! Apart from `raw` because this is about meaning, and from `schema` because that is about shape. It must not know YAML.
 
+mod catalog;
 mod keys;
 mod plugins;
 mod providers;
@@ -20,11 +21,12 @@ use serde_json::Value;
 
 use super::complaint::Complaint;
 use super::facts::{CacheFact, Facts, LimitFacts};
-use super::raw::{Format, Root, Size, Span};
+use super::raw::{Compat, Format, Root, Size, Span};
 use super::units;
 use super::yaml::{Document, readable};
 use super::zero::loopback;
 use crate::environment::Environment;
+use crate::upstreams::catalog::Catalog;
 
 /// What a file is read against.
 pub(crate) struct Surroundings<'a> {
@@ -38,7 +40,7 @@ pub(crate) struct Surroundings<'a> {
 
 /// Makes facts of a file, and tells all mistakes, in no order: with any, the facts are only good for looking for more.
 pub(crate) fn resolve(root: &Root, around: Surroundings<'_>) -> (Facts, Vec<Complaint>) {
-    let mut resolver = Resolver { around, complaints: Vec::new() };
+    let mut resolver = Resolver { around, complaints: Vec::new(), catalog: Catalog::default() };
     let facts = resolver.facts(root);
     (facts, resolver.complaints)
 }
@@ -47,10 +49,13 @@ pub(crate) fn resolve(root: &Root, around: Surroundings<'_>) -> (Facts, Vec<Comp
 struct Resolver<'a> {
     around: Surroundings<'a>,
     complaints: Vec<Complaint>,
+    /// Providers that are known by name.
+    catalog: Catalog,
 }
 
 impl Resolver<'_> {
     fn facts(&mut self, root: &Root) -> Facts {
+        let catalog = self.read_catalog(root);
         let providers = self.providers(root);
         let models = self.models(root);
         let plugins = self.plugins(root);
@@ -65,6 +70,7 @@ impl Resolver<'_> {
             default_plugins: self.default_plugins(root),
             when: self.rules("", &root.when, (&providers, &models)),
             keys: self.keys(root),
+            reference: self.reference(root, &providers),
             providers,
             models,
             plugins,
@@ -72,6 +78,9 @@ impl Resolver<'_> {
             cache: self.cache(root),
             limits: self.limits(root),
             verdict_headers: root.verdict_headers,
+            catalog,
+            litellm_headers: root.compat == Some(Compat::Litellm),
+            notes: Vec::new(),
             log_prompts: root.logging.prompts,
             log_json: root.logging.format == Format::Json,
         }

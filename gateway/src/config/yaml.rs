@@ -31,6 +31,12 @@ struct Place {
 }
 
 impl Document {
+    /// A document that was made of another one: the places are those of what its parts were made of.
+    pub(super) fn made(value: Value, places: impl IntoIterator<Item = (String, Mark)>) -> Self {
+        let place = |(pointer, mark)| (pointer, Place { key: Some(mark), value: mark });
+        Self { value, marks: places.into_iter().map(place).collect() }
+    }
+
     /// Where the value at this JSON pointer stands; what stands nearest above it when it is not in the text itself.
     pub fn mark(&self, pointer: &str) -> Option<Mark> {
         self.place(pointer).map(|place| place.value)

@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::packed;
 use crate::supply::registry::Registries;
 use crate::supply::{PluginSource, SupplyFacts};
-use crate::upstreams::catalog::{self, Row};
+use crate::upstreams::catalog::{Catalog, Row};
 
 /// Name of the demo model and of its route.
 pub const DEMO: &str = "gatewright-demo";
@@ -53,6 +53,10 @@ impl Facts {
             cache: CacheFact::default(),
             limits: LimitFacts::default(),
             verdict_headers: true,
+            catalog: None,
+            reference: None,
+            litellm_headers: false,
+            notes: Vec::new(),
             log_prompts: false,
             log_json: false,
         }
@@ -109,33 +113,59 @@ fn demo_models() -> BTreeMap<String, ModelFact> {
 }
 
 fn demo_routes() -> BTreeMap<String, RouteFact> {
-    let leg = LegFact { to: LegTarget::Engine, model: DEMO.to_owned() };
+    let leg = LegFact::new(LegTarget::Engine, DEMO);
     let route = packed::demo().map(|_| RouteFact { cache: Some(DEMO_TTL), ..RouteFact::plain(DEMO, vec![leg]) });
     route.into_iter().map(|route| (route.name.clone(), route)).collect()
 }
 
 /// Base URL of a known provider: what the variable beside its key says (`OPENAI_BASE_URL`), else its own.
-pub(crate) fn usual_base(row: &Row, environment: &Environment) -> String {
-    let variable = format!("{}_BASE_URL", row.key_variable.trim_end_matches("_API_KEY"));
-    environment.get(&variable).unwrap_or(row.base_url).trim_end_matches('/').to_owned()
+///
+/// # Errors
+/// The variable that its own address needs and that is not set; nothing where it has no address of its own.
+pub(crate) fn usual_base(row: &Row, environment: &Environment) -> Result<String, Option<String>> {
+    let said = row.base_variable().and_then(|variable| environment.get(&variable));
+    let base = match (said, &row.base_url) {
+        (Some(said), _) => said.to_owned(),
+        (None, Some(own)) => filled(own, environment)?,
+        (None, None) => return Err(None),
+    };
+    Ok(base.trim_end_matches('/').to_owned())
+}
+
+/// An address with each `${VARIABLE}` filled in.
+fn filled(text: &str, environment: &Environment) -> Result<String, Option<String>> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, (name, after))) = rest.split_once("${").and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    {
+        let value = environment.get(name).ok_or_else(|| Some(name.to_owned()))?;
+        filled.extend([before, value.trim_end_matches('/')]);
+        rest = after;
+    }
+    Ok(filled + rest)
 }
 
 fn providers(environment: &Environment) -> BTreeMap<String, ProviderFact> {
     let provider = |row: &Row| {
         Some(ProviderFact {
-            name: row.name.to_owned(),
-            kind: row.kind,
-            api_key: Some(Secret::new(environment.get(row.key_variable)?)),
-            base_url: usual_base(row, environment),
+            name: row.name.clone(),
+            kind: row.kind()?,
+            api_key: Some(Secret::new(environment.get(row.key_variable.as_deref()?)?)),
+            auth: row.auth.clone(),
+            quirks: row.present.quirks.clone(),
+            prices: row.present.prices(),
+            base_url: usual_base(row, environment).ok()?,
             headers: Vec::new(),
-            models: row.models.iter().map(|model| (*model).to_owned()).collect(),
+            models: row.present.models.keys().cloned().collect(),
             any_model: true,
             timeouts: Timeouts::default(),
             local: false,
             attempts: 3,
         })
     };
-    catalog::ROWS.iter().filter_map(provider).map(|provider| (provider.name.clone(), provider)).collect()
+    // The tests see to it that the binary's own rows can be read.
+    let catalog = Catalog::packed().unwrap_or_default();
+    catalog.rows().filter_map(provider).map(|provider| (provider.name.clone(), provider)).collect()
 }
 
 #[cfg(test)]
@@ -177,6 +207,18 @@ mod tests {
         let openai = &facts.providers["openai"];
         assert_eq!((openai.base_url.as_str(), openai.any_model), ("https://api.openai.com/v1", true));
         assert_eq!(openai.api_key.as_ref().map(Secret::reveal), Some("sk-1"));
+    }
+
+    #[test]
+    fn any_row_is_added_by_its_variable_where_its_address_is_known() {
+        let names = |variables: &[(&str, &str)]| {
+            let facts = Facts::zero_config(&Environment::of(variables, "/w"));
+            facts.providers.values().map(|provider| format!("{} {}", provider.name, provider.base_url)).collect::<Vec<_>>()
+        };
+        let set = [("GROQ_API_KEY", "k"), ("MISTRAL_API_KEY", "k"), ("AZURE_OPENAI_API_KEY", "k")];
+        assert_eq!(names(&set), ["groq https://api.groq.com/openai/v1", "mistral https://api.mistral.ai/v1"]);
+        let azure = [("AZURE_OPENAI_API_KEY", "k"), ("AZURE_OPENAI_ENDPOINT", "https://me.openai.azure.com/")];
+        assert_eq!(names(&azure), ["azure https://me.openai.azure.com/openai/v1"]);
     }
 
     #[test]

@@ -10,13 +10,14 @@ use gatewright_plugins::Plugin;
 
 use super::route::{Home, Legs, Plugins, Route};
 use super::{Host, OpenModel, Shared};
-use crate::config::facts::{Facts, LegFact, LegTarget, ProviderFact, RouteFact, RuleFact};
+use crate::config::facts::{Facts, LegFact, LegTarget, ProviderFact, RouteFact, RuleFact, Strategy};
 use crate::config::keys::KeyRing;
 use crate::services::fetch::Fetcher;
 use crate::supply;
 use crate::upstreams::Upstream;
 use crate::upstreams::dispatch::Leg;
 use crate::upstreams::openai::OpenAiUpstream;
+use crate::upstreams::pick::{LegState, Merits};
 
 /// Why a configuration cannot be put to work: every reason, each for people.
 #[derive(Clone, Debug, Default, thiserror::Error)]
@@ -60,6 +61,8 @@ impl OpenProvider {
         Arc::new(Route {
             leg_metrics: vec![(name.clone(), Arc::clone(&self.upstream_metrics))],
             name,
+            strategy: Strategy::Ordered,
+            sticky: false,
             legs: Legs { legs, digest: digest(&[(self.provider.place, model)]) },
             home: if fact.local { Home::Everybody } else { Home::Nobody },
             local_only: false,
@@ -82,6 +85,7 @@ fn provider_leg(provider: &Provider, model: &str) -> Leg {
         model: model.to_owned(),
         attempts: provider.fact.attempts,
         timeouts: Some(provider.fact.timeouts),
+        merits: Merits { price: provider.fact.prices.get(model).copied(), ..Merits::default() },
     }
 }
 
@@ -117,6 +121,8 @@ pub(super) struct Builder<'a> {
     pub(super) loaded: BTreeMap<String, Arc<Plugin>>,
     /// Chains that were linked, by the names that they were asked for by.
     pub(super) linked: BTreeMap<Vec<String>, Plugins>,
+    /// How legs fare, by their names: routes that ask the same share it.
+    states: BTreeMap<String, Arc<LegState>>,
     providers: BTreeMap<String, Provider>,
     pub(super) problems: Vec<String>,
 }
@@ -136,6 +142,7 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
         shared,
         loaded: BTreeMap::new(),
         linked: BTreeMap::new(),
+        states: BTreeMap::new(),
         providers: BTreeMap::new(),
         problems: Vec::new(),
     };
@@ -209,7 +216,7 @@ impl Builder<'_> {
             LegTarget::Engine => match self.shared.engines.get(&fact.model) {
                 Some(OpenModel { upstream, .. }) => {
                     let name = format!("engine/{}", fact.model);
-                    Ok(Leg { name, upstream, model: fact.model.clone(), attempts: 1, timeouts: None })
+                    Ok(Leg { name, upstream, model: fact.model.clone(), attempts: 1, timeouts: None, merits: Merits::default() })
                 }
                 None => Err(format!("model `{of}`: the embedded engine has no model `{}`", fact.model)),
             },
@@ -219,11 +226,16 @@ impl Builder<'_> {
     fn route(&mut self, fact: &RouteFact, of_key: &[String]) -> Arc<Route> {
         let plugins = self.plugins(of_key, fact.plugins.as_ref());
         let tools = fact.tools.and_then(|bounds| self.tools(&plugins, bounds));
-        let legs = self.legs(fact, |_| true);
+        let mut legs = self.legs(fact, |_| true);
+        self.share_states(&mut legs);
         let home = match fact.legs.iter().filter(|leg| self.is_local(leg)).count() {
             0 => Home::Nobody,
             local if local == fact.legs.len() => Home::Everybody,
-            _ => Home::Some(self.legs(fact, |leg| self.is_local(leg))),
+            _ => {
+                let mut legs = self.legs(fact, |leg| self.is_local(leg));
+                self.share_states(&mut legs);
+                Home::Some(legs)
+            }
         };
         let lost: Vec<String> = fact.legs.iter().filter_map(|leg| self.leg(&fact.name, leg).err()).collect();
         self.problems.extend(lost);
@@ -232,6 +244,8 @@ impl Builder<'_> {
             leg_metrics: legs.legs.iter().map(|leg| (leg.name.clone(), self.shared.metrics.upstream(&leg.name))).collect(),
             legs,
             home,
+            strategy: fact.strategy,
+            sticky: fact.sticky,
             local_only: fact.local_only,
             rules: fact.when.iter().chain(&self.facts.when).cloned().collect(),
             plugins,
@@ -249,7 +263,19 @@ impl Builder<'_> {
     fn legs(&self, fact: &RouteFact, wanted: impl Fn(&LegFact) -> bool) -> Legs {
         let wanted: Vec<&LegFact> = fact.legs.iter().filter(|leg| wanted(leg)).collect();
         let places: Vec<(Place, &str)> = wanted.iter().map(|leg| (self.place(leg), leg.model.as_str())).collect();
-        Legs { digest: digest(&places), legs: wanted.iter().filter_map(|leg| self.leg(&fact.name, leg).ok()).collect() }
+        let leg = |wanted: &&LegFact| {
+            let mut leg = self.leg(&fact.name, wanted).ok()?;
+            (leg.merits.weight, leg.merits.fallback) = (wanted.weight, wanted.fallback);
+            Some(leg)
+        };
+        Legs { digest: digest(&places), legs: wanted.iter().filter_map(leg).collect() }
+    }
+
+    /// Legs of one name fare alike, whichever route they are of.
+    fn share_states(&mut self, legs: &mut Legs) {
+        for leg in &mut legs.legs {
+            leg.merits.state = Arc::clone(self.states.entry(leg.name.clone()).or_default());
+        }
     }
 
     /// Whether what a leg is asked stays with the operator.
@@ -286,14 +312,14 @@ impl Builder<'_> {
         let facts = self.facts;
         let mut routes: BTreeMap<_, _> = facts.routes.values().map(|fact| (fact.name.clone(), self.route(fact, of_key))).collect();
         for name in facts.models.keys().filter(|name| !facts.routes.contains_key(*name)) {
-            let leg = LegFact { to: LegTarget::Engine, model: name.clone() };
+            let leg = LegFact::new(LegTarget::Engine, name.clone());
             routes.insert(name.clone(), self.route(&RouteFact::plain(name, vec![leg]), of_key));
         }
         for provider in facts.providers.values() {
             for model in &provider.models {
                 let name = format!("{}/{model}", provider.name);
                 if !routes.contains_key(&name) {
-                    let leg = LegFact { to: LegTarget::Provider(provider.name.clone()), model: model.clone() };
+                    let leg = LegFact::new(LegTarget::Provider(provider.name.clone()), model.clone());
                     routes.insert(name.clone(), self.route(&RouteFact::plain(&name, vec![leg]), of_key));
                 }
             }

@@ -2,16 +2,18 @@
 //!
 //! Apart because every stage reads it. It must not know how it was configured.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_plugins::Chain;
 use gatewright_types::ToolDefinition;
 
-use crate::config::facts::{RuleFact, ToolLoopFact};
+use crate::config::facts::{RuleFact, Strategy, ToolLoopFact};
 use crate::life::ears::Ears;
 use crate::observe::{PluginMetrics, RouteMetrics, UpstreamMetrics};
-use crate::upstreams::dispatch::Leg;
+use crate::upstreams::dispatch::{Leg, draw};
+use crate::upstreams::pick::{self, Lot};
 
 /// The tools of a route's plugins, as they are offered to the model.
 #[derive(Debug)]
@@ -60,6 +62,10 @@ pub struct Route {
     /// The name that clients use as `model`.
     pub name: String,
     pub(crate) legs: Legs,
+    /// In which order they are asked.
+    pub(crate) strategy: Strategy,
+    /// Whether a conversation keeps its leg.
+    pub(crate) sticky: bool,
     pub(crate) home: Home,
     /// Whether a request that comes here never leaves.
     pub(crate) local_only: bool,
@@ -87,6 +93,15 @@ impl Route {
             Home::Everybody => Some(&self.legs),
             Home::Some(legs) => Some(legs),
         }
+    }
+
+    /// Legs of it in the order in which a request asks them.
+    pub(crate) fn order<'a>(&self, legs: &'a Legs, conversation: Option<&str>) -> Cow<'a, [Leg]> {
+        let lot = match conversation.filter(|_| self.sticky) {
+            Some(conversation) => Lot::Of(conversation),
+            None => Lot::Drawn(if self.strategy == Strategy::Ordered { 0 } else { draw() }),
+        };
+        pick::order(&legs.legs, self.strategy, lot)
     }
 
     /// Figures of one of its legs.

@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::life::Head;
 use crate::life::seat::Told;
 use crate::limits::{Gauge, Standing};
+use crate::money::Nanos;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const CACHE: HeaderName = HeaderName::from_static("x-gatewright-cache");
@@ -19,6 +20,9 @@ pub(super) const VERSIONS: HeaderName = HeaderName::from_static("x-gatewright-pl
 pub(super) const LEG: HeaderName = HeaderName::from_static("x-gatewright-leg");
 pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-gatewright-attempts");
 pub(super) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-gatewright-answered-by");
+pub(super) const OVERHEAD: HeaderName = HeaderName::from_static("x-gatewright-overhead-us");
+const COST: HeaderName = HeaderName::from_static("x-gatewright-cost");
+const COMPARED_COST: HeaderName = HeaderName::from_static("x-gatewright-compared-cost");
 const CONVERSATION: HeaderName = HeaderName::from_static("x-gatewright-conversation");
 
 /// Longest id that is taken over from a client.
@@ -60,11 +64,21 @@ pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 
 /// What the plugins did, where it is told.
 pub(super) fn put_told(headers: &mut HeaderMap, told: &Told) {
-    for (name, text) in [(PLUGINS, &told.did), (VERSIONS, &told.versions)] {
-        if let Some(text) = text {
-            put(headers, name, text);
-        }
+    for (name, text) in told_lines(told) {
+        put(headers, name, &text);
     }
+}
+
+/// The same, by name: headers of an answer, or comments at the end of a stream, whose headers went out before.
+pub(super) fn told_lines(told: &Told) -> impl Iterator<Item = (HeaderName, String)> {
+    let dollars = |nanos: Option<Nanos>| nanos.map(|nanos| nanos.to_string());
+    let lines = [
+        (PLUGINS, told.did.clone()),
+        (VERSIONS, told.versions.clone()),
+        (COST, dollars(told.cost)),
+        (COMPARED_COST, dollars(told.compared)),
+    ];
+    lines.into_iter().filter_map(|(name, text)| Some((name, text?)))
 }
 
 /// How the key's limits stand, in the field's usual headers.

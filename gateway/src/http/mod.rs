@@ -6,6 +6,7 @@ pub mod admin;
 pub mod guard;
 mod heads;
 pub mod health;
+mod litellm;
 mod models;
 mod refuse;
 mod respond;

@@ -9,13 +9,15 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_types::{Completion, Fault, FaultKind, Raw, gather_into};
 
-use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, REQUEST_ID};
+use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, OVERHEAD, REQUEST_ID};
+use super::litellm;
 use super::refuse::refuse;
 use super::sse_out::EventBody;
 use crate::dialects::openai_chat::NAME;
 use crate::dialects::openai_chat::write::{Begin, EventWriter, whole};
 use crate::life::seat::{Seat, cache_word};
 use crate::life::{Manner, SILENCE, Settled};
+use crate::records::micros;
 
 /// The response of an answer that has begun.
 pub(super) async fn respond(settled: Settled) -> Response<Body> {
@@ -117,6 +119,8 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
             heads::put(headers, LEG, leg);
             headers.insert(ATTEMPTS, figures.attempts.into());
         }
+        headers.insert(OVERHEAD, micros(seat.meter().overhead()).into());
     });
+    litellm::put(headers, seat);
     heads::put_told(headers, &seat.verdicts());
 }

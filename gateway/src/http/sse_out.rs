@@ -14,7 +14,7 @@ use gatewright_types::{Chunk, Delta, Fault, FaultKind, FinishReason};
 use hyper::body::{Body, Frame};
 use tokio::time::Sleep;
 
-use super::heads::{PLUGINS, VERSIONS};
+use super::heads::told_lines;
 use crate::dialects::openai_chat::write::EventWriter;
 use crate::life::Settled;
 
@@ -40,15 +40,13 @@ impl EventBody {
 
     /// The end of an answer that ended well.
     fn end(&mut self) -> Bytes {
-        // What plugins did later than the headers went out is told in a comment.
+        // What plugins did later than the headers went out, and what it all cost, is told in comments.
         let told = self.settled.take().map(|settled| settled.seat().verdicts()).unwrap_or_default();
         let end = self.writer.end();
         let mut bytes = BytesMut::with_capacity(end.len());
-        for (name, text) in [(&PLUGINS, told.did), (&VERSIONS, told.versions)] {
-            if let Some(text) = text {
-                let comment = format!(": {name}: {}\n\n", text.replace(['\r', '\n'], " "));
-                bytes.extend_from_slice(comment.as_bytes());
-            }
+        for (name, text) in told_lines(&told) {
+            let comment = format!(": {name}: {}\n\n", text.replace(['\r', '\n'], " "));
+            bytes.extend_from_slice(comment.as_bytes());
         }
         bytes.extend_from_slice(&end);
         bytes.freeze()

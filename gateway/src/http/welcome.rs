@@ -182,7 +182,7 @@ mod tests {
 
     fn facts(route: &str) -> Facts {
         let mut facts = Facts::zero_config(&Environment::of(&[], "/w"));
-        let leg = LegFact { to: LegTarget::Provider("p".to_owned()), model: "m".to_owned() };
+        let leg = LegFact::new(LegTarget::Provider("p".to_owned()), "m");
         facts.routes = [(route.to_owned(), RouteFact::plain(route, vec![leg]))].into();
         facts
     }

@@ -148,7 +148,7 @@ impl Kit {
         facts.plugins.clear();
         facts.default_plugins.clear();
         facts.providers.clear();
-        let leg = LegFact { to: LegTarget::Engine, model: "m".to_owned() };
+        let leg = LegFact::new(LegTarget::Engine, "m");
         facts.routes = BTreeMap::from([("m".to_owned(), RouteFact::plain("m", vec![leg]))]);
         Self { folder, upstream: Arc::default(), facts, router: None }
     }
@@ -248,7 +248,7 @@ impl Kit {
         cell.load().shared.records.close().unwrap();
         let base = rusqlite::Connection::open(self.folder.path().join("records.sqlite")).unwrap();
         let mut query = base
-            .prepare("SELECT outcome, status, cache, prompt_tokens, completion_tokens, estimated, rounds, attempts, verdicts, leg, key FROM request ORDER BY id")
+            .prepare("SELECT outcome, status, cache, prompt_tokens, completion_tokens, estimated, rounds, attempts, verdicts, leg, key, cost_nanos, compared_nanos FROM request ORDER BY id")
             .unwrap();
         let row = |row: &rusqlite::Row<'_>| {
             Ok(Row {
@@ -263,6 +263,8 @@ impl Kit {
                 verdicts: row.get(8)?,
                 leg: row.get(9)?,
                 key: row.get(10)?,
+                cost_nanos: row.get::<_, Option<i64>>(11)?.map(|nanos| nanos as u64),
+                compared_nanos: row.get::<_, Option<i64>>(12)?.map(|nanos| nanos as u64),
                 ..Row::default()
             })
         };

@@ -2,6 +2,7 @@
 //!
 //! Apart because the answer's stream, its guards and its seat all know a part of it. It must not know who reads it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use gatewright_types::{ChatRequest, Chunk, Content, Delta, Part, Tool, Usage};
 use serde::Serialize;
 
 use crate::host::Route;
+use crate::money::{Bill, Nanos, Price};
 use crate::observe::{CacheResult, InFlight};
 
 /// How an answer came about.
@@ -39,8 +41,14 @@ pub(crate) struct Figures {
     pub(crate) rounds: u32,
     /// Tries at upstreams.
     pub(crate) attempts: u32,
+    /// Of those, legs that were given up.
+    pub(crate) given_up: u32,
     /// Who answered last.
     pub(crate) leg: Option<String>,
+    /// What was used has cost this.
+    pub(crate) bill: Bill,
+    /// The answers would have cost this of the model that costs are compared with.
+    pub(crate) compared: Bill,
     /// What the first look into the cache found.
     pub(crate) cache: Option<CacheResult>,
     /// How the answer came about.
@@ -96,18 +104,40 @@ pub(super) struct Round {
     bytes: u64,
     /// Whether the answer comes out of the cache.
     cached: bool,
+    /// What the model costs that answers.
+    price: Option<Price>,
 }
 
 /// Figures that the parts of one request share.
 #[derive(Debug)]
 pub(crate) struct Meter {
     started: Instant,
+    /// What the model costs that costs are compared with.
+    reference: Option<Price>,
+    /// Nanoseconds in which others were waited for.
+    waited: AtomicU64,
     figures: Mutex<Figures>,
 }
 
 impl Meter {
     pub(super) fn new(started: Instant) -> Self {
-        Self { started, figures: Mutex::default() }
+        Self { started, reference: None, waited: AtomicU64::new(0), figures: Mutex::default() }
+    }
+
+    /// The same, comparing costs with this price.
+    pub(super) fn comparing(mut self, reference: Option<Price>) -> Self {
+        self.reference = reference;
+        self
+    }
+
+    /// An upstream or the cache was waited for.
+    pub(super) fn waited(&self, time: Duration) {
+        self.waited.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The gateway's own time so far: what has passed since the head, less the waiting for others.
+    pub(crate) fn overhead(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_nanos(self.waited.load(Ordering::Relaxed)))
     }
 
     /// Looks at the figures, or changes them. Never call it within itself.
@@ -133,6 +163,16 @@ impl Meter {
         });
     }
 
+    /// A leg begins to answer.
+    pub(super) fn speaks(&self, leg: String, price: Option<Price>) {
+        self.read(|figures| {
+            figures.leg = Some(leg);
+            if let Some(round) = &mut figures.round {
+                round.price = price;
+            }
+        });
+    }
+
     /// A piece of a model's answer, as the model gave it.
     pub(super) fn hear(&self, chunk: &Chunk) {
         self.read(|figures| {
@@ -150,10 +190,11 @@ impl Meter {
     }
 
     /// A plugin's own question to a model used this: as reported, else a guess that is marked as one. The client is not told of it.
-    pub(crate) fn spent(&self, reported: Option<Usage>, guess: Usage) -> Usage {
+    pub(crate) fn spent(&self, reported: Option<Usage>, guess: Usage, price: Option<Price>) -> Usage {
         self.read(|figures| {
             figures.estimated |= reported.is_none();
             let used = reported.unwrap_or(guess);
+            figures.bill.add(price.map(|price| price.of(&used)));
             add(&mut figures.used, &used);
             used
         })
@@ -169,12 +210,18 @@ impl Meter {
     /// The model call is over, or was cut: what it reported counts, else an estimate that is marked as one.
     pub(super) fn round_ends(&self, request: &ChatRequest) {
         self.read(|figures| {
-            let Some(Round { usage, bytes, cached }) = figures.round.take() else { return };
+            let Some(Round { usage, bytes, cached, price }) = figures.round.take() else { return };
             let estimated = usage.is_none();
             let usage = usage.unwrap_or_else(|| {
                 let (prompt, completion) = (prompt_estimate(request), tokens_of(bytes));
                 Usage { prompt, completion, ..Usage::default() }
             });
+            // What comes out of the cache costs nothing, and would have cost all of it elsewhere.
+            let cost = if cached { Some(Nanos(0)) } else { price.map(|price| price.of(&usage)) };
+            figures.bill.add(cost);
+            if let Some(reference) = self.reference {
+                figures.compared.add(Some(reference.of(&usage)));
+            }
             if !cached {
                 figures.estimated |= estimated;
                 add(&mut figures.used, &usage);
@@ -251,6 +298,7 @@ pub(crate) fn prompt_estimate(request: &ChatRequest) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::Rates;
     use gatewright_types::{Message, Role};
 
     fn said(text: &str) -> Chunk {
@@ -286,6 +334,29 @@ mod tests {
             assert_eq!((figures.used.prompt, figures.used.completion), (3, 2));
             assert_eq!((figures.cache, figures.estimated), (Some(CacheResult::Shared), false));
         });
+    }
+
+    #[test]
+    fn each_round_costs_its_legs_price_and_one_out_of_the_cache_nothing() {
+        let price = |dollars: u64| {
+            let rate = Nanos(dollars * 1_000_000_000);
+            Price::flat(Rates { input: rate, cached: Nanos(0), output: rate })
+        };
+        let usage = || Chunk::of(vec![Delta::Usage(Usage { prompt: 3, completion: 2, cached: Some(1), ..Usage::default() })]);
+        let meter = Meter::new(Instant::now()).comparing(Some(price(10)));
+        let round = |what, of: Option<Price>| {
+            meter.round_begins();
+            meter.found(what);
+            meter.speaks("p/m".to_owned(), of);
+            meter.hear(&usage());
+            meter.round_ends(&ChatRequest::default());
+            meter.read(|figures| (figures.bill.total(), figures.compared.total()))
+        };
+        assert_eq!(round(CacheResult::Miss, Some(price(1))), (Some(Nanos(4_000)), Some(Nanos(40_000))));
+        assert_eq!(round(CacheResult::Hit, None), (Some(Nanos(4_000)), Some(Nanos(80_000))));
+        assert_eq!(meter.spent(None, Usage { prompt: 1, ..Usage::default() }, Some(price(2))).prompt, 1);
+        assert_eq!(meter.read(|figures| figures.bill.total()), Some(Nanos(6_000)));
+        assert_eq!(round(CacheResult::Bypass, None), (None, Some(Nanos(120_000))), "nobody knows what this leg costs");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::verdicts;
 use crate::config::facts::Facts;
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
+use crate::money::Nanos;
 use crate::observe::{Outcome, PluginMetrics, TokenKind};
 use crate::records::{Row, Slot, micros};
 
@@ -33,6 +34,10 @@ pub(crate) struct Told {
     pub(crate) did: Option<String>,
     /// Which versions were asked, at what cost.
     pub(crate) versions: Option<String>,
+    /// What the answer has cost, once it is over.
+    pub(crate) cost: Option<Nanos>,
+    /// What it would have cost of the model that costs are compared with.
+    pub(crate) compared: Option<Nanos>,
 }
 
 /// Permits, and all that the row of the request will say.
@@ -55,7 +60,8 @@ pub(crate) struct Seat {
 impl Seat {
     pub(super) fn new(permits: Permits, caller: Arc<Caller>, route: Arc<Route>, request: &ChatRequest) -> Self {
         let Permits { place, slot, taken, standing } = permits;
-        let meter = Arc::new(Meter::new(caller.started));
+        let reference = caller.host.facts.reference.as_ref().map(|reference| reference.price);
+        let meter = Arc::new(Meter::new(caller.started).comparing(reference));
         meter.read(|figures| figures.in_flight = Some(route.metrics.begin()));
         Self {
             caller,
@@ -99,9 +105,20 @@ impl Seat {
     /// What the plugins did so far, where the operator wants clients to know.
     pub(crate) fn verdicts(&self) -> Told {
         match self.caller.host.facts.verdict_headers {
-            true => self.meter.read(|figures| Told { did: verdicts::compact(figures), versions: verdicts::versions(figures) }),
+            true => self.meter.read(|figures| Told {
+                did: verdicts::compact(figures),
+                versions: verdicts::versions(figures),
+                // Before, more may come.
+                cost: figures.bill.total().filter(|_| self.ended.is_some()),
+                compared: figures.compared.total().filter(|_| self.ended.is_some()),
+            }),
             false => Told::default(),
         }
+    }
+
+    /// What the answer has cost, once it is over and where that is known.
+    pub(crate) fn cost(&self) -> Option<Nanos> {
+        self.meter.read(|figures| figures.bill.total()).filter(|_| self.ended.is_some())
     }
 
     /// Ends in a fault before anything was sent.
@@ -158,6 +175,8 @@ impl Seat {
             first_delta_us: figures.first_delta.map(micros),
             rounds: figures.rounds,
             attempts: figures.attempts,
+            cost_nanos: figures.bill.total().map(|Nanos(nanos)| nanos),
+            compared_nanos: figures.compared.total().map(|Nanos(nanos)| nanos),
             verdicts: verdicts::json(figures),
             ..self.caller.row(figures.route.as_ref().unwrap_or(&self.route).name.clone(), outcome, status)
         }
@@ -177,6 +196,7 @@ impl Seat {
         metrics.tokens(TokenKind::Cached, usage.cached.unwrap_or_default());
         metrics.tokens(TokenKind::Completion, usage.completion);
         metrics.tokens(TokenKind::Reasoning, usage.reasoning.unwrap_or_default());
+        metrics.cost(figures.bill.total(), figures.compared.total());
         for entry in &figures.entries {
             self.plugin(route, &entry.plugin).did(entry.did, entry.count);
         }

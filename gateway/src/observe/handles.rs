@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use super::metrics::Counters;
 use super::names::Name;
 use super::outcome::Outcome;
+use crate::money::Nanos;
 
 /// What a look into the cache found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,8 @@ pub struct RouteMetrics {
     pub(super) first_delta: Histogram,
     pub(super) tokens: [Counter; 4],
     pub(super) cache: [Counter; 4],
+    pub(super) cost: Counter,
+    pub(super) compared: Counter,
 }
 
 impl RouteMetrics {
@@ -149,6 +152,15 @@ impl RouteMetrics {
     pub fn tokens(&self, kind: TokenKind, count: u64) {
         if let Some(counter) = self.tokens.get(kind as usize).filter(|_| count > 0) {
             counter.inc_by(count);
+        }
+    }
+
+    /// A request cost so much, and would have cost so much of the model that costs are compared with, as far as that is known.
+    pub fn cost(&self, cost: Option<Nanos>, compared: Option<Nanos>) {
+        for (counter, nanos) in [(&self.cost, cost), (&self.compared, compared)] {
+            if let Some(Nanos(nanos)) = nanos.filter(|nanos| *nanos > Nanos(0)) {
+                counter.inc_by(nanos);
+            }
         }
     }
 

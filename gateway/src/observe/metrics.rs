@@ -119,6 +119,8 @@ impl Metrics {
             first_delta: self.histogram(Name::FirstDelta, &[route]),
             tokens: TokenKind::ALL.map(|kind| self.counter(Name::Tokens, &[route, kind.as_str()])),
             cache: CacheResult::ALL.map(|result| self.counter(Name::CacheLookups, &[route, result.as_str()])),
+            cost: self.counter(Name::Cost, &[route]),
+            compared: self.counter(Name::ComparedCost, &[route]),
             route: route.to_owned(),
         })
     }
@@ -227,6 +229,7 @@ mod tests {
     use gatewright_plugins::Tally;
 
     use super::{MAX_VALUES, Metrics};
+    use crate::money::Nanos;
     use crate::observe::{AttemptOutcome, CacheResult, Name, Outcome, Port, TokenKind};
 
     #[test]
@@ -239,6 +242,8 @@ mod tests {
         route.first_delta(Duration::from_millis(2));
         route.tokens(TokenKind::Reasoning, 7);
         route.cache(CacheResult::Hit);
+        route.cost(Some(Nanos(5)), None);
+        route.cost(None, Some(Nanos(9)));
         metrics.upstream("mock/a").attempt(AttemptOutcome::Spoke, Duration::from_millis(1));
         metrics.plugin("secrets").did("shadow:edit", 2);
         metrics.plugin("secrets").did("error", 1);
@@ -267,6 +272,8 @@ mod tests {
             "gatewright_request_duration_seconds_count{route=\"chat\"} 2",
             "gatewright_first_delta_seconds_bucket{le=\"0.0025\",route=\"chat\"} 1",
             "gatewright_tokens_total{route=\"chat\",kind=\"reasoning\"} 7",
+            "gatewright_cost_nanodollars_total{route=\"chat\"} 5",
+            "gatewright_compared_cost_nanodollars_total{route=\"chat\"} 9",
             "gatewright_cache_lookups_total{route=\"chat\",result=\"hit\"} 1",
             "gatewright_upstream_attempts_total{leg=\"mock/a\",outcome=\"spoke\"} 1",
             "gatewright_plugin_actions_total{plugin=\"secrets\",did=\"shadow:edit\"} 2",

@@ -37,6 +37,10 @@ pub enum Name {
     FirstDelta,
     /// Tokens.
     Tokens,
+    /// What requests cost.
+    Cost,
+    /// What they would have cost of another model.
+    ComparedCost,
     /// Looks into the response cache.
     CacheLookups,
     /// Answers in the response cache.
@@ -88,12 +92,14 @@ type Entry = (Kind, &'static str, &'static [&'static str], &'static str);
 
 impl Name {
     /// All names, in the order of the documentation.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Requests,
         Self::RequestsInFlight,
         Self::RequestDuration,
         Self::FirstDelta,
         Self::Tokens,
+        Self::Cost,
+        Self::ComparedCost,
         Self::CacheLookups,
         Self::CacheEntries,
         Self::CacheBytes,
@@ -134,6 +140,15 @@ impl Name {
                 "gatewright_tokens",
                 &["route", "kind"],
                 "Tokens used, by kind, none by the response cache; cached and reasoning are counted in prompt and completion too",
+            ),
+            Self::Cost => {
+                (Counter, "gatewright_cost_nanodollars", &["route"], "What requests cost, as far as what was used has a price")
+            }
+            Self::ComparedCost => (
+                Counter,
+                "gatewright_compared_cost_nanodollars",
+                &["route"],
+                "What their answers would have cost of `reference_model`, those out of the response cache too",
             ),
             Self::CacheLookups => (Counter, "gatewright_cache_lookups", &["route", "result"], "Looks into the response cache"),
             Self::CacheEntries => (Gauge, "gatewright_cache_entries", &[], "Answers in the response cache"),

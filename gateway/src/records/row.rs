@@ -49,6 +49,10 @@ pub struct Row {
     pub rounds: u32,
     /// Upstream attempts in all.
     pub attempts: u32,
+    /// What it cost, nano-dollars; `None` where a part of what was used has no price.
+    pub cost_nanos: Option<u64>,
+    /// What the answers would have cost of the model that costs are compared with.
+    pub compared_nanos: Option<u64>,
     /// What the plugins did, JSON: `gatewright_plugins::Entry` list, and what was not inspected.
     pub verdicts: String,
 }

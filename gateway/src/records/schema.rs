@@ -8,10 +8,12 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Version of the schema that this program writes, in SQLite's `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// What each version adds to the one before it. Never edit one that was released: add another.
-const STEPS: [&str; VERSION as usize] = ["
+const STEPS: [&str; VERSION as usize] = [FIRST, SECOND];
+
+pub(super) const FIRST: &str = "
 CREATE TABLE request (
     id                INTEGER PRIMARY KEY,
     request_id        TEXT    NOT NULL,
@@ -37,7 +39,12 @@ CREATE TABLE request (
     verdicts          TEXT    NOT NULL
 );
 CREATE INDEX request_at ON request (at_ms);
-"];
+";
+
+const SECOND: &str = "
+ALTER TABLE request ADD COLUMN cost_nanos INTEGER;
+ALTER TABLE request ADD COLUMN compared_nanos INTEGER;
+";
 
 /// Why the records cannot be opened, read or written: which file, what is wrong, what to do.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use rusqlite::named_params;
 use serde::Serialize;
 
 use super::schema::{self, RecordsError};
+use crate::money::Nanos;
 use crate::observe::Outcome;
 
 /// Which rows count; `None` is all.
@@ -46,6 +47,12 @@ pub struct UsageLine {
     pub completion_tokens: u64,
     /// Of those, thought.
     pub reasoning_tokens: u64,
+    /// What the requests cost, in nano-dollars, as far as it is known.
+    pub cost_nanos: u64,
+    /// Requests that used tokens of which nobody says what they cost.
+    pub unpriced: u64,
+    /// What the answers would have cost of the model that costs are compared with, in nano-dollars.
+    pub compared_nanos: u64,
 }
 
 /// Reads the usage, by day, key and model, oldest day first. Works beside a gateway that is writing.
@@ -62,7 +69,9 @@ pub fn usage(path: &Path, filter: &UsageFilter) -> Result<Vec<UsageLine>, Record
             "SELECT strftime('%Y-%m-%d', at_ms / 1000, 'unixepoch') AS day, key, model, count(*),
                 sum(outcome NOT IN (:ok, :blocked, :answered, :hung_up)), sum(outcome = :blocked), sum(cache = 'hit'),
                 CAST(total(prompt_tokens) AS INTEGER), CAST(total(cached_tokens) AS INTEGER),
-                CAST(total(completion_tokens) AS INTEGER), CAST(total(reasoning_tokens) AS INTEGER)
+                CAST(total(completion_tokens) AS INTEGER), CAST(total(reasoning_tokens) AS INTEGER),
+                CAST(total(cost_nanos) AS INTEGER), sum(cost_nanos IS NULL AND prompt_tokens + completion_tokens > 0),
+                CAST(total(compared_nanos) AS INTEGER)
             FROM request
             WHERE at_ms >= :from AND (:key IS NULL OR key = :key) AND (:model IS NULL OR model = :model)
             GROUP BY day, key, model ORDER BY day, key, model",
@@ -91,11 +100,30 @@ fn line(row: &rusqlite::Row<'_>) -> Result<UsageLine, rusqlite::Error> {
         cached_tokens: number(8)?,
         completion_tokens: number(9)?,
         reasoning_tokens: number(10)?,
+        cost_nanos: number(11)?,
+        unpriced: number(12)?,
+        compared_nanos: number(13)?,
     })
 }
 
-const HEAD: [&str; 11] =
-    ["day (UTC)", "key", "model", "requests", "errors", "blocked", "cache hits", "prompt", "cached", "completion", "reasoning"];
+const HEAD: [&str; 14] = [
+    "day (UTC)",
+    "key",
+    "model",
+    "requests",
+    "errors",
+    "blocked",
+    "cache hits",
+    "prompt",
+    "cached",
+    "completion",
+    "reasoning",
+    "unpriced",
+    "cost (USD)",
+    "compared (USD)",
+];
+/// The last columns are money.
+const MONEY: usize = 2;
 /// Columns of text, aligned to the left; the others are numbers, aligned to the right.
 const TEXTS: usize = 3;
 
@@ -105,21 +133,28 @@ pub fn table(lines: &[UsageLine]) -> String {
         return "no requests on record\n".to_owned();
     }
     let numbers = |l: &UsageLine| {
-        [l.requests, l.errors, l.blocked, l.cache_hits, l.prompt_tokens, l.cached_tokens, l.completion_tokens, l.reasoning_tokens]
+        let tokens = [l.prompt_tokens, l.cached_tokens, l.completion_tokens, l.reasoning_tokens];
+        let counts = [l.requests, l.errors, l.blocked, l.cache_hits];
+        [&counts[..], &tokens, &[l.unpriced, l.cost_nanos, l.compared_nanos]].concat()
+    };
+    let written = |(at, number): (usize, u64)| match at < HEAD.len() - TEXTS - MONEY {
+        true => number.to_string(),
+        false => Nanos(number).to_string(),
     };
     let mut sums = [0_u64; HEAD.len() - TEXTS];
     let mut rows: Vec<Vec<String>> = vec![HEAD.iter().map(|&h| h.to_owned()).collect()];
     for line in lines {
         let mut row = vec![printable(&line.day), printable(&line.key), printable(&line.model)];
-        for (sum, number) in sums.iter_mut().zip(numbers(line)) {
-            *sum = sum.saturating_add(number);
-            row.push(number.to_string());
+        let numbers = numbers(line);
+        for (sum, number) in sums.iter_mut().zip(&numbers) {
+            *sum = sum.saturating_add(*number);
         }
+        row.extend(numbers.into_iter().enumerate().map(written));
         rows.push(row);
     }
     if lines.len() > 1 {
         let mut row = vec!["total".to_owned(), String::new(), String::new()];
-        row.extend(sums.iter().map(u64::to_string));
+        row.extend(sums.into_iter().enumerate().map(written));
         rows.push(row);
     }
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
@@ -165,6 +200,8 @@ mod tests {
             completion_tokens: 5,
             reasoning_tokens: 3,
             first_delta_us: Some(7),
+            cost_nanos: (outcome == "ok").then_some(1_500_000),
+            compared_nanos: Some(2_000_000_000),
             ..Row::default()
         }
     }
@@ -192,6 +229,7 @@ mod tests {
         let first = &lines[0];
         assert_eq!((first.day.as_str(), first.key.as_str(), first.requests, first.errors), ("2022-01-08", "ada", 2_500, 500));
         assert_eq!((first.cache_hits, first.prompt_tokens, first.reasoning_tokens), (2_500, 25_000, 7_500));
+        assert_eq!((first.cost_nanos, first.unpriced, first.compared_nanos), (2_000 * 1_500_000, 500, 2_500 * 2_000_000_000));
         assert_eq!((lines[1].key.as_str(), lines[1].errors, lines[1].blocked, lines[1].cache_hits), ("bob", 0, 1, 0));
         let from = UsageFilter { from_ms: Some(19_001 * 86_400_000), ..UsageFilter::default() };
         assert_eq!(usage(&path, &from).unwrap().len(), 1);
@@ -199,8 +237,29 @@ mod tests {
         assert_eq!(usage(&path, &bob).unwrap()[0].requests, 1);
         let text = table(&lines);
         assert!(text.starts_with("day (UTC)   key  model  requests  errors"), "{text}");
-        assert!(text.lines().last().unwrap().starts_with("total"), "{text}");
+        let total = text.lines().last().unwrap();
+        assert!(total.starts_with("total"), "{text}");
+        assert_eq!(total.split_whitespace().rev().take(3).collect::<Vec<_>>(), ["10002", "6", "1001"], "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json(&lines)).unwrap()[1]["key"], "bob");
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        let old = rusqlite::Connection::open(&path).unwrap();
+        old.execute_batch(super::schema::FIRST).unwrap();
+        old.execute_batch(
+            "INSERT INTO request VALUES (1, 'r', 0, 'ada', 'ada', NULL, 'chat', NULL, 0, 'ok', 200, 'miss', 1, 0, 2, 0, 0, NULL, 5, 1, 1, '');
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        drop(old);
+        let records = Records::open(&path, 10).unwrap();
+        send(&records, row(0, "ada", "ok", "miss"));
+        records.close().unwrap();
+        let line = &all(&path)[0];
+        assert_eq!((line.requests, line.cost_nanos, line.unpriced), (2, 1_500_000, 1));
     }
 
     #[test]
@@ -284,6 +343,9 @@ mod tests {
             cached_tokens: 0,
             completion_tokens: 0,
             reasoning_tokens: 0,
+            cost_nanos: 0,
+            unpriced: 0,
+            compared_nanos: 0,
         };
         assert!(!table(std::slice::from_ref(&line)).contains('\u{1b}'));
         line.model = "x".repeat(10_000);

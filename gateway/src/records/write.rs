@@ -23,8 +23,9 @@ const LAST_TRIES: u32 = 10;
 const RESTLESS_ROUNDS: u32 = 5;
 
 const INSERT: &str = "INSERT INTO request (request_id, at_ms, key, tenant, team, model, leg, stream, outcome, status, cache,
-    prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, estimated, first_delta_us, total_us, rounds, attempts, verdicts)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+    prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, estimated, first_delta_us, total_us, rounds, attempts, verdicts,
+    cost_nanos, compared_nanos)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)";
 
 /// Runs until the inbox closes and all is written.
 pub(super) fn run(mut connection: Connection, inbox: &Inbox, path: &Path) -> Result<(), RecordsError> {
@@ -102,6 +103,8 @@ fn write(connection: &mut Connection, rows: &[Row]) -> Result<(), rusqlite::Erro
                 row.rounds,
                 row.attempts,
                 row.verdicts,
+                row.cost_nanos.map(whole),
+                row.compared_nanos.map(whole),
             ])?;
         }
     }

@@ -18,6 +18,9 @@ const MAX_FILES: usize = 10_000;
 /// # Errors
 /// Every model that cannot be opened, or else why the host cannot be built; the models that were open are then those that are.
 pub(crate) fn host(facts: Facts, shared: &Arc<Shared>) -> Result<Host, Vec<String>> {
+    for note in &facts.notes {
+        tracing::warn!("the configuration has what is not carried over: {note}");
+    }
     let device = facts.device;
     renew(facts, shared, |model| one(model, device, shared))
 }

@@ -139,13 +139,15 @@ fn with_plugins(mut hasher: blake3::Hasher, facts: &Facts) -> Fingerprint {
     hasher.finalize()
 }
 
-/// Where plugins are that may change: what is named by a digest does not.
+/// Where files are that may change: the catalog, and plugins but those that are named by a digest.
 fn plugin_places(facts: &Facts) -> impl Iterator<Item = Watched> {
-    facts.plugins.values().filter_map(|plugin| match &plugin.source {
+    let catalog = facts.catalog.iter().cloned().map(Watched::File);
+    let plugins = facts.plugins.values().filter_map(|plugin| match &plugin.source {
         PluginSource::Folder(folder) => Some(Watched::Folder(folder.clone())),
         PluginSource::File(file) => Some(Watched::File(file.clone())),
         PluginSource::Packed(_) | PluginSource::Oci(_) => None,
-    })
+    });
+    plugins.chain(catalog)
 }
 
 /// Name, size and time of a file.

@@ -16,6 +16,7 @@ use super::Outside;
 use crate::config::facts::AskFact;
 use crate::host::Route;
 use crate::life::meter::{prompt_estimate, text_bytes, tokens_of};
+use crate::money::Price;
 use crate::observe::{AttemptOutcome, Errand};
 use crate::upstreams::Deadline;
 use crate::upstreams::dispatch::{Dispatched, Witness, dispatch};
@@ -46,8 +47,9 @@ impl Outside {
         let mut bill = Bill::open(self, plugin, fact, (prompt_estimate(&request), question.max_tokens))?;
         request.sampling.max_tokens = Some(bill.most);
         let until = Deadline(Instant::now() + route.max_time);
-        let asked = dispatch(&legs.legs, Arc::new(request), until, &Tries(&route)).await;
-        let Dispatched { mut deltas, .. } = asked.map_err(|fault| bill.failed(&fault))?;
+        let asked = dispatch(&route.order(legs, None), Arc::new(request), until, &Tries(&route)).await;
+        let Dispatched { mut deltas, price, .. } = asked.map_err(|fault| bill.failed(&fault))?;
+        bill.price = price;
         let mut whole = Completion::default();
         while let Some(chunk) = deltas.next().await {
             let chunk = chunk.map_err(|fault| bill.failed(&fault))?;
@@ -72,6 +74,8 @@ struct Bill<'a> {
     /// Of text, heard.
     bytes: u64,
     usage: Option<Usage>,
+    /// What the model costs that answers.
+    price: Option<Price>,
     failed: bool,
 }
 
@@ -86,7 +90,7 @@ impl<'a> Bill<'a> {
         if most == 0 {
             return Err(ServiceError::Limit(format!("{} tokens in one request", fact.max_tokens)));
         }
-        Ok(Self { outside, plugin, prompt, most, bytes: 0, usage: None, failed: false })
+        Ok(Self { outside, plugin, prompt, most, bytes: 0, usage: None, price: None, failed: false })
     }
 
     fn hear(&mut self, chunk: &Chunk) {
@@ -111,7 +115,7 @@ impl Drop for Bill<'_> {
         // As with the client's own calls: a failed one of which nothing was heard used nothing.
         let nothing = self.failed && self.bytes == 0 && self.usage.is_none();
         let guess = Usage { prompt: self.prompt, completion: tokens_of(self.bytes), ..Usage::default() };
-        let used = if nothing { Usage::default() } else { self.outside.meter.spent(self.usage.take(), guess) };
+        let used = if nothing { Usage::default() } else { self.outside.meter.spent(self.usage.take(), guess, self.price) };
         let tokens = used.prompt.saturating_add(used.completion);
         self.outside.spent(self.plugin, |spent| *spent = spent.saturating_sub(set_aside).saturating_add(tokens));
         let metrics = self.outside.host.shared.metrics.plugin(self.plugin);

@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 use futures_util::Stream;
 use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry, Side};
 
+use super::pick::{Busy, Merits};
 use super::{Deadline, Deltas, Upstream};
 use crate::config::facts::Timeouts;
+use crate::money::Price;
 use crate::observe::AttemptOutcome;
 
 /// One leg of a route, ready to be asked.
@@ -32,6 +34,8 @@ pub struct Leg {
     pub attempts: u32,
     /// Its time limits, if it has any.
     pub timeouts: Option<Timeouts>,
+    /// What its place among the others goes by, and what it costs.
+    pub merits: Merits,
 }
 
 impl std::fmt::Debug for Leg {
@@ -46,6 +50,8 @@ pub struct Dispatched {
     pub deltas: Deltas,
     /// Name of the leg that speaks.
     pub leg: String,
+    /// What its model costs.
+    pub price: Option<Price>,
 }
 
 /// Who is told of each try while it is made, so that those count too that come to nothing.
@@ -84,13 +90,18 @@ pub async fn dispatch<W: Witness>(
         }
         for attempt in 1..=leg.attempts.max(1) {
             witness.asks();
-            let began = Instant::now();
-            match listen(leg.upstream.answer(Arc::clone(&request), deadline)).await {
+            let (began, state) = (Instant::now(), &leg.merits.state);
+            match listen(leg.upstream.answer(Arc::clone(&request), deadline), state.begin()).await {
                 Ok(deltas) => {
-                    witness.ended(&leg.name, AttemptOutcome::Spoke, began.elapsed());
-                    return Ok(Dispatched { deltas, leg: leg.name.clone() });
+                    let took = began.elapsed();
+                    state.spoke(took);
+                    witness.ended(&leg.name, AttemptOutcome::Spoke, took);
+                    return Ok(Dispatched { deltas, leg: leg.name.clone(), price: leg.merits.price });
                 }
                 Err(fault) => last = fault,
+            }
+            if last.side != Side::Caller {
+                state.failed();
             }
             let pause = wait(last.retry, attempt, deadline).filter(|_| attempt < leg.attempts);
             let outcome = if pause.is_some() { AttemptOutcome::Retried } else { AttemptOutcome::Failed };
@@ -125,13 +136,13 @@ fn backoff(attempt: u32, draw: u64) -> Duration {
     full / 2 + (full / 2).mul_f64(draw as f64 / u64::MAX as f64)
 }
 
-/// A number that differs from call to call. For jitter only.
-fn draw() -> u64 {
+/// A number that differs from call to call. For jitter and for the order of legs only.
+pub fn draw() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Waits until the answer speaks, and gives it back whole.
-async fn listen(mut deltas: Deltas) -> Result<Deltas, Fault> {
+/// Waits until the answer speaks, and gives it back whole; it counts as a request at the leg to its end.
+async fn listen(mut deltas: Deltas, busy: Busy) -> Result<Deltas, Fault> {
     let mut held = Vec::new();
     loop {
         match poll_fn(|context| deltas.as_mut().poll_next(context)).await {
@@ -149,7 +160,7 @@ async fn listen(mut deltas: Deltas) -> Result<Deltas, Fault> {
             None => break,
         }
     }
-    Ok(Box::pin(Spoken { held: held.into_iter(), rest: deltas }))
+    Ok(Box::pin(Spoken { held: held.into_iter(), rest: deltas, _busy: busy }))
 }
 
 /// Whether a client could notice that this was sent: text, a call, an end. A role, an id or a comment is no speech.
@@ -166,6 +177,7 @@ fn speaks(chunk: &Chunk) -> bool {
 struct Spoken {
     held: std::vec::IntoIter<Chunk>,
     rest: Deltas,
+    _busy: Busy,
 }
 
 impl Stream for Spoken {

@@ -9,6 +9,8 @@ pub mod dispatch;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod openai;
+pub mod pick;
+pub mod quirks;
 pub mod sse;
 
 use std::pin::Pin;

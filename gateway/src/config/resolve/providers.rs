@@ -9,7 +9,7 @@ use super::super::raw::{Kind, Provider, Root};
 use super::super::yaml::escape;
 use super::super::zero::usual_base;
 use super::Resolver;
-use crate::upstreams::catalog::{Row, find};
+use crate::upstreams::catalog::Row;
 
 impl Resolver<'_> {
     pub(super) fn providers(&mut self, root: &Root) -> BTreeMap<String, ProviderFact> {
@@ -21,12 +21,21 @@ impl Resolver<'_> {
         if name.is_empty() || name.contains('/') {
             self.complain_key(&at, "a provider's name cannot be empty or contain `/`", None);
         }
-        let Kind::Openai = raw.kind;
+        let known = self.row(&at, name, raw);
+        let (row, rules) = (known.as_ref().map(|(row, _)| row), known.as_ref().map(|(_, rules)| rules));
+        let of_row = row.and_then(Row::kind).unwrap_or(ProviderKind::OpenAi);
+        let mut quirks = rules.map(|rules| rules.quirks.clone()).unwrap_or_default();
+        if raw.drop_params {
+            quirks.drop.append(&mut quirks.refuse);
+        }
         ProviderFact {
             name: name.to_owned(),
-            kind: ProviderKind::OpenAi,
-            base_url: self.base_url(&at, raw.base_url.as_deref(), find(name)),
-            api_key: self.api_key(&at, raw, find(name)),
+            kind: raw.kind.map_or(of_row, |Kind::Openai| ProviderKind::OpenAi),
+            base_url: self.base_url(&at, raw.base_url.as_deref(), row),
+            api_key: self.api_key(&at, raw, row),
+            auth: row.map(|row| row.auth.clone()).unwrap_or_default(),
+            quirks,
+            prices: self.prices(&at, raw, rules),
             headers: raw.headers.keys().map(|header| self.header(&at, header, raw)).collect(),
             any_model: raw.any_model.unwrap_or(raw.models.is_empty()),
             models: raw.models.clone(),
@@ -43,7 +52,11 @@ impl Resolver<'_> {
                 self.complain_key(at, "`base_url` is missing", Some(hint));
                 return String::new();
             };
-            return usual_base(usual, self.around.environment);
+            return usual_base(usual, self.around.environment).unwrap_or_else(|missing| {
+                let missing = missing.map(|name| format!("give `base_url`, or set the variable `{name}`"));
+                self.complain_key(at, "`base_url` is missing", missing);
+                String::new()
+            });
         };
         let pointer = format!("{at}/base_url");
         let before = self.complaints.len();
@@ -73,7 +86,7 @@ impl Resolver<'_> {
             Some(text) => Some(self.secret(&format!("{at}/api_key"), text)),
             // A key goes only where its variable's name says: to the provider's own address.
             None if raw.base_url.is_none() => {
-                usual.and_then(|usual| self.around.environment.get(usual.key_variable)).map(Secret::new)
+                usual.and_then(|usual| self.around.environment.get(usual.key_variable.as_deref()?)).map(Secret::new)
             }
             None => None,
         }

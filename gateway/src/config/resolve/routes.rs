@@ -10,8 +10,8 @@ use std::time::Duration;
 use gatewright_types::Quantization;
 
 use super::super::complaint::nearest;
-use super::super::facts::{KV_BYTES, LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, ToolLoopFact};
-use super::super::raw::{Model, Quantize, Root, Route, Tools};
+use super::super::facts::{KV_BYTES, LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, Strategy, ToolLoopFact};
+use super::super::raw::{Model, Quantize, Root, Route, Strategy as Written, Tools};
 use super::super::yaml::escape;
 use super::super::zero::DEMO;
 use super::Resolver;
@@ -86,14 +86,24 @@ impl Resolver<'_> {
     /// The routes of the file, and one for each model of the engine that has none of its name.
     pub(super) fn routes(&mut self, root: &Root, providers: &Providers, models: &Models) -> BTreeMap<String, RouteFact> {
         let own = models.keys().map(|name| {
-            let leg = LegFact { to: LegTarget::Engine, model: name.clone() };
+            let leg = LegFact::new(LegTarget::Engine, name.clone());
             (name.clone(), RouteFact::plain(name, vec![leg]))
         });
         let mut routes: BTreeMap<_, _> = own.collect();
         for (name, raw) in &root.routes {
             let at = format!("/routes/{}", escape(name));
             let legs = raw.legs.iter().enumerate();
-            let legs = legs.filter_map(|(index, leg)| self.leg(&format!("{at}/legs/{index}"), leg, (providers, models))).collect();
+            let mut legs: Vec<LegFact> = legs
+                .filter_map(|(index, leg)| {
+                    let weight = raw.weights.as_ref().and_then(|weights| weights.get(index)).copied().unwrap_or(1);
+                    Some(LegFact { weight, ..self.leg(&format!("{at}/legs/{index}"), leg, (providers, models))? })
+                })
+                .collect();
+            for (index, leg) in raw.fallbacks.iter().enumerate() {
+                let leg = self.leg(&format!("{at}/fallbacks/{index}"), leg, (providers, models));
+                legs.extend(leg.map(|leg| LegFact { fallback: true, ..leg }));
+            }
+            self.weights(&at, raw);
             routes.insert(name.clone(), self.route(name, (raw, legs), (providers, models)));
         }
         routes
@@ -110,12 +120,28 @@ impl Resolver<'_> {
         RouteFact {
             name: name.to_owned(),
             legs,
+            strategy: strategy_of(raw),
+            sticky: raw.sticky,
             plugins: raw.plugins.as_ref().map(|chain| self.chain(&format!("{at}/plugins"), chain)),
             cache: raw.cache.as_ref().map(|text| self.span(&format!("{at}/cache"), Some(text), Duration::ZERO)),
             tools: raw.tools.as_ref().map(|tools| self.tools(&at, tools)),
             strict: raw.strict,
             local_only: raw.local_only,
             when: self.rules(&at, &raw.when, known),
+        }
+    }
+
+    /// Shares are those of the legs, and count only where it goes by them.
+    fn weights(&mut self, at: &str, raw: &Route) {
+        let Some(weights) = &raw.weights else { return };
+        let at = format!("{at}/weights");
+        if weights.len() != raw.legs.len() {
+            let message = format!("there are {} weights for {} legs", weights.len(), raw.legs.len());
+            self.complain(&at, message, None);
+        } else if weights.iter().all(|weight| *weight == 0) {
+            self.complain(&at, "some leg must have a share", None);
+        } else if raw.strategy != Written::Weighted && !raw.sticky {
+            self.complain(&at, "weights count only with `strategy: weighted`", None);
         }
     }
 
@@ -129,7 +155,7 @@ impl Resolver<'_> {
     pub(super) fn leg(&mut self, pointer: &str, text: &str, known: (&Providers, &Models)) -> Option<LegFact> {
         let (providers, models) = known;
         if models.contains_key(text) || self.written("models").iter().any(|name| name == text) {
-            return Some(LegFact { to: LegTarget::Engine, model: text.to_owned() });
+            return Some(LegFact::new(LegTarget::Engine, text));
         }
         let Some((provider, model)) = text.split_once('/') else {
             let hint = nearest(text, models.keys().map(String::as_str)).filter(|hint| hint.starts_with("did"));
@@ -151,6 +177,16 @@ impl Resolver<'_> {
             let hint = nearest(model, fact.models.iter().map(String::as_str));
             self.complain(pointer, format!("provider `{provider}` lists no model `{model}` and `any_model` is false"), hint);
         }
-        Some(LegFact { to: LegTarget::Provider(provider.to_owned()), model: model.to_owned() })
+        Some(LegFact::new(LegTarget::Provider(provider.to_owned()), model))
+    }
+}
+
+fn strategy_of(raw: &Route) -> Strategy {
+    match raw.strategy {
+        Written::Ordered => Strategy::Ordered,
+        Written::Weighted => Strategy::Weighted,
+        Written::LeastBusy => Strategy::LeastBusy,
+        Written::LeastLatency => Strategy::LeastLatency,
+        Written::LeastCost => Strategy::LeastCost,
     }
 }

@@ -54,13 +54,15 @@ impl Resolver<'_> {
 
     /// Each leg of a route that nothing leaves must be one that stays.
     pub(super) fn stay_here(&mut self, at: &str, raw: &Route, providers: &Providers) {
-        for (index, leg) in raw.legs.iter().enumerate() {
+        let fallbacks = raw.fallbacks.iter().enumerate().map(|(index, leg)| (format!("{at}/fallbacks/{index}"), leg));
+        let legs = raw.legs.iter().enumerate().map(|(index, leg)| (format!("{at}/legs/{index}"), leg));
+        for (pointer, leg) in legs.chain(fallbacks) {
             let provider = leg.split_once('/').and_then(|(provider, _)| providers.get(provider));
             let of_engine = self.written("models").contains(leg);
             if let Some(provider) = provider.filter(|provider| !of_engine && !provider.local) {
                 let hint = format!("say `local: true` of the provider `{}` if what is sent there stays with you", provider.name);
                 let message = format!("`{leg}` is not local, and this route is `local_only`");
-                self.complain(&format!("{at}/legs/{index}"), message, Some(hint));
+                self.complain(&pointer, message, Some(hint));
             }
         }
     }

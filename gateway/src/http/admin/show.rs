@@ -44,6 +44,9 @@ pub(super) fn config(facts: &Facts) -> Value {
         },
         "limits": show_limits(&facts.limits),
         "verdict_headers": facts.verdict_headers,
+        "catalog": facts.catalog.as_ref().map(|path| path.display().to_string()),
+        "reference_model": facts.reference.as_ref().map(|reference| &reference.name),
+        "compat": facts.litellm_headers.then_some("litellm"),
         "logging": { "prompts": facts.log_prompts, "format": if facts.log_json { "json" } else { "plain" } },
     })
 }
@@ -105,6 +108,7 @@ fn show_provider(provider: &ProviderFact) -> Value {
     json!({
         "kind": "openai",
         "base_url": provider.base_url,
+        "priced_models": provider.prices.keys().collect::<Vec<_>>(),
         "api_key": provider.api_key.is_some(),
         "headers": provider.headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "models": provider.models,
@@ -126,7 +130,11 @@ fn show_route(route: &RouteFact) -> Value {
         LegTarget::Engine => leg.model.clone(),
     };
     json!({
-        "legs": route.legs.iter().map(leg).collect::<Vec<_>>(),
+        "legs": route.legs.iter().filter(|leg| !leg.fallback).map(leg).collect::<Vec<_>>(),
+        "fallbacks": route.legs.iter().filter(|leg| leg.fallback).map(leg).collect::<Vec<_>>(),
+        "strategy": route.strategy.as_str(),
+        "weights": route.legs.iter().filter(|leg| !leg.fallback).map(|leg| leg.weight).collect::<Vec<_>>(),
+        "sticky": route.sticky,
         "plugins": route.plugins,
         "cache": route.cache.map(millis),
         "tools": route.tools.map(|tools| json!({ "max_rounds": tools.max_rounds, "max_time": millis(tools.max_time) })),

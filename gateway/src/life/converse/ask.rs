@@ -29,6 +29,7 @@ impl Talk {
             leave: self.leave.clone(),
             request: Arc::clone(&self.request),
             meter: Arc::clone(&self.meter),
+            conversation: self.caller.head.conversation.clone(),
             deadline: Deadline(self.deadline),
         };
         self.stage = Stage::Listen(match self.route.cache.filter(|_| !self.caller.head.no_store) {
@@ -74,6 +75,8 @@ struct Call {
     leave: Leave,
     request: Arc<ChatRequest>,
     meter: Arc<Meter>,
+    /// The client's id of it.
+    conversation: Option<String>,
     deadline: Deadline,
 }
 
@@ -82,8 +85,9 @@ impl Call {
     async fn make(self) -> Result<Deltas, Fault> {
         let legs = self.leave.legs(&self.route)?;
         let tries = Tries { route: &self.route, meter: &self.meter };
-        let Dispatched { deltas, leg } = dispatch(&legs.legs, self.request, self.deadline, &tries).await?;
-        self.meter.read(|figures| figures.leg = Some(leg));
+        let ordered = self.route.order(legs, self.conversation.as_deref());
+        let Dispatched { deltas, leg, price } = dispatch(&ordered, self.request, self.deadline, &tries).await?;
+        self.meter.speaks(leg, price);
         Ok(deltas)
     }
 }
@@ -100,6 +104,7 @@ impl Witness for Tries<'_> {
     }
 
     fn ended(&self, leg: &str, outcome: AttemptOutcome, took: Duration) {
+        self.meter.read(|figures| figures.given_up += u32::from(outcome == AttemptOutcome::Failed));
         if let Some(metrics) = self.route.leg_metrics(leg) {
             metrics.attempt(outcome, took);
         }

@@ -187,13 +187,22 @@ impl Talk {
                 }
                 return Some(Ok(chunk));
             }
+            let began = Instant::now();
             let step = match &mut self.stage {
-                Stage::Ask => self.ask().await,
-                Stage::Listen(deltas) => match deltas.next().await {
-                    Some(Ok(chunk)) => self.hear(chunk).await,
-                    Some(Err(fault)) => Err(fault),
-                    None => self.over().await,
-                },
+                Stage::Ask => {
+                    let asked = self.ask().await;
+                    self.meter.waited(began.elapsed());
+                    asked
+                }
+                Stage::Listen(deltas) => {
+                    let heard = deltas.next().await;
+                    self.meter.waited(began.elapsed());
+                    match heard {
+                        Some(Ok(chunk)) => self.hear(chunk).await,
+                        Some(Err(fault)) => Err(fault),
+                        None => self.over().await,
+                    }
+                }
                 Stage::Done => return None,
             };
             if let Err(fault) = step {

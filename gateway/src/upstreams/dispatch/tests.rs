@@ -30,7 +30,7 @@ impl Upstream for Scripted {
 fn leg(name: &str, attempts: u32, calls: Vec<Call>) -> (Leg, Arc<Scripted>) {
     let scripted = Arc::new(Scripted { calls: Mutex::new(calls.into()), asked: Mutex::default() });
     let upstream: Arc<dyn Upstream> = Arc::clone(&scripted) as _;
-    (Leg { name: format!("p/{name}"), upstream, model: name.into(), attempts, timeouts: None }, scripted)
+    (Leg { name: format!("p/{name}"), upstream, model: name.into(), attempts, timeouts: None, merits: Merits::default() }, scripted)
 }
 
 fn asks() -> Arc<ChatRequest> {

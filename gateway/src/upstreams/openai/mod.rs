@@ -24,6 +24,8 @@ use self::clients::HttpClient;
 pub use self::clients::{Clients, Unusable};
 pub(crate) use self::clients::{trusting_nobody, trusting_the_system};
 use super::body::{Patience, Reading};
+use super::catalog::Auth;
+use super::quirks::{self, Quirks};
 use super::{Deadline, Deltas, Upstream};
 use crate::config::facts::{ProviderFact, Secret, Timeouts};
 use crate::dialects::openai_chat::{delta, request};
@@ -44,6 +46,7 @@ struct Target {
     headers: HeaderMap,
     http: HttpClient,
     timeouts: Timeouts,
+    quirks: Quirks,
     max_answer: usize,
     /// What must never be shown to a client.
     secrets: Vec<Secret>,
@@ -71,11 +74,13 @@ impl OpenAiUpstream {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("gatewright/", env!("CARGO_PKG_VERSION"))));
         if let Some(key) = &fact.api_key {
-            headers.insert(AUTHORIZATION, secret_value("api_key", &format!("Bearer {}", key.reveal()))?);
+            match &fact.auth {
+                Auth::Bearer => headers.insert(AUTHORIZATION, secret_value("api_key", &format!("Bearer {}", key.reveal()))?),
+                Auth::Header(name) => headers.insert(named(name)?, secret_value("api_key", key.reveal())?),
+            };
         }
         for (name, value) in &fact.headers {
-            let header = HeaderName::try_from(name).map_err(|_| Unusable(format!("`{name}` is not a header's name")))?;
-            headers.insert(header, secret_value(name, value.reveal())?);
+            headers.insert(named(name)?, secret_value(name, value.reveal())?);
         }
         let (http, proxy) = clients.get(&uri, fact.timeouts.connect)?;
         if let Some(credentials) = proxy.as_ref().and_then(|proxy| proxy.header(&uri)) {
@@ -83,7 +88,8 @@ impl OpenAiUpstream {
         }
         let secrets = fact.api_key.iter().chain(fact.headers.iter().map(|(_, value)| value)).cloned().collect();
         let (name, timeouts) = (fact.name.clone(), fact.timeouts);
-        Ok(Self(Arc::new(Target { name, uri, headers, http, timeouts, max_answer: MAX_ANSWER, secrets })))
+        let quirks = fact.quirks.clone();
+        Ok(Self(Arc::new(Target { name, uri, headers, http, timeouts, quirks, max_answer: MAX_ANSWER, secrets })))
     }
 
     /// The same, with another bound on the bytes of one answer.
@@ -94,6 +100,10 @@ impl OpenAiUpstream {
         }
         self
     }
+}
+
+fn named(name: &str) -> Result<HeaderName, Unusable> {
+    HeaderName::try_from(name).map_err(|_| Unusable(format!("`{name}` is not a header's name")))
 }
 
 /// A header's value that is not shown in logs.
@@ -125,7 +135,10 @@ impl Target {
     async fn ask(self: Arc<Self>, request: &ChatRequest, deadline: Deadline) -> Result<Opened, Fault> {
         let until = deadline.0.min(Instant::now() + self.timeouts.total);
         let patience = Patience { idle: self.timeouts.idle, until };
-        let (head, body) = self.send(self.request(request), until).await?.into_parts();
+        let fitted = quirks::fit(&self.quirks, request)?;
+        let call = self.request(&fitted);
+        drop(fitted);
+        let (head, body) = self.send(call, until).await?.into_parts();
         let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         // An upstream that sends a whole answer instead of a stream is taken at its word.
         if request.stream && !is_whole(kind) {

@@ -81,7 +81,10 @@ impl Target {
 
     /// The same fault with this upstream's name in it, and none of its secrets.
     pub(super) fn named(&self, mut fault: Fault) -> Fault {
-        fault.side = Side::Upstream(self.name.clone());
+        // What the client asked for and this upstream does not take is not the upstream's fault.
+        if fault.side != Side::Caller {
+            fault.side = Side::Upstream(self.name.clone());
+        }
         let secrets = || self.secrets.iter().map(crate::config::facts::Secret::reveal).filter(|text| text.len() >= MIN_SECRET);
         let told = |text: &str| secrets().any(|secret| text.contains(secret));
         let bad = matches!(fault.kind, FaultKind::UpstreamStatus(401 | 403 | 407));

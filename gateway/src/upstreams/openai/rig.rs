@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Clients, OpenAiUpstream};
 use crate::config::facts::{ProviderFact, ProviderKind, Secret, Timeouts};
+use crate::upstreams::catalog::Auth;
+use crate::upstreams::quirks::Quirks;
 use crate::upstreams::{Deadline, Upstream};
 
 /// One thing that the server does after it has read a request.
@@ -82,6 +84,9 @@ pub(crate) fn fact(url: &str) -> ProviderFact {
         kind: ProviderKind::OpenAi,
         base_url: url.into(),
         api_key: Some(Secret::new(KEY)),
+        auth: Auth::Bearer,
+        quirks: Quirks::default(),
+        prices: BTreeMap::new(),
         headers: vec![("x-team".into(), Secret::new("blue-team"))],
         models: Vec::new(),
         any_model: true,

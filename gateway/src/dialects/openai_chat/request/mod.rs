@@ -23,12 +23,17 @@ use serde_json::value::RawValue;
 const NOTE: &str = "true";
 
 /// Notes that a field came under this name, or, for `type`, that it did not come.
-fn note(extras: &mut Extras, name: &'static str) {
+pub(crate) fn note(extras: &mut Extras, name: &'static str) {
     if extras.get(name) != Some(NOTE)
         && let Ok(value) = RawValue::from_string(NOTE.to_owned())
     {
         extras.push(name, value);
     }
+}
+
+/// Takes notes of these names back.
+pub(crate) fn unnote(extras: &mut Extras, names: &[&str]) {
+    extras.retain(|name, json| json != NOTE || !names.contains(&name));
 }
 
 /// Whether there is such a note.

@@ -9,7 +9,8 @@ use gatewright_types::{ChatRequest, Content, Message, Part, Role, Tool, ToolCall
 use super::super::out::Out;
 use super::{NOTE, noted};
 
-/// Writes the body that asks an upstream of this dialect. A stream is always asked for its usage, whatever the client wants to see.
+/// Writes the body that asks an upstream of this dialect. A stream is always asked for its usage, whatever the client wants to see,
+/// but where a note says that `stream_options` is not known there.
 pub fn write(request: &ChatRequest) -> Bytes {
     let mut out = Out::with_room(1024);
     out.open();
@@ -33,7 +34,9 @@ pub fn write(request: &ChatRequest) -> Bytes {
     if request.stream {
         out.name("stream");
         out.raw("true");
-        write_stream_options(&mut out, request);
+        if !noted(&request.extras, "stream_options") {
+            write_stream_options(&mut out, request);
+        }
     }
     out.extras(&request.extras, |name, json| wanted(request, name, json));
     out.close();

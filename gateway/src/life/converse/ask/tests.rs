@@ -15,7 +15,7 @@ fn kit_of(rig: &Rig) -> Kit {
     let mut provider = fact(&rig.url);
     provider.attempts = 2;
     kit.facts.providers.insert("rig".to_owned(), provider);
-    kit.route().legs = vec![LegFact { to: LegTarget::Provider("rig".to_owned()), model: "x".to_owned() }];
+    kit.route().legs = vec![LegFact::new(LegTarget::Provider("rig".to_owned()), "x")];
     kit
 }
 

@@ -61,7 +61,7 @@ fn nobody(name: &str) -> ProviderFact {
 }
 
 fn remote(provider: &str) -> LegFact {
-    LegFact { to: LegTarget::Provider(provider.to_owned()), model: "x".to_owned() }
+    LegFact::new(LegTarget::Provider(provider.to_owned()), "x")
 }
 
 #[tokio::test]

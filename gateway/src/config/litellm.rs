@@ -1,0 +1,210 @@
+//! A configuration of LiteLLM's proxy, read as one of ours: its model list, its router's and its own settings, its master key.
+//!
+//! Apart because it is another product's file. What it says that has no meaning here, or another one, is told with its line, never
+//! passed over. Which providers there are is the catalog's to know. It must not know what our own keys come to.
+
+mod deployment;
+mod settings;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use self::settings::Settings;
+use super::complaint::{Complaint, Mark};
+use super::keys::{digest, hex};
+use super::yaml::{Document, escape, readable};
+use crate::environment::Environment;
+use crate::upstreams::catalog::Catalog;
+
+/// What a LiteLLM file comes to.
+pub(super) struct Carried {
+    /// A document of ours; its places are those of the file.
+    pub(super) document: Document,
+    /// What counts for nothing here.
+    pub(super) notes: Vec<Complaint>,
+    /// What it cannot be served without.
+    pub(super) missing: Vec<Complaint>,
+}
+
+/// Whether a document is one of LiteLLM's: only those have a model list.
+pub(super) fn is_one(document: &Document) -> bool {
+    document.value.get("model_list").is_some()
+}
+
+/// Carries a document over.
+pub(super) fn carry(document: &Document, environment: &Environment) -> Carried {
+    let mut carrier = Carrier {
+        document,
+        // The tests see to it that the binary's own rows can be read.
+        catalog: Catalog::packed().unwrap_or_default(),
+        providers: Vec::new(),
+        groups: Vec::new(),
+        notes: Vec::new(),
+        places: Vec::new(),
+    };
+    let settings = carrier.settings();
+    let models = document.value.get("model_list").and_then(Value::as_array);
+    if models.is_none() {
+        carrier.note("/model_list", "a list is expected here");
+    }
+    for (index, entry) in models.into_iter().flatten().enumerate() {
+        carrier.deployment(index, entry, &settings);
+    }
+    let mut missing = Vec::new();
+    let mut root = Map::new();
+    let keys = carrier.master_key(environment).unwrap_or_else(|complaint| {
+        missing.push(complaint);
+        None
+    });
+    root.insert("providers".to_owned(), carrier.shown_providers());
+    root.insert("routes".to_owned(), carrier.routes(&settings));
+    root.extend(keys.map(|keys| ("keys".to_owned(), keys)));
+    root.insert("compat".to_owned(), "litellm".into());
+    carrier.others();
+    let Carrier { mut notes, places, .. } = carrier;
+    notes.sort_by(|a, b| (a.mark, &a.path).cmp(&(b.mark, &b.path)));
+    Carried { document: Document::made(Value::Object(root), places), notes, missing }
+}
+
+/// A provider of ours, while deployments are gathered.
+struct Made {
+    name: String,
+    /// What two deployments must have in common to be of one provider.
+    settings: Map<String, Value>,
+    prices: Map<String, Value>,
+}
+
+/// One deployment as a leg.
+struct Deployed {
+    leg: String,
+    weight: Option<u64>,
+}
+
+/// A model's name as clients know it, and who answers.
+struct Group {
+    name: String,
+    /// Where it stands first.
+    pointer: String,
+    deployed: Vec<Deployed>,
+}
+
+struct Carrier<'a> {
+    document: &'a Document,
+    catalog: Catalog,
+    providers: Vec<Made>,
+    groups: Vec<Group>,
+    notes: Vec<Complaint>,
+    places: Vec<(String, Mark)>,
+}
+
+impl Carrier<'_> {
+    /// Tells that something counts for nothing here.
+    fn note(&mut self, pointer: &str, message: impl Into<String>) {
+        let mark = self.document.key_mark(pointer);
+        self.notes.push(Complaint { mark, path: readable(pointer), message: message.into(), hint: None });
+    }
+
+    /// Remembers of which place of the file one of ours was made.
+    fn place(&mut self, ours: String, theirs: &str) {
+        self.places.extend(self.document.mark(theirs).map(|mark| (ours, mark)));
+    }
+
+    fn shown_providers(&self) -> Value {
+        let shown = |made: &Made| {
+            let mut section = made.settings.clone();
+            if !made.prices.is_empty() {
+                section.insert("prices".to_owned(), Value::Object(made.prices.clone()));
+            }
+            (made.name.clone(), Value::Object(section))
+        };
+        Value::Object(self.providers.iter().map(shown).collect())
+    }
+
+    /// A route for each group, with those that it falls back to.
+    fn routes(&mut self, settings: &Settings) -> Value {
+        let mut routes = Map::new();
+        let groups: BTreeMap<&str, &Group> = self.groups.iter().map(|group| (group.name.as_str(), group)).collect();
+        let mut lost = Vec::new();
+        for group in &self.groups {
+            let mut fallbacks: Vec<&str> = Vec::new();
+            for (pointer, of) in settings.fallbacks_of(&group.name) {
+                match groups.get(of) {
+                    Some(of) => fallbacks.extend(of.deployed.iter().map(|deployed| deployed.leg.as_str())),
+                    None => lost.push((pointer.to_owned(), format!("`{of}` is no name of the model list that is carried over"))),
+                }
+            }
+            routes.insert(group.name.clone(), route(group, &fallbacks, settings));
+        }
+        for (alias, of, pointer) in &settings.aliases {
+            match routes.get(of).cloned() {
+                Some(route) => drop(routes.insert(alias.clone(), route)),
+                None => lost.push((pointer.clone(), format!("`{of}` is no name of the model list that is carried over"))),
+            }
+        }
+        let places: Vec<_> =
+            self.groups.iter().map(|group| (format!("/routes/{}", escape(&group.name)), group.pointer.clone())).collect();
+        places.into_iter().for_each(|(ours, theirs)| self.place(ours, &theirs));
+        lost.into_iter().for_each(|(pointer, message)| self.note(&pointer, message));
+        Value::Object(routes)
+    }
+
+    /// The master key as a key of ours: its digest. Keys that LiteLLM keeps in a database are not in its file.
+    fn master_key(&mut self, environment: &Environment) -> Result<Option<Value>, Complaint> {
+        const AT: &str = "/general_settings/master_key";
+        let Some(written) = self.document.value.pointer(AT).and_then(Value::as_str) else { return Ok(None) };
+        let key = match written.strip_prefix(ENVIRON) {
+            None => written,
+            Some(name) => environment.get(name).ok_or_else(|| Complaint {
+                mark: self.document.mark(AT),
+                path: readable(AT),
+                message: format!("the environment has no variable `{name}`, or it is empty"),
+                hint: Some("without it nobody would be asked for a key".to_owned()),
+            })?,
+        };
+        self.place("/keys".to_owned(), AT);
+        Ok(Some(json!({ "master": { "sha256": hex(&digest(key)) } })))
+    }
+
+    /// Sections that are not looked at elsewhere.
+    fn others(&mut self) {
+        const KNOWN: [&str; 4] = ["model_list", "router_settings", "litellm_settings", "general_settings"];
+        let keys: Vec<String> = self.document.value.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+        for key in keys.iter().filter(|key| !KNOWN.contains(&key.as_str())) {
+            self.note(&format!("/{}", escape(key)), "this section is not carried over");
+        }
+    }
+}
+
+/// How LiteLLM says that a text is in the environment.
+const ENVIRON: &str = "os.environ/";
+
+/// A text of LiteLLM's as one of ours.
+fn text_of(text: &str) -> String {
+    match text.strip_prefix(ENVIRON) {
+        Some(name) => format!("${{{name}}}"),
+        None => text.replace("${", "$${"),
+    }
+}
+
+fn route(group: &Group, fallbacks: &[&str], settings: &Settings) -> Value {
+    let legs: Vec<&str> = group.deployed.iter().map(|deployed| deployed.leg.as_str()).collect();
+    let mut route = Map::new();
+    if legs.len() > 1 {
+        route.insert("strategy".to_owned(), settings.strategy.into());
+        let weights: Option<Vec<u64>> = group.deployed.iter().map(|deployed| deployed.weight).collect();
+        if let Some(weights) = weights.filter(|weights| settings.strategy == "weighted" && weights.iter().any(|weight| *weight > 0))
+        {
+            route.insert("weights".to_owned(), weights.into());
+        }
+    }
+    let fallbacks: Vec<&str> = fallbacks.iter().copied().filter(|leg| !legs.contains(leg)).collect();
+    route.insert("legs".to_owned(), legs.into());
+    if !fallbacks.is_empty() {
+        route.insert("fallbacks".to_owned(), fallbacks.into());
+    }
+    Value::Object(route)
+}
+
+#[cfg(test)]
+mod tests;

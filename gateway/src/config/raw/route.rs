@@ -1,0 +1,118 @@
+//! What `gatewright.yaml` may say of routes, and of what tokens cost. The doc comments are for operators, as in `raw`.
+//!
+//! Apart because they are many words about one thing. It must not know what they come to.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Number;
+
+use super::Span;
+
+/// What a million tokens cost, in US dollars.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Amounts {
+    /// Of the prompt.
+    #[schemars(with = "f64", range(min = 0))]
+    pub(crate) input: Number,
+    /// Of the prompt's, those read from the provider's prompt cache. Default: as `input`.
+    #[serde(default)]
+    #[schemars(with = "f64", range(min = 0))]
+    pub(crate) cached: Option<Number>,
+    /// Generated, thought included.
+    #[schemars(with = "f64", range(min = 0))]
+    pub(crate) output: Number,
+}
+
+/// Which leg comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum Strategy {
+    #[default]
+    Ordered,
+    Weighted,
+    LeastBusy,
+    LeastLatency,
+    LeastCost,
+}
+
+/// A name that clients use as `model`, and what answers it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Route {
+    /// Who answers: `provider/model`, or a model of the embedded engine. Tried until one begins to answer, in the order of `strategy`.
+    #[schemars(length(min = 1), extend("examples" = [["openai/gpt-4.1", "deepseek/deepseek-reasoner"]]))]
+    pub(crate) legs: Vec<String>,
+    /// Which leg comes first: `ordered` (as written), `weighted` (by lot, by `weights`: a canary has a small one), `least_busy` (fewest
+    /// requests in flight from here), `least_latency` (fastest to begin lately) or `least_cost`. The others follow in the same order.
+    /// Default: `ordered`.
+    #[serde(default)]
+    pub(crate) strategy: Strategy,
+    /// Shares of the legs, in their order, where the strategy is `weighted`; 0 is asked only when the others fail. Default: equal.
+    #[serde(default)]
+    #[schemars(with = "Vec<u32>", extend("examples" = [[95, 5]]))]
+    pub(crate) weights: Option<Vec<u32>>,
+    /// Further legs, asked in their order when all of `legs` have failed.
+    #[serde(default)]
+    pub(crate) fallbacks: Vec<String>,
+    /// Whether a conversation (`x-gatewright-conversation`) keeps its leg while that answers, by lot over the legs and their shares, for
+    /// the sake of the upstream's prompt cache. Default: false.
+    #[serde(default)]
+    pub(crate) sticky: bool,
+    /// Plugins in order, after `global_plugins` and the key's. One that is named there already runs there. Default:
+    /// `default_plugins`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(crate) plugins: Option<Vec<String>>,
+    /// How long answers are cached, for the same request of the same tenant. Default: not at all.
+    #[serde(default)]
+    #[schemars(with = "Span")]
+    pub(crate) cache: Option<Span>,
+    /// Offers the tools of the route's plugins to the model and runs them here; `{}` for the default bounds. Default: no.
+    #[serde(default)]
+    #[schemars(with = "Tools")]
+    pub(crate) tools: Option<Tools>,
+    /// Whether a request with a part that no plugin can inspect is refused. Default: false.
+    #[serde(default)]
+    pub(crate) strict: bool,
+    /// Whether a request that comes here never leaves: only the embedded engine and providers that are `local` may answer it, also
+    /// on a route that it is sent on to. Default: false.
+    #[serde(default)]
+    pub(crate) local_only: bool,
+    /// What becomes of requests on which plugins have left notes.
+    #[serde(default)]
+    pub(crate) when: Vec<When>,
+}
+
+/// A rule for requests on which plugins have left notes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct When {
+    /// Notes that must all be there, key and value; `*` stands for any value. A note counts whichever plugin left it, and none can
+    /// be taken back.
+    #[schemars(extend("examples" = [{"sensitivity": "high"}]))]
+    pub(crate) note: BTreeMap<String, String>,
+    /// Where the request goes, once the plugins have seen it: a route, a model of the embedded engine or `provider/model`. The
+    /// first rule that holds counts; whether the key may ask for that name does not.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(crate) to: Option<String>,
+    /// Whether the request never leaves from then on: see the same key of a route. Default: false.
+    #[serde(default)]
+    pub(crate) local_only: bool,
+}
+
+/// Bounds of the gateway's own tool loop.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tools {
+    /// Calls of the model at most. Default: 8.
+    #[schemars(with = "u32", range(min = 1, max = 100))]
+    pub(crate) max_rounds: Option<u32>,
+    /// Time for all rounds. Default: `2m`.
+    #[schemars(with = "Span")]
+    pub(crate) max_time: Option<Span>,
+}

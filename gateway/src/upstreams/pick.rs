@@ -1,0 +1,249 @@
+//! In which order a route's legs are asked: as written, by lot, by load, by speed or by price.
+//!
+//! Apart because it only orders; who tries them is `dispatch`. What it goes by is kept beside each leg and is this process's own. It
+//! must not know requests, nor draw lots by itself: the draw is handed in.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::dispatch::Leg;
+use crate::money::Price;
+
+/// Which leg of a route comes first. Fallbacks follow in their order, whatever the strategy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// As they are written.
+    #[default]
+    Ordered,
+    /// By lot, by their shares.
+    Weighted,
+    /// Fewest requests in flight.
+    LeastBusy,
+    /// Fastest to begin, lately.
+    LeastLatency,
+    /// Cheapest; without a price last.
+    LeastCost,
+}
+
+impl Strategy {
+    /// The word of the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Weighted => "weighted",
+            Self::LeastBusy => "least_busy",
+            Self::LeastLatency => "least_latency",
+            Self::LeastCost => "least_cost",
+        }
+    }
+}
+
+/// What an order goes by.
+#[derive(Clone, Debug)]
+pub struct Merits {
+    /// What its model costs.
+    pub price: Option<Price>,
+    /// Its share among the legs.
+    pub weight: u32,
+    /// Whether it comes after all that are no fallbacks.
+    pub fallback: bool,
+    /// How it fares; all legs of the same model share it.
+    pub state: Arc<LegState>,
+}
+
+impl Default for Merits {
+    fn default() -> Self {
+        Self { price: None, weight: 1, fallback: false, state: Arc::default() }
+    }
+}
+
+/// How a leg fares.
+#[derive(Debug, Default)]
+pub struct LegState {
+    in_flight: AtomicUsize,
+    /// Microseconds until it begins to answer, the older the less they count; 0 while nothing is known.
+    latency_us: AtomicU64,
+}
+
+/// What a failure counts as: a leg that fails fast is not a fast one.
+const FAILURE: Duration = Duration::from_secs(30);
+
+impl LegState {
+    /// A request is at it, until this is dropped.
+    pub fn begin(self: &Arc<Self>) -> Busy {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// It began to answer after this long.
+    pub fn spoke(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        let fold = |before: u64| if before == 0 { took } else { (before / 4).saturating_mul(3).saturating_add(took / 4).max(1) };
+        // Two at once may count as one: it is an estimate.
+        let before = self.latency_us.load(Ordering::Relaxed);
+        self.latency_us.store(fold(before), Ordering::Relaxed);
+    }
+
+    /// It was given up.
+    pub fn failed(&self) {
+        self.spoke(FAILURE);
+    }
+}
+
+/// A request at a leg.
+#[derive(Debug)]
+pub struct Busy(Arc<LegState>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What decides between equals.
+#[derive(Clone, Copy, Debug)]
+pub enum Lot<'a> {
+    /// This number, new for each request.
+    Drawn(u64),
+    /// The conversation: the same one has the same order as long as the legs are the same.
+    Of(&'a str),
+}
+
+/// Of so many requests one looks for the fastest leg by lot: a leg that was slow once is not slow for good.
+const LOOKS: u64 = 16;
+
+/// The legs in the order in which they are to be asked.
+pub fn order<'a>(legs: &'a [Leg], strategy: Strategy, lot: Lot<'_>) -> Cow<'a, [Leg]> {
+    let strategy = match (strategy, lot) {
+        (Strategy::LeastCost, _) => Strategy::LeastCost,
+        (_, Lot::Of(_)) => Strategy::Weighted,
+        (Strategy::LeastLatency, Lot::Drawn(number)) if number % LOOKS == 0 => Strategy::Weighted,
+        (strategy, Lot::Drawn(_)) => strategy,
+    };
+    if legs.len() < 2 || strategy == Strategy::Ordered {
+        return Cow::Borrowed(legs);
+    }
+    let (mut first, fallbacks): (Vec<Leg>, Vec<Leg>) = legs.iter().cloned().partition(|leg| !leg.merits.fallback);
+    let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    match strategy {
+        Strategy::Ordered => {}
+        Strategy::Weighted => first.sort_by_cached_key(|leg| rank(leg, lot)),
+        Strategy::LeastBusy => first.sort_by_cached_key(|leg| (load(&leg.merits.state.in_flight), rank(leg, lot))),
+        Strategy::LeastLatency => {
+            // One of which nothing is known is asked first: then something is.
+            first.sort_by_cached_key(|leg| (leg.merits.state.latency_us.load(Ordering::Relaxed), rank(leg, lot)));
+        }
+        Strategy::LeastCost => first.sort_by_key(|leg| leg.merits.price.map_or(u64::MAX, |price| price.rank())),
+    }
+    first.extend(fallbacks);
+    Cow::Owned(first)
+}
+
+/// A leg's place in a draw by shares, the least first: each leg draws a number, and the larger its share, the likelier a small one.
+fn rank(leg: &Leg, lot: Lot<'_>) -> (Reverse<bool>, u64) {
+    let mut hasher = blake3::Hasher::new();
+    match lot {
+        Lot::Drawn(number) => hasher.update(&number.to_le_bytes()),
+        Lot::Of(conversation) => hasher.update(conversation.as_bytes()),
+    };
+    let digest = hasher.update(&[0]).update(leg.name.as_bytes()).finalize();
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest.as_bytes()[..8]);
+    // |ln u| / weight is the time until a clock of that rate rings first: exact shares.
+    let drawn = (u64::from_le_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64;
+    let time = (1.0 - drawn).ln().abs() / f64::from(leg.merits.weight.max(1));
+    (Reverse(leg.merits.weight > 0), time.to_bits())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use gatewright_types::ChatRequest;
+
+    use super::*;
+    use crate::money::{Nanos, Rates};
+    use crate::upstreams::{Deadline, Deltas, Upstream};
+
+    struct Silent;
+
+    impl Upstream for Silent {
+        fn name(&self) -> &str {
+            "silent"
+        }
+
+        fn answer(&self, _: Arc<ChatRequest>, _: Deadline) -> Deltas {
+            Box::pin(futures_util::stream::empty())
+        }
+    }
+
+    fn leg(name: &str, merits: Merits) -> Leg {
+        Leg { name: name.to_owned(), upstream: Arc::new(Silent), model: name.to_owned(), attempts: 1, timeouts: None, merits }
+    }
+
+    fn names(legs: &[Leg]) -> Vec<&str> {
+        legs.iter().map(|leg| leg.name.as_str()).collect()
+    }
+
+    fn weighted(shares: &[(&str, u32)]) -> Vec<Leg> {
+        shares.iter().map(|(name, weight)| leg(name, Merits { weight: *weight, ..Merits::default() })).collect()
+    }
+
+    fn fallback(name: &str) -> Leg {
+        leg(name, Merits { fallback: true, ..Merits::default() })
+    }
+
+    #[test]
+    fn shares_are_kept_and_a_leg_without_one_comes_last() {
+        let legs = [weighted(&[("a", 90), ("b", 10), ("c", 0)]), vec![fallback("y"), fallback("x")]].concat();
+        let mut first = BTreeMap::new();
+        for number in 0..10_000 {
+            let ordered = order(&legs, Strategy::Weighted, Lot::Drawn(number));
+            assert_eq!(names(&ordered)[2..], ["c", "y", "x"]);
+            *first.entry(ordered[0].name.clone()).or_insert(0) += 1;
+        }
+        assert!((8_800..9_200).contains(&first["a"]) && !first.contains_key("c"), "{first:?}");
+    }
+
+    #[test]
+    fn a_conversation_keeps_its_leg_whatever_the_others_do() {
+        let legs = weighted(&[("a", 1), ("b", 1), ("c", 1)]);
+        let mut seen = BTreeMap::new();
+        for conversation in (0..300).map(|n| format!("c{n}")) {
+            let lot = Lot::Of(&conversation);
+            let [now, again] = [Strategy::Ordered, Strategy::LeastBusy].map(|strategy| order(&legs, strategy, lot)[0].name.clone());
+            assert_eq!(now, again);
+            // A leg that goes takes only its own conversations along.
+            let rest: Vec<Leg> = legs.iter().filter(|leg| leg.name != "c").cloned().collect();
+            assert!(now == "c" || order(&rest, Strategy::Ordered, lot)[0].name == now);
+            *seen.entry(now).or_insert(0) += 1;
+        }
+        assert!(seen.len() == 3 && seen.values().all(|count| *count > 50), "{seen:?}");
+    }
+
+    #[test]
+    fn the_least_busy_the_fastest_and_the_cheapest_come_first() {
+        let price = |dollars: u64| Some(Price::flat(Rates { input: Nanos(dollars), cached: Nanos(0), output: Nanos(dollars) }));
+        let legs = [
+            leg("a", Merits { price: price(5), ..Merits::default() }),
+            leg("b", Merits { price: price(3), ..Merits::default() }),
+            leg("c", Merits::default()),
+            fallback("z"),
+        ];
+        assert_eq!(names(&order(&legs, Strategy::LeastCost, Lot::Drawn(1))), ["b", "a", "c", "z"]);
+        let busy = [legs[0].merits.state.begin(), legs[0].merits.state.begin(), legs[2].merits.state.begin()];
+        assert_eq!(names(&order(&legs, Strategy::LeastBusy, Lot::Drawn(1))), ["b", "c", "a", "z"]);
+        drop(busy);
+        assert_eq!(legs[0].merits.state.in_flight.load(Ordering::Relaxed), 0);
+        for (at, millis) in [(0, 300), (1, 200), (2, 100)] {
+            legs[at].merits.state.spoke(Duration::from_millis(millis));
+        }
+        assert_eq!(names(&order(&legs, Strategy::LeastLatency, Lot::Drawn(1))), ["c", "b", "a", "z"]);
+        legs[2].merits.state.failed();
+        assert_eq!(names(&order(&legs, Strategy::LeastLatency, Lot::Drawn(1))), ["b", "a", "c", "z"]);
+        assert_eq!(names(&order(&legs, Strategy::Ordered, Lot::Drawn(1))), ["a", "b", "c", "z"]);
+    }
+}

@@ -186,6 +186,8 @@ mod tests {
             max_waiting: 1,
             kv_bytes: 1 << 20,
             quantize: None,
+            template: Default::default(),
+            yarn: Default::default(),
         };
         let mut facts = kit.facts.clone();
         facts.models.insert("a".into(), fact);

@@ -12,6 +12,7 @@ mod stories {
     mod hang_ups;
     mod keys;
     mod logs;
+    mod messages;
     mod operation;
     mod others;
     mod policies;

@@ -12,6 +12,9 @@ use std::time::Duration;
 use gatewright_plugins::Mode;
 use gatewright_types::DeviceChoice;
 
+use crate::dialects::DialectRef;
+use crate::dialects::anthropic_messages::AnthropicMessages;
+use crate::dialects::openai_chat::OpenAiChat;
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
 pub(crate) use reach::ASK_TOKENS;
@@ -87,11 +90,11 @@ pub struct Facts {
 pub struct ProviderFact {
     /// Name: the part before the slash in `provider/model`.
     pub name: String,
-    /// What it speaks. One kind so far: `openai`.
+    /// What it speaks.
     pub kind: ProviderKind,
-    /// Base URL, ending before `/chat/completions`, without a slash at the end.
+    /// Base URL, ending before the path of one call, without a slash at the end.
     pub base_url: String,
-    /// Bearer token.
+    /// Key, sent as its dialect wants it.
     pub api_key: Option<Secret>,
     /// Further headers.
     pub headers: Vec<(String, Secret)>,
@@ -112,6 +115,18 @@ pub struct ProviderFact {
 pub enum ProviderKind {
     /// OpenAI's chat completions.
     OpenAi,
+    /// Anthropic's Messages API.
+    Anthropic,
+}
+
+impl ProviderKind {
+    /// The dialect of that kind.
+    pub(crate) fn dialect(self) -> DialectRef {
+        match self {
+            Self::OpenAi => &OpenAiChat,
+            Self::Anthropic => &AnthropicMessages,
+        }
+    }
 }
 
 /// Time limits of an upstream call.

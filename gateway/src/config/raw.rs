@@ -95,14 +95,17 @@ pub(crate) struct Root {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provider {
-    /// What it speaks. Default: `openai` (chat completions, as most providers and local servers do).
+    /// What it speaks: `openai` (chat completions, as most providers and local servers do) or `anthropic` (Messages). Default: what the
+    /// known provider of this name speaks, else `openai`.
     #[serde(default)]
-    pub(crate) kind: Kind,
-    /// Base URL, up to and without `/chat/completions`; may contain `${VARIABLE}`. May be left out for `openai` and `deepseek`.
+    #[schemars(with = "Dialect")]
+    pub(crate) dialect: Option<Dialect>,
+    /// Base URL, up to and without `/chat/completions` or `/v1/messages`; may contain `${VARIABLE}`. May be left out for known providers:
+    /// `anthropic`, `deepseek` and `openai`.
     #[serde(default)]
     #[schemars(with = "String", extend("examples" = ["https://api.openai.com/v1", "http://127.0.0.1:8080/v1"]))]
     pub(crate) base_url: Option<String>,
-    /// Sent as bearer token. Default: the provider's usual variable for `openai` and `deepseek`, nothing for others.
+    /// Sent as bearer token, or as `x-api-key` where Messages are spoken. Default: the known provider's usual variable, nothing for others.
     #[serde(default)]
     #[schemars(with = "SecretText")]
     pub(crate) api_key: Option<SecretText>,
@@ -129,12 +132,12 @@ pub(crate) struct Provider {
 }
 
 /// What a provider speaks.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub(crate) enum Kind {
-    #[default]
+pub(crate) enum Dialect {
     Openai,
+    Anthropic,
 }
 
 /// Time limits of an upstream call.

@@ -12,7 +12,7 @@ pub struct Row {
     pub name: &'static str,
     /// What it speaks.
     pub kind: ProviderKind,
-    /// Base URL, ending before `/chat/completions`.
+    /// Base URL, ending before the path of one call.
     pub base_url: &'static str,
     /// Environment variable that holds the key; set, it adds the provider.
     pub key_variable: &'static str,
@@ -22,6 +22,13 @@ pub struct Row {
 
 /// All known providers, by name.
 pub const ROWS: &[Row] = &[
+    Row {
+        name: "anthropic",
+        kind: ProviderKind::Anthropic,
+        base_url: "https://api.anthropic.com",
+        key_variable: "ANTHROPIC_API_KEY",
+        models: &["claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"],
+    },
     Row {
         name: "deepseek",
         kind: ProviderKind::OpenAi,

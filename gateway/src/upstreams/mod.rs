@@ -8,7 +8,7 @@ pub mod catalog;
 pub mod dispatch;
 #[cfg(feature = "engine")]
 pub mod engine;
-pub mod openai;
+pub mod remote;
 pub mod sse;
 
 use std::pin::Pin;

@@ -16,5 +16,5 @@ pub use completion::{Choice, Completion, gather_into};
 pub use device::DeviceChoice;
 pub use extras::{Extras, RawJson};
 pub use fault::{Fault, FaultKind, Retry, Side};
-pub use request::{ChatRequest, Content, Message, Part, Role, Sampling, Tool, ToolCall, ToolDefinition};
+pub use request::{ChatRequest, Content, Message, Part, Role, Sampling, Thinking, Tool, ToolCall, ToolDefinition};
 pub use segment::{Channel, Phase, Segment};

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::super::facts::{ProviderFact, ProviderKind, Secret, Timeouts};
-use super::super::raw::{Kind, Provider, Root};
+use super::super::raw::{Dialect, Provider, Root};
 use super::super::yaml::escape;
 use super::super::zero::usual_base;
 use super::Resolver;
@@ -21,10 +21,14 @@ impl Resolver<'_> {
         if name.is_empty() || name.contains('/') {
             self.complain_key(&at, "a provider's name cannot be empty or contain `/`", None);
         }
-        let Kind::Openai = raw.kind;
+        let kind = match raw.dialect {
+            Some(Dialect::Openai) => ProviderKind::OpenAi,
+            Some(Dialect::Anthropic) => ProviderKind::Anthropic,
+            None => find(name).map_or(ProviderKind::OpenAi, |row| row.kind),
+        };
         ProviderFact {
             name: name.to_owned(),
-            kind: ProviderKind::OpenAi,
+            kind,
             base_url: self.base_url(&at, raw.base_url.as_deref(), find(name)),
             api_key: self.api_key(&at, raw, find(name)),
             headers: raw.headers.keys().map(|header| self.header(&at, header, raw)).collect(),
@@ -52,7 +56,7 @@ impl Resolver<'_> {
         if self.complaints.len() > before {
             return String::new();
         }
-        if let Some(base) = url.strip_suffix("/chat/completions") {
+        if let Some(base) = url.strip_suffix("/chat/completions").or(url.strip_suffix("/messages")) {
             self.complain(&pointer, "this is the address of one call, not the base", Some(format!("write `{base}`")));
         }
         match url.parse::<http::Uri>() {

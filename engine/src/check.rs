@@ -116,7 +116,7 @@ pub(crate) fn plan(request: &ChatRequest, advised: &GenerationConfig, vocab: usi
         seed: sampling.seed.map(i64::cast_unsigned),
         max_tokens: sampling.max_tokens.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         choices,
-        thinking: thinking::thinking(&request.extras)?,
+        thinking: thinking::thinking(request)?,
         calls: calls.most,
         form: form(request, calls.forced)?,
         template: template(request)?,

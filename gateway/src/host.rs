@@ -19,13 +19,14 @@ pub use route::{Route, RouteTools};
 use crate::clock::{Clock, Ids};
 use crate::config::facts::{Facts, KeyFact, ModelFact};
 use crate::config::keys::KeyRing;
+use crate::dialects::Seal;
 use crate::limits::{KeyState, Limiter};
 use crate::observe::Metrics;
 use crate::records::Records;
 use crate::services::fetch::Fetcher;
 use crate::upstreams::Upstream;
 use crate::upstreams::cache::Cache;
-use crate::upstreams::openai::Clients;
+use crate::upstreams::remote::Clients;
 
 /// The present snapshot: whoever serves a request loads it once.
 pub type HostCell = ArcSwap<Host>;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub engines: Engines,
     /// HTTP clients of the providers, with their pools.
     pub clients: Clients,
+    /// Knows the gateway's own reasoning again.
+    pub seal: Seal,
 }
 
 /// A model of the embedded engine that is open.

@@ -60,3 +60,15 @@ where
     let answered = converse(screened).await?; // cache, dispatch, guard the deltas, run tools, ask again
     Ok(settle(answered)) // the seat rides the stream to its end
 }
+
+/// About how many tokens a request's prompt has. It is read and resolved as if it were to be answered, and goes no further.
+///
+/// # Errors
+/// As far as [`live`] would refuse it before it has a seat.
+pub async fn measure<B, E>(host: Arc<Host>, head: Head, body: B) -> Result<u64, Refused>
+where
+    B: Stream<Item = Result<Bytes, E>> + Send,
+{
+    let received = receive(authenticate(host, head)?, body).await?;
+    Ok(meter::prompt_estimate(&resolve(received)?.request))
+}

@@ -37,7 +37,7 @@ pub(crate) use self::reload::{Configuration, Overrides, Source};
 use self::reload::{Fingerprint, Reloader};
 use crate::clock::{Ids, SystemClock};
 use crate::config::facts::{Facts, Secret};
-use crate::dialects::openai_chat::fault::envelope;
+use crate::dialects::{Seal, guess};
 use crate::environment::Ink;
 use crate::host::{Engines, Host, HostCell, Shared};
 use crate::http::admin::{Admin, admin_router};
@@ -50,7 +50,7 @@ use crate::memory::Tidier;
 use crate::observe::{Metrics, Port};
 use crate::records::Records;
 use crate::upstreams::cache::Cache;
-use crate::upstreams::openai::Clients;
+use crate::upstreams::remote::Clients;
 use crate::{private, terminal};
 
 /// Name of the records' file in the data folder.
@@ -59,6 +59,7 @@ pub const RECORDS: &str = "records.sqlite";
 const CACHE: &str = "cache";
 /// Name of the folder of plugins' compiled code in the data folder.
 const COMPILED: &str = "compiled";
+const SEAL: &str = "seal";
 /// Time without a request after which a connection is asked to close.
 const IDLE_TIME: Duration = Duration::from_secs(75);
 /// Admin connections at once.
@@ -132,9 +133,27 @@ fn open(mut facts: Facts, clients: Clients, lots: [u8; 32]) -> Result<(Host, Opt
         limiter: Limiter::default(),
         engines: Engines::default(),
         clients,
+        seal: seal(&facts),
     });
     let host = engines::host(facts, &shared)?;
     Ok((host, made))
+}
+
+/// What seals reasoning: by a secret that outlives the process, so that conversations do.
+fn seal(facts: &Facts) -> Seal {
+    let folder = facts.data.join(SEAL);
+    let secret = private::folder(&folder).and_then(|()| match private::secret(&folder) {
+        // What was sealed with it is not known again.
+        Err(error) if error.kind() == ErrorKind::InvalidData => private::new_secret(&folder),
+        secret => secret,
+    });
+    Seal::new(secret.unwrap_or_else(|error| {
+        tracing::warn!(folder = %folder.display(), %error, "the secret that seals reasoning cannot be kept: it is forgotten at the end");
+        let mut passing = [0; private::SECRET];
+        // Without randomness a seal can be forged; it is no key to anything else.
+        let _ = getrandom::fill(&mut passing);
+        passing
+    }))
 }
 
 /// The plugin host. What it compiles is kept in the data folder; where that cannot be, it is compiled at each start.
@@ -214,7 +233,7 @@ impl Running {
         let gate: Gate = Arc::new(move |request| {
             let host = cell.load();
             match host.keys.is_empty() {
-                true => guard::check(request, &host.facts.allowed_hosts).map_err(|foreign| refused(&host, foreign)),
+                true => guard::check(request, &host.facts.allowed_hosts).map_err(|foreign| refused(&host, request, foreign)),
                 false => Ok(()),
             }
         });
@@ -229,7 +248,7 @@ impl Running {
         let gate: Gate = Arc::new(move |request| {
             let host = cell.load();
             match own_only {
-                true => guard::check(request, &host.facts.allowed_hosts).map_err(|foreign| refused(&host, foreign)),
+                true => guard::check(request, &host.facts.allowed_hosts).map_err(|foreign| refused(&host, request, foreign)),
                 false => Ok(()),
             }
         });
@@ -304,13 +323,15 @@ fn print_key(key: &Secret) -> std::io::Result<()> {
 }
 
 /// The answer to a request that the guard does not let in.
-fn refused(host: &Host, foreign: guard::Foreign) -> Box<Response<Body>> {
-    let body = envelope(&Fault::caller(FaultKind::Forbidden, foreign.to_string()));
+fn refused<B>(host: &Host, request: &http::Request<B>, foreign: guard::Foreign) -> Box<Response<Body>> {
+    let dialect = guess(request.uri().path(), |name| request.headers().contains_key(name));
+    let id = host.shared.ids.next();
+    let body = dialect.envelope(&Fault::caller(FaultKind::Forbidden, foreign.to_string()), &id);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = http::StatusCode::FORBIDDEN;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    if let Ok(id) = http::HeaderValue::try_from(host.shared.ids.next()) {
+    if let Ok(id) = http::HeaderValue::try_from(id) {
         headers.insert("x-request-id", id);
     }
     Box::new(response)

@@ -14,6 +14,7 @@ mod stories {
     mod keys;
     mod litellm;
     mod logs;
+    mod messages;
     mod operation;
     mod others;
     mod policies;

@@ -3,7 +3,7 @@
 //! Apart because every API says it in words of its own: OpenAI's `reasoning_effort`, OpenRouter's `reasoning` and `include_reasoning`,
 //! Qwen's `thinking_budget`, vLLM's `thinking_token_budget`, the `thinking` of Anthropic and DeepSeek. It must not know tokens' ids.
 
-use gatewright_types::Extras;
+use gatewright_types::{ChatRequest, Extras};
 use serde_json::{Map, Value};
 
 use super::fields::{known, refuse, value};
@@ -32,11 +32,21 @@ pub(crate) enum Shown {
     No,
 }
 
-/// Reads all of them; a number counts more than a word.
+/// What a request says, in its dialect's words or in those of the canonical request.
 ///
 /// # Errors
 /// [`EngineError::Unsupported`] that names the field.
-pub(super) fn thinking(extras: &Extras) -> Result<Thinking, EngineError> {
+pub(super) fn thinking(request: &ChatRequest) -> Result<Thinking, EngineError> {
+    let said = words(&request.extras)?;
+    let Some(asked) = request.thinking.as_ref().filter(|_| said.budget.is_none()) else { return Ok(said) };
+    // Of a word that we do not know, another dialect's, the model's own measure is taken.
+    let effort = EFFORTS.iter().find(|(word, _)| asked.effort.as_deref() == Some(word)).and_then(|(_, tokens)| *tokens);
+    let budget = asked.budget.map(|tokens| usize::try_from(tokens).unwrap_or(usize::MAX));
+    Ok(Thinking { budget: budget.or(effort), ..said })
+}
+
+/// Reads all of them; a number counts more than a word.
+fn words(extras: &Extras) -> Result<Thinking, EngineError> {
     let mut effort = effort("reasoning_effort", value(extras, "reasoning_effort"))?;
     let mut tokens = None;
     for name in ["thinking_budget", "thinking_token_budget"] {
@@ -114,7 +124,7 @@ mod tests {
     fn read(fields: &[(&'static str, &str)]) -> Result<Thinking, String> {
         let mut extras = Extras::new();
         fields.iter().for_each(|(name, json)| extras.push(*name, serde_json::from_str(json).unwrap()));
-        thinking(&extras).map_err(|e| match e {
+        words(&extras).map_err(|e| match e {
             EngineError::Unsupported { param, .. } => param,
             other => panic!("{other:?}"),
         })

@@ -14,6 +14,9 @@ use gatewright_plugins::Mode;
 use gatewright_types::{DeviceChoice, Quantization, TemplateChoice, YarnReading};
 
 use super::complaint::Complaint;
+use crate::dialects::DialectRef;
+use crate::dialects::anthropic_messages::AnthropicMessages;
+use crate::dialects::openai_chat::OpenAiChat;
 use crate::money::Price;
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
@@ -101,9 +104,9 @@ pub struct Facts {
 pub struct ProviderFact {
     /// Name: the part before the slash in `provider/model`.
     pub name: String,
-    /// What it speaks. One kind so far: `openai`.
+    /// What it speaks.
     pub kind: ProviderKind,
-    /// Base URL, ending before `/chat/completions`, without a slash at the end.
+    /// Base URL, ending before the path of one call, without a slash at the end.
     pub base_url: String,
     /// The key.
     pub api_key: Option<Secret>,
@@ -132,6 +135,18 @@ pub struct ProviderFact {
 pub enum ProviderKind {
     /// OpenAI's chat completions.
     OpenAi,
+    /// Anthropic's Messages API.
+    Anthropic,
+}
+
+impl ProviderKind {
+    /// The dialect of that kind.
+    pub(crate) fn dialect(self) -> DialectRef {
+        match self {
+            Self::OpenAi => &OpenAiChat,
+            Self::Anthropic => &AnthropicMessages,
+        }
+    }
 }
 
 impl ProviderKind {
@@ -139,6 +154,7 @@ impl ProviderKind {
     pub fn of(word: &str) -> Option<Self> {
         match word {
             "openai" => Some(Self::OpenAi),
+            "anthropic" => Some(Self::Anthropic),
             _ => None,
         }
     }

@@ -110,10 +110,11 @@ pub(crate) struct Root {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provider {
-    /// What it speaks. Default: what its row says, else `openai` (chat completions, as most providers and local servers do).
+    /// What it speaks: `openai` (chat completions, as most providers and local servers do) or `anthropic` (Messages). Default: what its
+    /// row says, else `openai`.
     #[serde(default)]
-    #[schemars(with = "Kind")]
-    pub(crate) kind: Option<Kind>,
+    #[schemars(with = "Dialect")]
+    pub(crate) dialect: Option<Dialect>,
     /// Row of the catalog that says what is not said here: address, variable of the key, peculiarities, prices (`gatewright providers`
     /// shows them). Default: the row of the provider's own name, if there is one.
     #[serde(default)]
@@ -129,11 +130,12 @@ pub(crate) struct Provider {
     /// What its models cost, by their names there, in US dollars for a million tokens. Counts more than the row.
     #[serde(default)]
     pub(crate) prices: BTreeMap<String, Amounts>,
-    /// Base URL, up to and without `/chat/completions`; may contain `${VARIABLE}`. May be left out where a row says it.
+    /// Base URL, up to and without `/chat/completions` or `/v1/messages`; may contain `${VARIABLE}`. May be left out where a row says it.
     #[serde(default)]
     #[schemars(with = "String", extend("examples" = ["https://api.openai.com/v1", "http://127.0.0.1:8080/v1"]))]
     pub(crate) base_url: Option<String>,
-    /// Sent as bearer token, or as the row says. Default: the row's usual variable, where `base_url` is the row's too, else nothing.
+    /// Sent as bearer token, as `x-api-key` where Messages are spoken, or as the row says. Default: the row's usual variable, where
+    /// `base_url` is the row's too, else nothing.
     #[serde(default)]
     #[schemars(with = "SecretText")]
     pub(crate) api_key: Option<SecretText>,
@@ -163,8 +165,9 @@ pub(crate) struct Provider {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub(crate) enum Kind {
+pub(crate) enum Dialect {
     Openai,
+    Anthropic,
 }
 
 /// Whose response headers are sent besides our own.

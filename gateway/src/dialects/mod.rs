@@ -1,5 +1,292 @@
 //! The APIs that clients and upstreams speak: for each a reader and a writer around the canonical request and its deltas.
 //!
-//! Apart so that a wire format is known in one folder. A dialect must not know who asks, who answers, or what a policy is.
+//! Apart so that a wire format is known in one folder. A dialect must not know who asks, who answers, or what a policy is. To add
+//! one is a folder here and a row in [`ALL`]: paths, refusals, lists of models and providers follow from what it says of itself.
+//!
+//! A field that only one dialect has travels in the extras of the object it came on, under that dialect's [`own`] name; whoever
+//! writes another dialect leaves it out.
 
+pub mod anthropic_messages;
+mod body;
+mod media;
 pub mod openai_chat;
+mod out;
+mod seal;
+mod wire;
+
+use std::fmt;
+
+use bytes::Bytes;
+use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, Retry};
+
+pub use self::seal::{Seal, Sealer};
+
+/// A row of [`ALL`].
+pub type DialectRef = &'static dyn Dialect;
+
+/// All dialects. The first is spoken where nothing tells another.
+pub const ALL: [DialectRef; 2] = [&openai_chat::OpenAiChat, &anthropic_messages::AnthropicMessages];
+
+/// One API, on both sides.
+pub trait Dialect: Send + Sync {
+    /// Its name, as [`gatewright_types::Raw`], [`Fault::body`] and its own fields carry it.
+    fn name(&self) -> &'static str;
+
+    /// Where clients ask.
+    fn path(&self) -> &'static str;
+
+    /// Where clients have a prompt's tokens counted, if they can.
+    fn count_path(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Headers by which a client tells that it speaks this, on paths that several share.
+    fn marks(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Headers of a client that an upstream of this dialect wants to see.
+    fn kept_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// A client's body to the canonical request.
+    ///
+    /// # Errors
+    /// It is no JSON, or no request: which field, what was expected and what found.
+    fn read(&self, body: &[u8], asked: &Asked<'_>) -> Result<ChatRequest, Fault>;
+
+    /// A writer of one streamed answer.
+    fn events(&self, begin: Begin) -> Box<dyn WriteEvents>;
+
+    /// The body of a whole answer, gathered from deltas.
+    fn whole(&self, answer: &Completion, begin: &Begin) -> Bytes;
+
+    /// The body of a refusal. An upstream's own error body of this dialect is passed on as it is.
+    fn envelope(&self, fault: &Fault, request_id: &str) -> Bytes;
+
+    /// What comes before a request's id in the id of an answer that nobody named.
+    fn id_prefix(&self) -> &'static str;
+
+    /// The header that carries a request's id beside `x-request-id`.
+    fn id_header(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The answer to the question for a prompt's tokens.
+    fn counted(&self, tokens: u64) -> Bytes {
+        format!("{{\"tokens\":{tokens}}}").into()
+    }
+
+    /// One model, as it is listed.
+    fn model(&self, model: &Listed<'_>) -> serde_json::Value;
+
+    /// The list of models.
+    fn models(&self, models: Vec<serde_json::Value>) -> serde_json::Value;
+
+    /// Whether an answer is blocks of one channel each, so that what was held back of one cannot follow the next.
+    fn has_blocks(&self) -> bool {
+        false
+    }
+
+    /// Where an upstream is asked whose base URL is this.
+    fn url(&self, base: &str) -> String;
+
+    /// Headers that an upstream wants to see of whoever holds this key.
+    fn credentials(&self, key: Option<&str>) -> Vec<(&'static str, String)>;
+
+    /// Headers of one call, from what the client sent.
+    fn call_headers(&self, _request: &ChatRequest) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The body that asks an upstream. A stream is always asked for its usage, whatever the client wants to see.
+    ///
+    /// # Errors
+    /// The request wants something that this dialect cannot say; another leg may.
+    fn write(&self, request: &ChatRequest) -> Result<Bytes, Fault>;
+
+    /// A reader of one streamed answer.
+    fn reader(&self) -> Box<dyn ReadEvents>;
+
+    /// Reads a whole answer: one chunk with all of it.
+    ///
+    /// # Errors
+    /// [`gatewright_types::FaultKind::UpstreamInvalid`] when it is no answer; the upstream's own error when the body holds one.
+    fn read_body(&self, body: Bytes) -> Result<Chunk, Fault>;
+
+    /// What an upstream's error body says, if it is one of this dialect.
+    fn said(&self, body: &[u8]) -> Option<Said>;
+}
+
+/// Writes the events of one stream, in order.
+pub trait WriteEvents: Send {
+    /// One chunk as whole frames. `None` when there is nothing to tell the client.
+    fn event(&mut self, chunk: &Chunk) -> Option<Bytes>;
+
+    /// The end of a clean stream.
+    fn end(&mut self) -> Bytes;
+
+    /// The end of a stream that failed.
+    fn fault(&mut self, fault: &Fault, request_id: &str) -> Bytes;
+
+    /// What fills a silence.
+    fn keep_alive(&self) -> Bytes {
+        Bytes::from_static(b": keep-alive\n\n")
+    }
+}
+
+/// Reads the events of one stream, in order.
+pub trait ReadEvents: Send {
+    /// Reads one event's data; `None` is the stream's proper end.
+    ///
+    /// # Errors
+    /// [`gatewright_types::FaultKind::UpstreamInvalid`] when it is not of this dialect; the upstream's own error when the event holds
+    /// one.
+    fn event(&mut self, data: Bytes) -> Result<Option<Chunk>, Fault>;
+}
+
+/// What a reader of requests may know beside the body.
+#[derive(Default)]
+pub struct Asked<'a> {
+    /// The headers that the dialect keeps, and their values.
+    pub headers: &'a [(&'static str, String)],
+    /// Knows reasoning of our own again.
+    pub sealer: Option<&'a Sealer>,
+}
+
+/// How an answer begins: what the door says of it until a [`gatewright_types::Delta::Start`] with more of it comes.
+#[derive(Clone, Debug, Default)]
+pub struct Begin {
+    /// Id of the answer.
+    pub id: String,
+    /// Model that answers.
+    pub model: String,
+    /// Unix seconds.
+    pub created: u64,
+    /// Whether the client asked for usage. Otherwise it is left out, even though the upstream was asked for it.
+    pub include_usage: bool,
+    /// Seals reasoning that no vendor has signed.
+    pub sealer: Option<Sealer>,
+}
+
+/// A model on offer.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// What clients ask for.
+    pub name: &'a str,
+    /// Whose it is.
+    pub owner: &'a str,
+    /// Unix seconds.
+    pub created: u64,
+}
+
+/// The parts of an upstream's error that a fault takes over.
+#[derive(Debug)]
+pub struct Said {
+    /// For the client.
+    pub message: String,
+    /// The upstream's code.
+    pub code: Option<String>,
+    /// The request's field that is to blame.
+    pub param: Option<String>,
+}
+
+impl fmt::Debug for dyn Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Default for DialectRef {
+    fn default() -> Self {
+        ALL[0]
+    }
+}
+
+/// The dialect of a request of this path and with these headers, where no route tells.
+pub fn guess(path: &str, has_header: impl Fn(&str) -> bool) -> DialectRef {
+    let below = |dialect: &DialectRef| {
+        path.strip_prefix(dialect.path()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || dialect.marks().iter().any(|name| has_header(name))
+    };
+    ALL.into_iter().find(below).unwrap_or_default()
+}
+
+/// The name of a dialect's own field in the extras.
+fn own(dialect: &str, field: &str) -> String {
+    format!("{dialect}.{field}")
+}
+
+/// The field's name, of a name in the extras that is a dialect's own.
+fn of_own<'a>(dialect: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix(dialect)?.strip_prefix('.')
+}
+
+/// Whether a name in the extras is some dialect's own.
+fn is_owned(name: &str) -> bool {
+    name.contains('.') && ALL.iter().any(|dialect| of_own(dialect.name(), name).is_some())
+}
+
+/// What of an answer's fields is a dialect's own: what was answered goes back with it.
+pub(crate) fn owned(mut extras: Extras) -> Extras {
+    extras.retain(|name, _| is_owned(name));
+    extras
+}
+
+/// Fields of the dialects' own, on requests and their parts, that say how to answer and never reach the model.
+const STEERING: [&str; 12] = [
+    "cache_control",
+    "context_management",
+    "header.anthropic-beta",
+    "header.anthropic-version",
+    "inference_geo",
+    "inline",
+    "metadata",
+    "output_config",
+    "service_tier",
+    "thinking",
+    "type",
+    "signed",
+];
+
+/// Whether a field in the extras of a request is a dialect's own and never reaches the model as text.
+pub(crate) fn steers(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(_, field)| is_owned(name) && STEERING.contains(&field))
+}
+
+/// Whether trying again helps after an upstream answered with that status: a busy or failing one may recover, one that refuses our
+/// credentials, model or balance will not but another may take it, and a bad request is bad everywhere.
+pub(crate) fn retry_of(status: u16) -> Retry {
+    match status {
+        408 | 409 | 425 | 429 | 500..=599 => Retry::Here(None),
+        401..=404 | 407 => Retry::Elsewhere,
+        400..=499 => Retry::Never,
+        _ => Retry::Elsewhere,
+    }
+}
+
+/// Adds a field of a dialect's own.
+fn keep(extras: &mut Extras, dialect: &str, (field, value): (&str, &serde_json::value::RawValue)) {
+    extras.push(own(dialect, field), value.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dialect_is_known_by_its_path_or_a_header() {
+        let name = |path: &str, header: Option<&str>| guess(path, |name| Some(name) == header).name();
+        assert_eq!(name("/v1/messages/batches", None), "anthropic_messages");
+        assert_eq!((name("/v1/messagesx", None), name("/v1/nothing", None)), ("openai_chat", "openai_chat"));
+        assert_eq!(name("/v1/models", Some("anthropic-version")), "anthropic_messages");
+    }
+
+    #[test]
+    fn what_is_a_dialects_own_is_told_by_its_name() {
+        assert!(is_owned("anthropic_messages.cache_control") && !is_owned("cache_control") && !is_owned("a.b"));
+        assert!(steers("anthropic_messages.cache_control") && !steers("cache_control"));
+        assert!(!steers("anthropic_messages.container") && !steers("openai.metadata"));
+    }
+}

@@ -16,8 +16,8 @@ use crate::services::fetch::Fetcher;
 use crate::supply;
 use crate::upstreams::Upstream;
 use crate::upstreams::dispatch::Leg;
-use crate::upstreams::openai::OpenAiUpstream;
 use crate::upstreams::pick::{LegState, Merits};
+use crate::upstreams::remote::RemoteUpstream;
 
 /// Why a configuration cannot be put to work: every reason, each for people.
 #[derive(Clone, Debug, Default, thiserror::Error)]
@@ -107,7 +107,8 @@ fn place_of(fact: &ProviderFact) -> Place {
     let mut hasher = blake3::Hasher::new_derive_key("gatewright provider of a cached answer");
     let key = fact.api_key.as_ref().map(|key| ("authorization", key.reveal()));
     let headers = fact.headers.iter().map(|(name, value)| (name.as_str(), value.reveal()));
-    let parts = [(fact.name.as_str(), fact.base_url.as_str())].into_iter().chain(key).chain(headers);
+    let place = [(fact.name.as_str(), fact.base_url.as_str()), ("dialect", fact.kind.dialect().name())];
+    let parts = place.into_iter().chain(key).chain(headers);
     for part in parts.flat_map(|(name, value)| [name, value]) {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }
@@ -183,7 +184,7 @@ impl Builder<'_> {
 
     fn make_providers(&mut self) {
         for (name, fact) in &self.facts.providers {
-            match OpenAiUpstream::new(fact, &self.shared.clients) {
+            match RemoteUpstream::new(fact, &self.shared.clients) {
                 Ok(upstream) => {
                     let upstream = Arc::new(upstream.bounded(self.facts.limits.answer_bytes));
                     let provider = Provider { fact: fact.clone(), place: place_of(fact), upstream };
@@ -345,7 +346,7 @@ impl Builder<'_> {
 mod tests {
     use super::*;
     use crate::config::facts::Secret;
-    use crate::upstreams::openai::rig::fact;
+    use crate::upstreams::remote::rig::fact;
 
     #[test]
     fn a_provider_of_another_name_key_or_header_is_another_place() {
@@ -359,6 +360,7 @@ mod tests {
             place_of(&plain),
             change(|fact| fact.name = "other".into()),
             change(|fact| fact.base_url = "http://other/v1".into()),
+            change(|fact| fact.kind = crate::config::facts::ProviderKind::Anthropic),
             change(|fact| fact.api_key = None),
             change(|fact| fact.api_key = Some(Secret::new("another key"))),
             change(|fact| fact.headers.clear()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::facts::Secret;
+use crate::dialects::DialectRef;
 use crate::host::Host;
 use crate::life::Head;
 use crate::life::seat::Told;
@@ -23,18 +24,22 @@ pub(super) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-gatewright
 pub(super) const OVERHEAD: HeaderName = HeaderName::from_static("x-gatewright-overhead-us");
 const COST: HeaderName = HeaderName::from_static("x-gatewright-cost");
 const COMPARED_COST: HeaderName = HeaderName::from_static("x-gatewright-compared-cost");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CONVERSATION: HeaderName = HeaderName::from_static("x-gatewright-conversation");
 
 /// Longest id that is taken over from a client.
 const MAX_ID: usize = 128;
 
 /// What the stages want to know of a request's headers.
-pub(super) fn head(headers: &HeaderMap, host: &Host) -> Head {
+pub(super) fn head(headers: &HeaderMap, host: &Host, dialect: DialectRef) -> Head {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let id = text(&REQUEST_ID).filter(|id| is_sane(id)).map_or_else(|| host.shared.ids.next(), str::to_owned);
+    let kept = |name: &&'static str| Some((*name, headers.get(*name)?.to_str().ok()?.to_owned()));
     Head {
+        dialect,
+        kept: dialect.kept_headers().iter().filter_map(kept).collect(),
         request_id: id,
-        bearer: text(&AUTHORIZATION).and_then(bearer),
+        bearer: text(&AUTHORIZATION).and_then(bearer).or_else(|| text(&API_KEY).map(|key| Secret::new(key.trim()))),
         no_store: headers.get_all(CACHE_CONTROL).iter().any(says_no_store),
         conversation: text(&CONVERSATION).filter(|id| is_sane(id)).map(str::to_owned),
         content_length: text(&CONTENT_LENGTH).and_then(|length| length.parse().ok()),
@@ -53,6 +58,14 @@ fn bearer(value: &str) -> Option<Secret> {
 
 fn says_no_store(value: &HeaderValue) -> bool {
     value.to_str().is_ok_and(|value| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("no-store")))
+}
+
+/// The id of the request that is answered, where the client's dialect looks for it.
+pub(super) fn put_id(headers: &mut HeaderMap, dialect: DialectRef, id: &str) {
+    put(headers, REQUEST_ID, id);
+    if let Some(name) = dialect.id_header() {
+        put(headers, HeaderName::from_static(name), id);
+    }
 }
 
 /// Sets a header; a text that is not fit for one is left out.

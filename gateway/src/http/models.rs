@@ -6,9 +6,10 @@ use axum::body::Body;
 use axum::http::Response;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use gatewright_types::{Fault, FaultKind};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::heads::{self, REQUEST_ID};
+use super::heads;
+use crate::dialects::Listed;
 use crate::host::Route;
 use crate::life::Authenticated;
 
@@ -16,8 +17,9 @@ use crate::life::Authenticated;
 pub(super) fn list(authenticated: &Authenticated) -> Response<Body> {
     let caller = authenticated.caller();
     let models = caller.host.models().filter(|route| caller.may_use(&route.name));
-    let models: Vec<Value> = models.map(|route| model(route, caller.host.built_at)).collect();
-    answer(authenticated, &json!({ "object": "list", "data": models }))
+    let dialect = caller.head.dialect;
+    let models: Vec<Value> = models.map(|route| dialect.model(&listed(route, caller.host.built_at))).collect();
+    answer(authenticated, &dialect.models(models))
 }
 
 /// One model, listed or passed through.
@@ -28,16 +30,17 @@ pub(super) fn one(authenticated: &Authenticated, name: &str) -> Result<Response<
     let caller = authenticated.caller();
     let route = caller.host.route(caller.key.as_deref(), name).filter(|_| caller.may_use(name));
     let route = route.ok_or_else(|| Fault::caller(FaultKind::UnknownModel, "There is no model of that name here.").at("model"))?;
-    Ok(answer(authenticated, &model(&route, caller.host.built_at)))
+    Ok(answer(authenticated, &caller.head.dialect.model(&listed(&route, caller.host.built_at))))
 }
 
-fn model(route: &Route, created: u64) -> Value {
-    json!({ "id": route.name, "object": "model", "created": created, "owned_by": route.owner })
+fn listed(route: &Route, created: u64) -> Listed<'_> {
+    Listed { name: &route.name, owner: &route.owner, created }
 }
 
 fn answer(authenticated: &Authenticated, value: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(value.to_string()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    heads::put(response.headers_mut(), REQUEST_ID, &authenticated.caller().head.request_id);
+    let head = &authenticated.caller().head;
+    heads::put_id(response.headers_mut(), head.dialect, &head.request_id);
     response
 }

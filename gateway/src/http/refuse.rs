@@ -9,13 +9,13 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICAT
 use axum::http::{Response, StatusCode};
 use gatewright_types::{Fault, FaultKind, Retry};
 
-use super::heads::{self, REQUEST_ID};
-use crate::dialects::openai_chat::fault::envelope;
+use super::heads;
+use crate::dialects::DialectRef;
 use crate::life::Refused;
 
-/// The response of a refusal.
-pub(super) fn refuse(refused: &Refused, request_id: &str) -> Response<Body> {
-    let mut response = fault(refused.fault(), request_id);
+/// The response of a refusal, in the client's dialect.
+pub(super) fn refuse(refused: &Refused, asked: (DialectRef, &str)) -> Response<Body> {
+    let mut response = fault(refused.fault(), asked);
     let headers = response.headers_mut();
     heads::put_standing(headers, &refused.standing());
     heads::put_told(headers, refused.told());
@@ -23,12 +23,12 @@ pub(super) fn refuse(refused: &Refused, request_id: &str) -> Response<Body> {
 }
 
 /// The response of a fault of which nothing more is known.
-pub(super) fn fault(fault: &Fault, request_id: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(envelope(fault)));
+pub(super) fn fault(fault: &Fault, (dialect, request_id): (DialectRef, &str)) -> Response<Body> {
+    let mut response = Response::new(Body::from(dialect.envelope(fault, request_id)));
     *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    heads::put(headers, REQUEST_ID, request_id);
+    heads::put_id(headers, dialect, request_id);
     if let Retry::Here(Some(wait)) = fault.retry {
         headers.insert(RETRY_AFTER, seconds(wait).into());
     }

@@ -9,12 +9,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_types::{Completion, Fault, FaultKind, Raw, gather_into};
 
-use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, OVERHEAD, REQUEST_ID};
+use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, OVERHEAD};
 use super::litellm;
 use super::refuse::refuse;
 use super::sse_out::EventBody;
-use crate::dialects::openai_chat::NAME;
-use crate::dialects::openai_chat::write::{Begin, EventWriter, whole};
+use crate::dialects::{Begin, DialectRef};
 use crate::life::seat::{Seat, cache_word};
 use crate::life::{Manner, SILENCE, Settled};
 use crate::records::micros;
@@ -31,24 +30,29 @@ fn begin(settled: &Settled) -> Begin {
     let seat = settled.seat();
     let caller = seat.caller();
     let include_usage = settled.manner() != Manner::Stream { usage: false };
-    let id = format!("chatcmpl-{}", caller.head.request_id);
-    Begin { id, model: seat.model(), created: caller.at_ms / 1000, include_usage }
+    let id = format!("{}{}", caller.head.dialect.id_prefix(), caller.head.request_id);
+    Begin { id, model: seat.model(), created: caller.at_ms / 1000, include_usage, sealer: Some(caller.sealer()) }
+}
+
+fn dialect(settled: &Settled) -> DialectRef {
+    settled.seat().caller().head.dialect
 }
 
 fn stream(settled: Settled) -> Response<Body> {
-    let begin = begin(&settled);
+    let writer = dialect(&settled).events(begin(&settled));
     let mut headers = HeaderMap::with_capacity(12);
     describe(&mut headers, settled.seat());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies that collect what they pass on are told not to.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    let mut response = Response::new(Body::new(EventBody::new(settled, EventWriter::new(begin), SILENCE)));
+    let mut response = Response::new(Body::new(EventBody::new(settled, writer, SILENCE)));
     *response.headers_mut() = headers;
     response
 }
 
 async fn gathered(mut settled: Settled) -> Response<Body> {
+    let dialect = dialect(&settled);
     match gather(&mut settled).await {
         Ok(body) => {
             let mut response = Response::new(Body::from(body));
@@ -58,7 +62,7 @@ async fn gathered(mut settled: Settled) -> Response<Body> {
         }
         Err(fault) => {
             let id = settled.seat().caller().head.request_id.clone();
-            refuse(&settled.refused(fault), &id)
+            refuse(&settled.refused(fault), (dialect, &id))
         }
     }
 }
@@ -66,7 +70,7 @@ async fn gathered(mut settled: Settled) -> Response<Body> {
 /// All of an answer as one body. An upstream's own body that nobody touched is passed on as it came.
 async fn gather(settled: &mut Settled) -> Result<Bytes, Fault> {
     let limit = settled.seat().caller().host.facts.limits.answer_bytes;
-    let begin = begin(settled);
+    let (begin, dialect) = (begin(settled), dialect(settled));
     let mut answer = Completion::default();
     let mut untouched: Option<Bytes> = None;
     let (mut chunks, mut bytes) = (0usize, 0usize);
@@ -79,22 +83,22 @@ async fn gather(settled: &mut Settled) -> Result<Bytes, Fault> {
             return Err(Fault::gateway(FaultKind::UpstreamInvalid, message));
         }
         untouched = match &chunk.raw {
-            Some(Raw::Body(NAME, body)) if chunks == 1 => Some(body.clone()),
+            Some(Raw::Body(name, body)) if chunks == 1 && *name == dialect.name() => Some(body.clone()),
             _ => None,
         };
         gather_into(&mut answer, chunk);
     }
-    fill(&mut answer, begin);
-    Ok(untouched.unwrap_or_else(|| whole(&answer)))
+    fill(&mut answer, &begin);
+    Ok(untouched.unwrap_or_else(|| dialect.whole(&answer, &begin)))
 }
 
 /// Names what the upstream left unnamed.
-fn fill(answer: &mut Completion, begin: Begin) {
+fn fill(answer: &mut Completion, begin: &Begin) {
     if answer.id.is_empty() {
-        answer.id = begin.id;
+        answer.id.clone_from(&begin.id);
     }
     if answer.model.is_empty() {
-        answer.model = begin.model;
+        answer.model.clone_from(&begin.model);
     }
     if answer.created == 0 {
         answer.created = begin.created;
@@ -104,7 +108,7 @@ fn fill(answer: &mut Completion, begin: Begin) {
 /// The headers that every answer has.
 fn describe(headers: &mut HeaderMap, seat: &Seat) {
     let caller = seat.caller();
-    heads::put(headers, REQUEST_ID, &caller.head.request_id);
+    heads::put_id(headers, caller.head.dialect, &caller.head.request_id);
     heads::put_standing(headers, &seat.standing());
     let verbose = caller.host.facts.verdict_headers;
     seat.meter().read(|figures| {

@@ -14,40 +14,61 @@ use axum::routing::{get, post};
 use gatewright_types::{Fault, FaultKind};
 
 use super::heads::head;
-use super::models;
 use super::refuse::{fault, refuse};
 use super::respond::respond;
+use super::{count, models};
+use crate::dialects::{ALL, DialectRef, guess};
 use crate::host::{Host, HostCell};
 use crate::life::{Authenticated, authenticate, live};
 
-const CHAT: &str = "/v1/chat/completions";
-
 /// The router of the clients' port.
 pub fn client_router(cell: Arc<HostCell>) -> Router {
-    Router::new()
-        .route(CHAT, post(chat).fallback(wrong_method))
+    let mut router = Router::new()
         .route("/v1/models", get(list_models).fallback(wrong_method))
-        .route("/v1/models/{*id}", get(one_model).fallback(wrong_method))
-        .fallback(not_found)
-        .with_state(cell)
+        .route("/v1/models/{*id}", get(one_model).fallback(wrong_method));
+    for dialect in ALL {
+        let ask = move |State(cell): State<Arc<HostCell>>, request: Request| ask(cell, dialect, request);
+        router = router.route(dialect.path(), post(ask).fallback(wrong_method));
+        if let Some(path) = dialect.count_path() {
+            let count = move |State(cell): State<Arc<HostCell>>, request: Request| tokens(cell, dialect, request);
+            router = router.route(path, post(count).fallback(wrong_method));
+        }
+    }
+    router.fallback(not_found).with_state(cell)
 }
 
-async fn chat(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
+async fn ask(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> Response<Body> {
     let host = cell.load_full();
     let (parts, body) = request.into_parts();
-    let head = head(&parts.headers, &host);
+    let head = head(&parts.headers, &host, dialect);
     let id = head.request_id.clone();
     match live(host, head, body.into_data_stream()).await {
         Ok(settled) => respond(settled).await,
-        Err(refused) => refuse(&refused, &id),
+        Err(refused) => refuse(&refused, (dialect, &id)),
     }
+}
+
+async fn tokens(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> Response<Body> {
+    let host = cell.load_full();
+    let (parts, body) = request.into_parts();
+    let head = head(&parts.headers, &host, dialect);
+    let id = head.request_id.clone();
+    match count::count(host, head, body.into_data_stream()).await {
+        Ok(response) => response,
+        Err(refused) => refuse(&refused, (dialect, &id)),
+    }
+}
+
+/// What a request speaks whose path does not tell.
+fn spoken(request: &Request) -> DialectRef {
+    guess(request.uri().path(), |name| request.headers().contains_key(name))
 }
 
 /// Who asks, for what has no body; or the refusal.
 fn caller(host: Arc<Host>, request: &Request) -> Result<Authenticated, Box<Response<Body>>> {
-    let head = head(request.headers(), &host);
-    let id = head.request_id.clone();
-    authenticate(host, head).map_err(|wrong| Box::new(fault(&wrong, &id)))
+    let head = head(request.headers(), &host, spoken(request));
+    let asked = (head.dialect, head.request_id.clone());
+    authenticate(host, head).map_err(|wrong| Box::new(fault(&wrong, (asked.0, &asked.1))))
 }
 
 async fn list_models(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
@@ -60,34 +81,36 @@ async fn list_models(State(cell): State<Arc<HostCell>>, request: Request) -> Res
 async fn one_model(State(cell): State<Arc<HostCell>>, id: Result<Path<String>, PathRejection>, request: Request) -> Response<Body> {
     match caller(cell.load_full(), &request) {
         Ok(authenticated) => {
-            let asked = &authenticated.caller().head.request_id;
+            let head = &authenticated.caller().head;
             // What is not text is no model's name, and neither is the empty one.
             let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-            models::one(&authenticated, &id).unwrap_or_else(|wrong| fault(&wrong, asked))
+            models::one(&authenticated, &id).unwrap_or_else(|wrong| fault(&wrong, (head.dialect, &head.request_id)))
         }
         Err(refusal) => *refusal,
     }
 }
 
 async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
-    let message = format!("{} does not take {}.", cut(request.uri().path()), request.method());
+    let path = request.uri().path();
+    let message = format!("{} does not take {}.", cut(path), request.method());
     let mut response = plain(&cell, &request, Fault::caller(FaultKind::MethodNotAllowed, message));
-    let allowed = if request.uri().path() == CHAT { "POST" } else { "GET, HEAD" };
+    let asks = ALL.iter().any(|dialect| path == dialect.path() || Some(path) == dialect.count_path());
+    let allowed = if asks { "POST" } else { "GET, HEAD" };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
 async fn not_found(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
-    let message =
-        format!("There is no {} here. This gateway speaks OpenAI's chat completions under /v1.", cut(request.uri().path()));
+    let paths: Vec<&str> = ALL.iter().map(|dialect| dialect.path()).collect();
+    let message = format!("There is no {} here. This gateway serves {}.", cut(request.uri().path()), paths.join(", "));
     plain(&cell, &request, Fault::caller(FaultKind::NotFound, message))
 }
 
 /// A fault of a request that never began its life.
 fn plain(cell: &HostCell, request: &Request, wrong: Fault) -> Response<Body> {
     let host = cell.load();
-    let head = head(request.headers(), &host);
-    fault(&wrong, &head.request_id)
+    let head = head(request.headers(), &host, spoken(request));
+    fault(&wrong, (head.dialect, &head.request_id))
 }
 
 /// As much of a path as is fit to repeat.

@@ -15,16 +15,14 @@ use hyper::body::{Body, Frame};
 use tokio::time::Sleep;
 
 use super::heads::told_lines;
-use crate::dialects::openai_chat::write::EventWriter;
+use crate::dialects::WriteEvents;
 use crate::life::Settled;
-
-const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// The body of a streamed answer.
 pub(super) struct EventBody {
     /// `None` once all was said.
     settled: Option<Settled>,
-    writer: EventWriter,
+    writer: Box<dyn WriteEvents>,
     /// Wakes in silences. It is not moved for each frame: when it wakes, it looks at the time of the last one.
     alarm: Pin<Box<Sleep>>,
     last: Instant,
@@ -33,7 +31,7 @@ pub(super) struct EventBody {
 
 impl EventBody {
     /// A body that fills silences of this length.
-    pub(super) fn new(settled: Settled, writer: EventWriter, silence: Duration) -> Self {
+    pub(super) fn new(settled: Settled, writer: Box<dyn WriteEvents>, silence: Duration) -> Self {
         let alarm = Box::pin(tokio::time::sleep(silence));
         Self { settled: Some(settled), writer, alarm, last: Instant::now(), silence }
     }
@@ -52,11 +50,12 @@ impl EventBody {
         bytes.freeze()
     }
 
-    /// The end of an answer that failed: an error event and no `[DONE]`. A refusal before the first word is a proper end.
+    /// The end of an answer that failed: an error event and no proper end. A refusal before the first word is a proper end.
     fn fault(&mut self, fault: &Fault) -> Bytes {
         if !matches!(fault.kind, FaultKind::Blocked { .. }) {
-            self.settled = None;
-            return self.writer.fault(fault);
+            let settled = self.settled.take();
+            let id = settled.as_ref().map_or("", |settled| &settled.seat().caller().head.request_id);
+            return self.writer.fault(fault, id);
         }
         let finish = Chunk::of(vec![Delta::Finish { choice: 0, reason: FinishReason::ContentFilter }]);
         let mut bytes = BytesMut::from(self.writer.event(&finish).unwrap_or_default());
@@ -74,7 +73,7 @@ impl EventBody {
             }
             self.alarm.as_mut().reset((self.last + self.silence).into());
             if silent {
-                return Poll::Ready(KEEP_ALIVE);
+                return Poll::Ready(self.writer.keep_alive());
             }
         }
         Poll::Pending

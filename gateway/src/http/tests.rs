@@ -1,5 +1,7 @@
 //! The door, through the real router: what clients are told when things go well, and when they do not.
 
+mod messages;
+
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::{FutureExt, StreamExt};
@@ -261,7 +263,7 @@ async fn long_silences_are_filled_with_comments() {
     let body = futures_util::stream::once(async { Ok::<_, ()>(bytes::Bytes::from_static(STREAM.as_bytes())) });
     let settled = live(kit.host(), head, body).await.unwrap();
     let writer = EventWriter::new(Begin::default());
-    let body = Body::new(EventBody::new(settled, writer, std::time::Duration::from_millis(5)));
+    let body = Body::new(EventBody::new(settled, Box::new(writer), std::time::Duration::from_millis(5)));
     let mut answer = Answer { status: 200, headers: axum::http::HeaderMap::new(), body };
     assert!(answer.frame().await.starts_with("data: "));
     assert_eq!((answer.frame().await, answer.frame().await), (": keep-alive\n\n".to_owned(), ": keep-alive\n\n".to_owned()));

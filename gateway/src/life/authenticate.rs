@@ -8,6 +8,7 @@ use std::time::Instant;
 use gatewright_types::{Fault, FaultKind};
 
 use crate::config::facts::{KeyFact, Secret};
+use crate::dialects::{DialectRef, Sealer};
 use crate::host::Host;
 use crate::limits::KeyState;
 use crate::observe::Outcome;
@@ -16,9 +17,13 @@ use crate::records::{Row, micros};
 /// What a request's headers say, as far as the stages want to know.
 #[derive(Debug, Default)]
 pub struct Head {
+    /// What the client speaks.
+    pub dialect: DialectRef,
+    /// Those of its headers that its dialect's upstreams want to see.
+    pub kept: Vec<(&'static str, String)>,
     /// Id of the request: the client's own if it is sane, else a new one.
     pub request_id: String,
-    /// The text after `Bearer`.
+    /// The text after `Bearer`, or of `x-api-key`.
     pub bearer: Option<Secret>,
     /// Whether the client wants no cache.
     pub no_store: bool,
@@ -51,6 +56,11 @@ impl Caller {
     /// Whose data this is.
     pub(crate) fn tenant(&self) -> &str {
         self.key.as_ref().map_or(ANONYMOUS, |key| &key.tenant)
+    }
+
+    /// Seals reasoning for this caller.
+    pub(crate) fn sealer(&self) -> Sealer {
+        self.host.shared.seal.of(self.tenant())
     }
 
     /// The key's team.
@@ -119,7 +129,7 @@ fn key(host: &Host, head: &Head) -> Result<Option<Arc<KeyFact>>, Fault> {
         return Ok(None);
     }
     let Some(text) = &head.bearer else {
-        let message = "This gateway wants an API key: send `Authorization: Bearer <key>`.";
+        let message = "This gateway wants an API key: send `Authorization: Bearer <key>` or `x-api-key: <key>`.";
         return Err(Fault::caller(FaultKind::Unauthenticated, message));
     };
     host.keys.find(text.reveal()).filter(|key| !key.revoked).map(Some).ok_or_else(|| {

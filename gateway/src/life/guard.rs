@@ -14,7 +14,7 @@ use smallvec::{SmallVec, smallvec};
 use self::beside::{Beside, Turn};
 pub(super) use self::beside::{Chunks, strip, tell};
 use super::ears::{self, Ears, of_answer};
-use super::meter::{Meter, Missed, Why};
+use super::meter::{Meter, Missed, Why, text_bytes};
 use crate::host::Route;
 
 /// The chain at work for one request.
@@ -32,6 +32,7 @@ pub(super) struct Guard {
     lanes: Vec<Lane>,
     beside: Beside,
     calls: CallsCome,
+    order: Order,
     /// Whether what cannot be inspected is dropped.
     strict: bool,
     /// Entries and tallies of sessions before this one, which the meter has already.
@@ -47,6 +48,16 @@ pub(super) enum CallsCome {
     Whole,
 }
 
+/// What follows what in the client's dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Each channel is a text of its own, from the first piece to the last.
+    Channels,
+    /// Blocks of one channel each follow each other: a text ends where a block of another channel begins, for what was held back of it
+    /// could not be put before that any more.
+    Blocks,
+}
+
 /// Lanes that are ended when their choice is; the plugin host has room for no more.
 const MOST_LANES: usize = 1024;
 
@@ -57,7 +68,7 @@ impl Drop for Guard {
 }
 
 impl Guard {
-    pub(super) fn new(session: Session, route: &Route, meter: Arc<Meter>) -> Self {
+    pub(super) fn new(session: Session, (route, order): (&Route, Order), meter: Arc<Meter>) -> Self {
         let published = meter.read(|figures| (figures.entries.len(), figures.tallies.len()));
         let plugins = &route.plugins;
         // Where not all take part, those who do are asked.
@@ -77,6 +88,7 @@ impl Guard {
             lanes: Vec::new(),
             beside: Beside::default(),
             calls: CallsCome::Whole,
+            order,
             strict: route.strict,
             published,
         }
@@ -165,6 +177,7 @@ impl Guard {
             match delta {
                 Delta::Finish { choice, .. } => ended.extend(self.lanes.extract_if(.., |lane| lane.choice == *choice)),
                 delta => {
+                    self.end_others(delta, &mut ended);
                     let Some(heard) = heard(delta, &self.ears) else { continue };
                     match heard.lane.channel {
                         Channel::ToolArgs if self.calls == CallsCome::Whole => ended.push(heard.lane),
@@ -176,6 +189,17 @@ impl Guard {
             }
         }
         (pieces, ended)
+    }
+
+    /// Ends the texts of a choice that cannot go on after this delta.
+    fn end_others(&mut self, delta: &Delta, ended: &mut Vec<Lane>) {
+        if self.order != Order::Blocks || self.lanes.is_empty() || text_bytes(delta) == 0 {
+            return;
+        }
+        if let Some((choice, channel)) = choice_of(delta).zip(channel_of(delta)) {
+            let over = |lane: &mut Lane| lane.choice == choice && lane.channel != channel && lane.channel != Channel::ToolArgs;
+            ended.extend(self.lanes.extract_if(.., over));
+        }
     }
 
     /// A chunk with what was released in the place of what was fed.
@@ -247,6 +271,14 @@ fn channel_of(delta: &Delta) -> Option<Channel> {
         Delta::Reasoning { .. } => Some(Channel::Reasoning),
         Delta::Refusal { .. } => Some(Channel::Refusal),
         Delta::ToolCall { .. } => Some(Channel::ToolArgs),
+        _ => None,
+    }
+}
+
+fn choice_of(delta: &Delta) -> Option<u32> {
+    match delta {
+        Delta::Text { choice, .. } | Delta::Reasoning { choice, .. } | Delta::Refusal { choice, .. } => Some(*choice),
+        Delta::ToolCall { choice, .. } => Some(*choice),
         _ => None,
     }
 }

@@ -20,6 +20,8 @@ use tower_service::Service;
 
 use crate::clock::{FixedClock, Ids};
 use crate::config::facts::{Facts, LegFact, LegTarget, ModelFact, PluginFact, ReachFact, RouteFact};
+use crate::dialects::Dialect;
+use crate::dialects::anthropic_messages::AnthropicMessages;
 use crate::dialects::openai_chat::delta::Reader;
 use crate::environment::Environment;
 use crate::host::{Engines, Host, HostCell, OpenModel, Shared};
@@ -81,6 +83,12 @@ impl Upstream for Scripted {
             }
         }))
     }
+}
+
+/// The same of a stream in Anthropic's dialect; the end of the stream is none.
+pub(crate) fn anthropic(list: &[serde_json::Value]) -> Vec<Item> {
+    let mut reader = AnthropicMessages.reader();
+    list.iter().filter_map(|event| reader.event(Bytes::from(event.to_string())).unwrap()).map(Item::Say).collect()
 }
 
 /// The events of a stream, each read from its JSON as an upstream's would be.
@@ -212,6 +220,7 @@ impl Kit {
             limiter: Limiter::default(),
             engines,
             clients: Default::default(),
+            seal: crate::dialects::Seal::new([1; 32]),
         });
         let cell = Arc::new(HostCell::from_pointee(Host::build(self.facts.clone(), &shared).unwrap()));
         let router = client_router(Arc::clone(&cell));
@@ -235,6 +244,11 @@ impl Kit {
     /// Posts a chat request and reads the whole response.
     pub(crate) async fn chat(&mut self, json: &str) -> Heard {
         self.chat_with(json, &[]).await
+    }
+
+    /// Posts a request in Anthropic's dialect and reads the whole response.
+    pub(crate) async fn messages(&mut self, json: &serde_json::Value, headers: &[(&str, &str)]) -> Heard {
+        self.send(post_to("/v1/messages?beta=true", &json.to_string(), headers)).await.whole().await
     }
 
     /// The same, with headers.
@@ -274,7 +288,12 @@ impl Kit {
 
 /// A POST of a chat request.
 pub(crate) fn post(json: &str, headers: &[(&str, &str)]) -> Request<Body> {
-    let mut request = Request::post("/v1/chat/completions").header("content-type", "application/json");
+    post_to("/v1/chat/completions", json, headers)
+}
+
+/// A POST of JSON.
+pub(crate) fn post_to(path: &str, json: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let mut request = Request::post(path).header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -323,7 +342,7 @@ impl Heard {
 
     /// The data of all events but `[DONE]`.
     pub(crate) fn events(&self) -> Vec<serde_json::Value> {
-        let data = self.text.split("\n\n").filter_map(|frame| frame.strip_prefix("data: "));
+        let data = self.text.split("\n\n").filter_map(|frame| frame.lines().find_map(|line| line.strip_prefix("data: ")));
         data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).unwrap()).collect()
     }
 
@@ -331,6 +350,18 @@ impl Heard {
     pub(crate) fn said(&self, field: &str) -> String {
         let events = self.events();
         events.iter().filter_map(|event| event["choices"][0]["delta"][field].as_str()).collect()
+    }
+
+    /// All text of one field of the pieces of blocks in Anthropic's dialect, joined.
+    pub(crate) fn pieces(&self, field: &str) -> String {
+        let events = self.events();
+        events.iter().filter_map(|event| event["delta"][field].as_str()).collect()
+    }
+
+    /// The kinds of the blocks that began, in order.
+    pub(crate) fn blocks(&self) -> Vec<String> {
+        let events = self.events();
+        events.iter().filter_map(|event| event["content_block"]["type"].as_str().map(str::to_owned)).collect()
     }
 
     /// The last reason to finish.

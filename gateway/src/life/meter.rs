@@ -238,6 +238,7 @@ fn add(total: &mut Usage, usage: &Usage) {
     total.completion = total.completion.saturating_add(usage.completion);
     total.reasoning = sum(total.reasoning, usage.reasoning);
     total.cached = sum(total.cached, usage.cached);
+    total.cache_written = sum(total.cache_written, usage.cache_written);
 }
 
 fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {

@@ -26,7 +26,7 @@ use gatewright_types::{ChatRequest, Fault, FaultKind};
 use super::admit::full;
 use super::authenticate::{Authenticated, Caller};
 use super::refused::Refused;
-use crate::dialects::openai_chat::request;
+use crate::dialects::Asked;
 
 /// A request that was read.
 #[derive(Debug)]
@@ -70,7 +70,8 @@ where
         let message = format!("The body did not arrive within {} seconds.", limits.body_time.as_secs_f32());
         Fault::caller(FaultKind::ClientTimeout, message)
     })??;
-    request::read(&body)
+    let sealer = caller.sealer();
+    caller.head.dialect.read(&body, &Asked { headers: &caller.head.kept, sealer: Some(&sealer) })
 }
 
 fn too_large(limit: usize) -> Fault {

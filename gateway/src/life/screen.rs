@@ -25,7 +25,7 @@ use gatewright_types::{Channel, ChatRequest, Fault, FaultKind, Phase, Retry};
 use super::admit::Admitted;
 use super::authenticate::Caller;
 use super::ears::of_request;
-use super::guard::{Guard, fault_of, not_json};
+use super::guard::{Guard, Order, fault_of, not_json};
 use super::leave::Leave;
 use super::meter::Meter;
 use super::parameters;
@@ -253,7 +253,8 @@ async fn open(bound: &Bound, notes: Vec<(String, String)>) -> Result<Option<Guar
         let retry = Retry::Here(Some(Duration::from_secs(1)));
         Fault::gateway(FaultKind::Overloaded, message).retry(retry).detail(busy)
     })?;
-    Ok(Some(Guard::new(session, route, Arc::clone(&bound.meter))))
+    let order = if bound.caller.head.dialect.has_blocks() { Order::Blocks } else { Order::Channels };
+    Ok(Some(Guard::new(session, (route, order), Arc::clone(&bound.meter))))
 }
 
 fn context(bound: &Bound) -> Context {

@@ -17,6 +17,7 @@ pub(super) use self::spot::Layout;
 pub(super) use self::spot::NotJson;
 use self::spot::{OfCall, OfMessage, OfTool, Spot};
 use super::ears::{Ears, of_request};
+use crate::dialects::steers;
 
 /// Fields of a request that say how to answer and never reach the model: they may be inspected, but need not be.
 const HARMLESS: [&str; 13] = [
@@ -66,8 +67,11 @@ impl<'a> Laying<'a> {
 
     /// Unknown fields that hold text; `spot` says where the one at a position is.
     fn extras(&mut self, channel: Channel, extras: &Extras, spot: impl Fn(usize) -> Spot) {
+        let heard = self.ears.hears(Phase::Request, channel);
         for (at, (name, value)) in extras.iter().enumerate().filter(|(_, (_, value))| has_text(value.get())) {
-            self.add(channel, spot(at), (value.get(), Some(name)));
+            if heard || !steers(name) {
+                self.add(channel, spot(at), (value.get(), Some(name)));
+            }
         }
     }
 
@@ -164,7 +168,7 @@ impl<'a> Laying<'a> {
             }
         }
         for (at, (name, value)) in request.extras.iter().enumerate().filter(|(_, (_, value))| has_text(value.get())) {
-            if heard || !HARMLESS.contains(&name) {
+            if heard || !(HARMLESS.contains(&name) || steers(name)) {
                 self.add(Channel::Other, Spot::Field(at), (value.get(), Some(name)));
             }
         }

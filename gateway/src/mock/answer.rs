@@ -97,16 +97,16 @@ impl Answer<'_> {
         Value::Object(self.envelope("chat.completion.chunk", choices)).to_string()
     }
 
-    fn call_id(&self, index: usize) -> String {
+    pub(super) fn call_id(&self, index: usize) -> String {
         format!("call_mock_{}_{index}", self.call)
     }
 
-    fn finish(&self) -> &str {
+    pub(super) fn finish(&self) -> &str {
         let usual = if self.then.tool_calls.is_empty() { "stop" } else { "tool_calls" };
         self.then.finish_reason.as_deref().unwrap_or(usual)
     }
 
-    fn pieces(&self, said: &Said) -> Vec<String> {
+    pub(super) fn pieces(&self, said: &Said) -> Vec<String> {
         match said {
             Said::Nothing => Vec::new(),
             Said::Pieces(pieces) => pieces.iter().map(|piece| self.question.fill(piece)).collect(),
@@ -117,7 +117,7 @@ impl Answer<'_> {
         }
     }
 
-    fn joined(&self, said: &Said) -> Option<String> {
+    pub(super) fn joined(&self, said: &Said) -> Option<String> {
         match said {
             Said::Nothing => None,
             Said::Pieces(pieces) => Some(pieces.iter().map(|piece| self.question.fill(piece)).collect()),
@@ -125,7 +125,7 @@ impl Answer<'_> {
         }
     }
 
-    fn usage(&self) -> Value {
+    pub(super) fn usage(&self) -> Value {
         let characters = |said: &Said| self.joined(said).map_or(0, |text| text.chars().count());
         let told = |kind: &str, counted: u64| self.then.usage.get(kind).copied().unwrap_or(counted);
         let reasoning = tokens(characters(&self.then.reasoning));

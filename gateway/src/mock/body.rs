@@ -74,6 +74,14 @@ impl Play {
         (frames, end)
     }
 
+    /// Frames of events with names, of which the last is the stream's own end.
+    pub(super) fn named(events: Vec<(&'static str, String)>, fault: Option<&Fault>) -> (Vec<Bytes>, End) {
+        let frame = |(kind, data)| Bytes::from(format!("event: {kind}\ndata: {data}\n\n"));
+        let mut frames: Vec<Bytes> = events.into_iter().map(frame).collect();
+        let end = break_off(&mut frames, fault, b"data: {\"type\": nonsense\n\n");
+        (frames, end)
+    }
+
     /// Frames of one body. A fault breaks it in the middle.
     pub(super) fn whole(body: String, fault: Option<&Fault>) -> (Vec<Bytes>, End) {
         let mut bytes = Bytes::from(body);

@@ -86,7 +86,8 @@ pub(super) fn tokens(characters: usize) -> u64 {
     characters.div_ceil(4) as u64
 }
 
-fn text(content: &Value) -> String {
+/// The text of a content, whole or in parts.
+pub(super) fn text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),

@@ -142,7 +142,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let (head, body) = request.into_parts();
     match (&head.method, head.uri.path()) {
-        (&Method::POST, path) if path.ends_with("/chat/completions") => {
+        (&Method::POST, path) if path.ends_with("/chat/completions") || path.ends_with("/messages") => {
             let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
                 return Ok(said(StatusCode::BAD_REQUEST, &problem("the body could not be read")));
             };
@@ -164,12 +164,13 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             state.sending.hung_up.store(0, Ordering::SeqCst);
             Ok(said(StatusCode::OK, &json!({})))
         }
-        _ => Ok(said(StatusCode::NOT_FOUND, &problem("the mock has chat/completions, models, and __mock/requests"))),
+        _ => Ok(said(StatusCode::NOT_FOUND, &problem("the mock has chat/completions, messages, models, and __mock/requests"))),
     }
 }
 
 async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result<Response<Body>, io::Error> {
-    let Some(mut question) = Question::read(body) else {
+    let messages = head.uri.path().ends_with("/messages");
+    let Some(mut question) = (if messages { Question::read_messages(body) } else { Question::read(body) }) else {
         return Ok(said(StatusCode::BAD_REQUEST, &problem("the body is not JSON")));
     };
     question.headers =
@@ -188,9 +189,11 @@ async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result
         _ => {}
     }
     let answer = Answer { question: &question, then, call };
-    let (frames, end) = match question.stream {
-        true => Play::events(answer.events(), then.fault.as_ref()),
-        false => Play::whole(answer.whole(), then.fault.as_ref()),
+    let (frames, end) = match (question.stream, messages) {
+        (true, false) => Play::events(answer.events(), then.fault.as_ref()),
+        (true, true) => Play::named(answer.message_events(), then.fault.as_ref()),
+        (false, false) => Play::whole(answer.whole(), then.fault.as_ref()),
+        (false, true) => Play::whole(answer.message_body(), then.fault.as_ref()),
     };
     let play = Play { frames, first: then.first_delay, between: then.between_delay, end };
     let mut response = Response::new(play.body(state.sending.clone()).boxed_unsync());

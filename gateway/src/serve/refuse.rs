@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::dialects::openai_chat::fault::envelope;
+use crate::dialects::DialectRef;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_DRAINED: usize = 256 << 10;
@@ -30,7 +30,8 @@ pub(crate) fn slow() -> Fault {
 /// Says a fault as a whole HTTP/1.1 response and closes. Reads on for a moment: closing with unread bytes would reset the
 /// connection and take the response with it.
 pub(crate) async fn say(mut stream: TcpStream, fault: Fault) {
-    let body = envelope(&fault);
+    // What it would have spoken is not known yet.
+    let body = DialectRef::default().envelope(&fault, "");
     let (status, extra) = match fault.status() {
         408 => ("408 Request Timeout", ""),
         _ => ("503 Service Unavailable", "retry-after: 1\r\n"),

@@ -21,9 +21,9 @@ const PACKED: &str = include_str!("catalog.toml");
 /// How a key is presented.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
-    /// `Authorization: Bearer KEY`.
+    /// As the dialect has it: `Authorization: Bearer KEY`, or `x-api-key: KEY` where Messages are spoken.
     #[default]
-    Bearer,
+    Usual,
     /// The key alone in a header of this name.
     Header(String),
 }
@@ -33,7 +33,7 @@ pub enum Auth {
 pub struct Row {
     /// Name: the part before the slash in `provider/model`.
     pub name: String,
-    /// Base URL, ending before the call's own path; `${VARIABLE}` is filled in. `None` where each operator has another.
+    /// Base URL, ending before the path of one call; `${VARIABLE}` is filled in. `None` where each operator has another.
     pub base_url: Option<String>,
     /// What it speaks, by its word. A word that this gateway does not know stays: whoever asks for the row is told.
     pub dialect: String,

@@ -8,9 +8,9 @@ pub mod catalog;
 pub mod dispatch;
 #[cfg(feature = "engine")]
 pub mod engine;
-pub mod openai;
 pub mod pick;
 pub mod quirks;
+pub mod remote;
 pub mod sse;
 
 use std::pin::Pin;

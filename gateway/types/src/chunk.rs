@@ -161,7 +161,8 @@ impl FinishReason {
     }
 }
 
-/// Tokens of one answer, each counted once per kind; `completion` includes `reasoning`, `prompt` includes `cached`.
+/// Tokens of one answer, each counted once per kind; `completion` includes `reasoning`, `prompt` includes `cached` and
+/// `cache_written`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt.
@@ -172,6 +173,9 @@ pub struct Usage {
     pub reasoning: Option<u64>,
     /// Of the prompt's, read from the upstream's own prompt cache.
     pub cached: Option<u64>,
+    /// Of the prompt's, written into that cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_written: Option<u64>,
     /// Unknown fields of the usage object.
     #[serde(default, skip_serializing_if = "Extras::is_empty")]
     pub extras: Extras,

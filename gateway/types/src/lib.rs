@@ -20,5 +20,5 @@ pub use device::DeviceChoice;
 pub use extras::{Extras, RawJson};
 pub use fault::{Fault, FaultKind, Retry, Side};
 pub use quantization::Quantization;
-pub use request::{ChatRequest, Content, Message, Part, Role, Sampling, Tool, ToolCall, ToolDefinition};
+pub use request::{ChatRequest, Content, Message, Part, Role, Sampling, Thinking, Tool, ToolCall, ToolDefinition};
 pub use segment::{Channel, Phase, Segment};

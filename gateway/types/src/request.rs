@@ -24,14 +24,29 @@ pub struct ChatRequest {
     /// Wanted shape of the answer: JSON as the client gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_format: Option<RawJson>,
+    /// How much the model may think, where the client's dialect has words of its own for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
     /// Whether the client asked for a stream. Not a part of the cache's key.
     #[serde(skip)]
     pub stream: bool,
     /// Whether a stream shall end with a usage chunk (`stream_options.include_usage`). Not a part of the cache's key.
     #[serde(skip)]
     pub include_usage: bool,
+    /// Name of the dialect that it was read in; empty for one of our own making. Not a part of the cache's key.
+    #[serde(skip)]
+    pub spoken: &'static str,
     /// Unknown fields of the request itself.
     pub extras: Extras,
+}
+
+/// How much a model may think.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Thinking {
+    /// Tokens; 0 is not at all, `None` as much as it wants.
+    pub budget: Option<u64>,
+    /// In a word: `low`, `medium`, `high`.
+    pub effort: Option<String>,
 }
 
 /// Sampling controls; `None` leaves the choice to whoever answers.
@@ -99,6 +114,9 @@ pub struct Message {
     /// Name of the speaker or tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Whether this and the message before are one in the client's dialect, which mixes what has messages of its own here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
     /// Unknown fields.
     pub extras: Extras,
 }
@@ -114,6 +132,7 @@ impl Message {
             tool_calls: Vec::new(),
             tool_call_id: None,
             name: None,
+            continues: false,
             extras: Extras::new(),
         }
     }

@@ -36,7 +36,8 @@ fn drive(Runner(name, variable, usual): Runner, program: &str) {
         return;
     }
     let mock = Mock::playing(SCRIPT).unwrap();
-    let gateway = Gateway::with(&mock.config("plugins:\n  secrets: {}\n")).unwrap();
+    let claude = format!("  claude:\n    dialect: anthropic\n    base_url: {}\n    attempts: 1\n", mock.url);
+    let gateway = Gateway::with(&mock.config(&format!("{claude}plugins:\n  secrets: {{}}\n"))).unwrap();
     let command = std::env::var(variable).unwrap_or_else(|_| usual.into());
     let out = Command::new(command).arg(program_of(program)).arg(format!("{}/v1", gateway.url)).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
@@ -59,6 +60,11 @@ fn program_of(program: &str) -> PathBuf {
 #[test]
 fn openais_python_library_works_unmodified() {
     drive(PYTHON, "openai_sdk.py");
+}
+
+#[test]
+fn anthropics_python_library_works_unmodified() {
+    drive(PYTHON, "anthropic_sdk.py");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::super::facts::{ProviderFact, ProviderKind, Secret, Timeouts};
-use super::super::raw::{Kind, Provider, Root};
+use super::super::raw::{Dialect, Provider, Root};
 use super::super::yaml::escape;
 use super::super::zero::usual_base;
 use super::Resolver;
@@ -23,14 +23,18 @@ impl Resolver<'_> {
         }
         let known = self.row(&at, name, raw);
         let (row, rules) = (known.as_ref().map(|(row, _)| row), known.as_ref().map(|(_, rules)| rules));
-        let of_row = row.and_then(Row::kind).unwrap_or(ProviderKind::OpenAi);
+        let kind = match raw.dialect {
+            Some(Dialect::Openai) => ProviderKind::OpenAi,
+            Some(Dialect::Anthropic) => ProviderKind::Anthropic,
+            None => row.and_then(Row::kind).unwrap_or(ProviderKind::OpenAi),
+        };
         let mut quirks = rules.map(|rules| rules.quirks.clone()).unwrap_or_default();
         if raw.drop_params {
             quirks.drop.append(&mut quirks.refuse);
         }
         ProviderFact {
             name: name.to_owned(),
-            kind: raw.kind.map_or(of_row, |Kind::Openai| ProviderKind::OpenAi),
+            kind,
             base_url: self.base_url(&at, raw.base_url.as_deref(), row),
             api_key: self.api_key(&at, raw, row),
             auth: row.map(|row| row.auth.clone()).unwrap_or_default(),
@@ -65,7 +69,7 @@ impl Resolver<'_> {
         if self.complaints.len() > before {
             return String::new();
         }
-        if let Some(base) = url.strip_suffix("/chat/completions") {
+        if let Some(base) = url.strip_suffix("/chat/completions").or(url.strip_suffix("/messages")) {
             self.complain(&pointer, "this is the address of one call, not the base", Some(format!("write `{base}`")));
         }
         match url.parse::<http::Uri>() {

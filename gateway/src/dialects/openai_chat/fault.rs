@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use gatewright_types::{Fault, FaultKind, Retry};
+use gatewright_types::{Fault, FaultKind};
 use serde_json::value::RawValue;
 
 use super::NAME;
-use super::out::Out;
-use super::wire;
+use crate::dialects::out::Out;
+use crate::dialects::wire;
+use crate::dialects::{Said, retry_of};
 
 /// The error body for a client: `{"error": {"message", "type", "param", "code"}}`. An upstream's own error body of this dialect is
 /// passed on as it is.
@@ -69,17 +70,6 @@ fn words(kind: &FaultKind) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// Whether trying again helps after an upstream answered with that status: a busy or failing one may recover, one that refuses our
-/// credentials, model or balance will not but another may take it, and a bad request is bad everywhere.
-pub(crate) fn retry_of(status: u16) -> Retry {
-    match status {
-        408 | 409 | 425 | 429 | 500..=599 => Retry::Here(None),
-        401..=404 | 407 => Retry::Elsewhere,
-        400..=499 => Retry::Never,
-        _ => Retry::Elsewhere,
-    }
-}
-
 /// What an error body of this dialect says, if it is one.
 pub(crate) fn message(body: &[u8]) -> Option<Said> {
     let text = std::str::from_utf8(body).ok()?;
@@ -87,16 +77,6 @@ pub(crate) fn message(body: &[u8]) -> Option<Said> {
     let (_, error) = fields.0.into_iter().find(|(name, _)| name == "error")?;
     let Error { message, code, param, .. } = Error::of(error);
     Some(Said { message: message?, code: code.map(Cow::into_owned), param })
-}
-
-/// The parts of an upstream's error that a fault takes over.
-pub(crate) struct Said {
-    /// For the client.
-    pub(crate) message: String,
-    /// The upstream's code.
-    pub(crate) code: Option<String>,
-    /// The request's field that is to blame.
-    pub(crate) param: Option<String>,
 }
 
 /// What an `error` value says.

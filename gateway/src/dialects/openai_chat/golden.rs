@@ -45,7 +45,7 @@ fn chunks(case: &str) -> Vec<Chunk> {
 
 /// The whole stream, with its usage for who asked for it.
 fn written(chunks: &[Chunk]) -> String {
-    events(chunks, write::Begin { id: "ours".into(), model: "ours".into(), created: 1, include_usage: true })
+    events(chunks, write::Begin { id: "ours".into(), model: "ours".into(), created: 1, include_usage: true, ..Default::default() })
 }
 
 fn events(chunks: &[Chunk], begin: write::Begin) -> String {
@@ -100,7 +100,8 @@ fn streams_that_nobody_touches_pass_byte_for_byte() {
 #[test]
 fn streams_that_were_touched_are_rewritten_in_openais_shape() {
     for case in CASES {
-        let begin = write::Begin { id: "ours".into(), model: "ours".into(), created: 1, include_usage: false };
+        let begin =
+            write::Begin { id: "ours".into(), model: "ours".into(), created: 1, include_usage: false, ..Default::default() };
         same(case, "stream_rewritten.sse", &events(&rewritten(case), begin));
     }
 }

@@ -294,8 +294,8 @@ impl Talk {
             figures.ending = Ending::Plugin;
             figures.answered_by = Some(plugin);
         });
-        let id = format!("chatcmpl-{}", self.caller.head.request_id);
-        let created = self.caller.at_ms / 1000;
+        // The door names what has no name, each dialect in its way.
+        let (id, created) = (String::new(), self.caller.at_ms / 1000);
         let start = Delta::Start { id, model: self.route.name.clone(), created };
         let said = Delta::Text { choice: 0, text };
         let finish = Delta::Finish { choice: 0, reason: FinishReason::Stop };

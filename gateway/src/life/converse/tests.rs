@@ -3,6 +3,7 @@
 mod again;
 mod beside;
 mod chains;
+mod messages;
 mod shadows;
 mod tools;
 

@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use gatewright_plugins::Verdict;
 use gatewright_types::{
-    Channel, ChatRequest, Chunk, Completion, Content, Delta, Extras, Fault, FaultKind, Message, Phase, Role, Segment, Tool,
-    ToolCall,
+    Channel, ChatRequest, Chunk, Completion, Content, Delta, Fault, FaultKind, Message, Phase, Role, Segment, Tool, ToolCall,
 };
 
 use super::talk::{Stage, Talk};
 use crate::config::facts::ToolLoopFact;
+use crate::dialects::owned;
 use crate::host::Route;
 use crate::life::ears;
 use crate::life::guard::Guard;
@@ -195,7 +195,7 @@ impl Talk {
             content,
             reasoning: said.reasoning.filter(|text| !text.is_empty()),
             tool_calls: calls,
-            extras: Extras::new(),
+            extras: owned(said.message_extras),
             ..Message::text(Role::Assistant, "")
         };
         let request = Arc::make_mut(&mut self.request);

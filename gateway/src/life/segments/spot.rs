@@ -7,6 +7,7 @@ use gatewright_types::{Channel, ChatRequest, Content, Extras, Message, Part, Raw
 use serde_json::value::RawValue;
 
 use super::has_text;
+use crate::dialects::steers;
 use crate::life::ears::Ears;
 
 /// Where a segment came from. Numbers are indexes: message, tool or field; then part or call. Unknown fields go by position, for
@@ -120,7 +121,7 @@ impl Spot {
 fn drop_repeats(request: &mut ChatRequest, spot: &Spot) {
     let (Spot::Message(at, _) | Spot::Parts(at, ..) | Spot::Call(at, ..)) = spot else { return };
     let Some(message) = request.messages.get_mut(*at) else { return };
-    let drop = |extras: &mut Extras| extras.retain(|_, value| !has_text(value));
+    let drop = |extras: &mut Extras| extras.retain(|name, value| !has_text(value) || steers(name));
     drop(&mut message.extras);
     match (spot, &mut message.content) {
         (Spot::Call(_, call, _), _) => message.tool_calls.get_mut(*call).into_iter().for_each(|call| drop(&mut call.extras)),

@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use self::call::{Call, failed};
 use self::dial::{Dialer, Refused, Resolve, System};
 use crate::config::facts::FetchFact;
-use crate::upstreams::openai::{Unusable, trusting_nobody, trusting_the_system};
+use crate::upstreams::remote::{Unusable, trusting_nobody, trusting_the_system};
 
 /// Redirects that are followed.
 const MOST_REDIRECTS: usize = 3;

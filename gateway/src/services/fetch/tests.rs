@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::config::facts::{HostFact, Secret};
-use crate::upstreams::openai::rig::{Rig, Step, response};
+use crate::upstreams::remote::rig::{Rig, Step, response};
 
 /// Names and where they lead.
 struct Names(BTreeMap<&'static str, Vec<IpAddr>>);

@@ -128,7 +128,7 @@ fn everything() -> Vec<Chunk> {
         Chunk::of(vec![
             Delta::Finish { choice: 0, reason: FinishReason::ToolCalls },
             Delta::Finish { choice: 1, reason: FinishReason::Stop },
-            Delta::Usage(Usage { prompt: 3, completion: 5, reasoning: Some(2), cached: None, extras: extras("x", "null") }),
+            Delta::Usage(Usage { prompt: 3, completion: 5, reasoning: Some(2), extras: extras("x", "null"), ..Usage::default() }),
         ]),
     ]
 }

@@ -109,7 +109,7 @@ fn row(name: String, text: RowText) -> Result<Row, String> {
         return Err(wrong("a provider's name cannot be empty or contain `/`".to_owned()));
     }
     let auth = match text.auth.as_str() {
-        "bearer" => Auth::Bearer,
+        "bearer" => Auth::Usual,
         header if header.parse::<http::HeaderName>().is_ok() => Auth::Header(header.to_ascii_lowercase()),
         other => return Err(wrong(format!("`auth` is `bearer` or a header's name, not `{other}`"))),
     };

@@ -60,7 +60,7 @@ fn a_row_needs_no_more_than_a_name_and_an_address() {
     let row = catalog.find("mine").unwrap();
     assert_eq!(
         (row.base_url.as_deref(), row.kind(), &row.auth),
-        (Some("http://127.0.0.1:9/v1"), Some(ProviderKind::OpenAi), &Auth::Bearer)
+        (Some("http://127.0.0.1:9/v1"), Some(ProviderKind::OpenAi), &Auth::Usual)
     );
     assert_eq!(
         catalog.find("openai").unwrap().base_url.as_deref(),

@@ -7,9 +7,9 @@ use gatewright_types::{Delta, Extras, FinishReason};
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
-use super::super::out::Out;
-use super::super::wire::{self, ListInto, ObjectInto, Take};
 use super::Form;
+use crate::dialects::out::Out;
+use crate::dialects::wire::{self, ListInto, ObjectInto, Take};
 
 /// A choice while it is parsed.
 #[derive(Default)]

@@ -14,8 +14,8 @@ use serde::de::{DeserializeSeed, MapAccess};
 use serde_json::value::RawValue;
 
 use self::choice::ChoiceIn;
-use super::wire::{self, ListInto, ObjectInto, Take};
 use super::{NAME, fault};
+use crate::dialects::wire::{self, ListInto, ObjectInto, Take};
 
 /// Reads one event's data on its own; see [`Reader::event`].
 ///

@@ -7,7 +7,7 @@ use gatewright_types::{Extras, Usage};
 use serde::de::{DeserializeSeed, MapAccess};
 use serde_json::value::RawValue;
 
-use super::super::wire::{self, ObjectInto, Take};
+use crate::dialects::wire::{self, ObjectInto, Take};
 
 #[derive(Default)]
 struct UsageIn {
@@ -79,5 +79,5 @@ pub(super) fn read(raw: &RawValue) -> Option<Usage> {
         usage.extras.push("total_tokens", serde_json::value::to_raw_value(&total).ok()?);
     }
     let UsageIn { prompt, completion, reasoning, cached, extras, .. } = usage;
-    Some(Usage { prompt, completion, reasoning, cached, extras })
+    Some(Usage { prompt, completion, reasoning, cached, cache_written: None, extras })
 }

@@ -6,9 +6,9 @@
 use gatewright_types::{Content, Extras, Message, Part, Role, Tool, ToolCall, ToolDefinition};
 use serde_json::value::RawValue;
 
-use super::super::out::Out;
-use super::super::wire::{self, Wrong};
 use super::{note, raw_json};
+use crate::dialects::out::Out;
+use crate::dialects::wire::{self, Wrong};
 
 /// A list, each item through `read`.
 fn each<'a, T>(raw: &'a RawValue, read: impl Fn(&'a RawValue) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {

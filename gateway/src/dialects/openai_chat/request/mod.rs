@@ -8,6 +8,7 @@
 //! wrong type). A note holds no text, so nothing slips past a policy in it, and what a policy changed is written in the client's
 //! spelling.
 
+mod fit;
 mod messages;
 mod read;
 mod write;

@@ -3,22 +3,23 @@
 //! Apart from writing because it is strict where writing is lenient. It must not decide what is sensible: ranges are the
 //! upstream's to judge, types are ours.
 
-use gatewright_types::{ChatRequest, Fault, FaultKind};
+use gatewright_types::{ChatRequest, Fault};
 use serde_json::value::RawValue;
 
-use super::super::out::Out;
-use super::super::wire::{self, Wrong};
+use super::super::NAME;
 use super::{messages, note, noted, raw_json};
+use crate::dialects::body;
+use crate::dialects::out::Out;
+use crate::dialects::wire::{self, Wrong};
 
 /// Reads a request.
 ///
 /// # Errors
-/// [`FaultKind::InvalidJson`] with line and column; [`FaultKind::InvalidRequest`] with the field's path in `param`, and what was
-/// expected and found in the message.
+/// [`gatewright_types::FaultKind::InvalidJson`] with line and column; [`gatewright_types::FaultKind::InvalidRequest`] with the field's
+/// path in `param`, and what was expected and found in the message.
 pub fn read(body: &[u8]) -> Result<ChatRequest, Fault> {
-    let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, &error))?;
-    let fields: wire::Fields<'_> = serde_json::from_str(text).map_err(|error| not_json(text, &error))?;
-    let mut request = ChatRequest::default();
+    let fields = body::fields(body)?;
+    let mut request = ChatRequest { spoken: NAME, ..ChatRequest::default() };
     let (mut model, mut messages) = (false, false);
     for (name, raw) in &fields.0 {
         match &**name {
@@ -26,16 +27,15 @@ pub fn read(body: &[u8]) -> Result<ChatRequest, Fault> {
             "messages" => messages = true,
             _ => {}
         }
-        field(&mut request, name, raw).map_err(|wrong| invalid(wrong.within(name)))?;
+        field(&mut request, name, raw).map_err(|wrong| body::invalid(wrong.within(name)))?;
     }
     for (name, there) in [("model", model), ("messages", messages)] {
         if !there {
-            return Err(Fault::caller(FaultKind::InvalidRequest, format!("Missing required parameter: '{name}'.")).at(name));
+            return Err(body::missing(name));
         }
     }
     if request.messages.is_empty() {
-        let message = "Invalid 'messages': empty array. Expected an array with at least one message.";
-        return Err(Fault::caller(FaultKind::InvalidRequest, message).at("messages"));
+        return Err(body::no_messages());
     }
     Ok(request)
 }
@@ -130,32 +130,4 @@ fn stream_options(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong
         request.extras.push("stream_options", raw_json(rest));
     }
     Ok(())
-}
-
-fn invalid(wrong: Wrong) -> Fault {
-    let message = format!("Invalid type for '{}': {}.", wrong.path, wrong.message);
-    Fault::caller(FaultKind::InvalidRequest, message).at(wrong.path)
-}
-
-fn not_json(text: &str, error: &serde_json::Error) -> Fault {
-    if error.is_data() {
-        // JSON, but the outermost value is no object.
-        return Fault::caller(FaultKind::InvalidRequest, "The body must be a JSON object.");
-    }
-    let what = error.to_string();
-    let what = what.rsplit_once(" at line").map_or(&*what, |(what, _)| what);
-    let position = if text.trim().is_empty() {
-        "it is empty".to_owned()
-    } else {
-        format!("{what} at line {}, column {}", error.line(), error.column())
-    };
-    Fault::caller(FaultKind::InvalidJson, format!("The body of your request is not valid JSON: {position}."))
-}
-
-fn not_utf8(body: &[u8], error: &std::str::Utf8Error) -> Fault {
-    let before = body.get(..error.valid_up_to()).unwrap_or_default();
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
-    let message = format!("The body of your request is not valid JSON: not UTF-8 at line {line}, column {column}.");
-    Fault::caller(FaultKind::InvalidJson, message)
 }

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Content, Message, Part, Role, Tool, ToolCall, ToolDefinition};
 
-use super::super::out::Out;
-use super::{NOTE, noted};
+use super::{NOTE, fit, noted};
+use crate::dialects::out::Out;
 
 /// Writes the body that asks an upstream of this dialect. A stream is always asked for its usage, whatever the client wants to see,
 /// but where a note says that `stream_options` is not known there.
@@ -17,7 +17,7 @@ pub fn write(request: &ChatRequest) -> Bytes {
     out.text("model", &request.model);
     out.name("messages");
     out.open_list();
-    request.messages.iter().for_each(|message| write_message(&mut out, message));
+    fit::messages(request).iter().for_each(|message| write_message(&mut out, message));
     out.close_list();
     if !request.tools.is_empty() {
         out.name("tools");
@@ -31,6 +31,9 @@ pub fn write(request: &ChatRequest) -> Bytes {
         }
     }
     write_sampling(&mut out, request);
+    if let Some(word) = fit::effort(request) {
+        out.text("reasoning_effort", word);
+    }
     if request.stream {
         out.name("stream");
         out.raw("true");

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use gatewright_types::{Delta, RawJson};
 use serde_json::value::RawValue;
 
-use super::super::out::Out;
 use super::whole::logprobs;
+use crate::dialects::is_owned;
+use crate::dialects::out::Out;
 
 /// Whether the role of a choice was said already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,8 +27,11 @@ pub(super) fn index(delta: &Delta) -> Option<u32> {
         | Delta::Refusal { choice, .. }
         | Delta::ToolCall { choice, .. }
         | Delta::Logprobs { choice, .. }
-        | Delta::Finish { choice, .. }
-        | Delta::Other { choice, .. } => Some(*choice),
+        | Delta::Finish { choice, .. } => Some(*choice),
+        Delta::Other { choice, delta, around } => {
+            let tells = |extras: &gatewright_types::Extras| extras.iter().any(|(name, _)| !is_owned(name));
+            (tells(delta) || tells(around)).then_some(*choice)
+        }
         Delta::Start { .. } | Delta::ToolResult { .. } | Delta::Usage(_) => None,
     }
 }

@@ -6,27 +6,15 @@
 mod choice;
 mod whole;
 
+pub use crate::dialects::Begin;
 pub use whole::whole;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use gatewright_types::{Chunk, Delta, Fault, Raw, Usage};
 use smallvec::SmallVec;
 
-use super::out::Out;
 use super::{NAME, fault};
-
-/// How a stream begins: what the door says of it until a [`Delta::Start`] with more of it comes.
-#[derive(Clone, Debug, Default)]
-pub struct Begin {
-    /// Id of the answer (`chatcmpl-...`).
-    pub id: String,
-    /// Model that answers.
-    pub model: String,
-    /// Unix seconds.
-    pub created: u64,
-    /// Whether the client asked for usage. Otherwise it is left out, even though the upstream was asked for it.
-    pub include_usage: bool,
-}
+use crate::dialects::out::Out;
 
 /// Writes the events of one stream, in order.
 #[derive(Debug)]
@@ -103,7 +91,7 @@ impl EventWriter {
             }
             if any(|delta| matches!(delta, Delta::Start { .. })) {
                 choices.push(0);
-            } else if chunk.extras.is_empty() {
+            } else if chunk.extras.iter().all(|(name, _)| crate::dialects::is_owned(name)) {
                 return None;
             }
         }
@@ -142,16 +130,11 @@ impl EventWriter {
 
 /// One event's data as a frame.
 fn frame(data: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(data.len() + 8);
-    frame.put_slice(b"data: ");
-    // A line break in JSON is only layout, but it would end the event's line.
-    if memchr::memchr2(b'\n', b'\r', data).is_some() {
-        frame.extend(data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
-    } else {
-        frame.put_slice(data);
-    }
-    frame.put_slice(b"\n\n");
-    frame.freeze()
+    let mut frame = Out::with_room(data.len() + 8);
+    frame.bare(b"data: ");
+    frame.line(data);
+    frame.bare(b"\n\n");
+    frame.done()
 }
 
 /// A usage object, as events and whole answers write it.

@@ -9,7 +9,7 @@ use super::super::delta;
 use super::{Begin, EventWriter, whole};
 
 fn writer(include_usage: bool) -> EventWriter {
-    EventWriter::new(Begin { id: "chatcmpl-1".into(), model: "m".into(), created: 7, include_usage })
+    EventWriter::new(Begin { id: "chatcmpl-1".into(), model: "m".into(), created: 7, include_usage, ..Begin::default() })
 }
 
 fn value(frame: Option<Bytes>) -> Value {
@@ -23,7 +23,7 @@ fn text(choice: u32, text: &str) -> Delta {
 }
 
 fn usage() -> Usage {
-    Usage { prompt: 3, completion: 4, reasoning: Some(1), cached: None, extras: Extras::new() }
+    Usage { prompt: 3, completion: 4, reasoning: Some(1), ..Usage::default() }
 }
 
 fn event(data: &'static str) -> Chunk {

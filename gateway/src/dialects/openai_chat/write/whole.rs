@@ -9,9 +9,10 @@ use bytes::Bytes;
 use gatewright_types::{Choice, Completion, Extras, RawJson};
 use serde_json::value::RawValue;
 
-use super::super::out::Out;
 use super::super::request::write_call;
 use super::write_usage;
+use crate::dialects::is_owned;
+use crate::dialects::out::Out;
 
 /// The body of a whole answer. For a single chunk whose [`gatewright_types::Raw::Body`] is of this dialect, send that instead.
 pub fn whole(completion: &Completion) -> Bytes {
@@ -83,7 +84,7 @@ fn nullable(out: &mut Out, name: &str, text: Option<&str>) {
 
 /// Extras that were gathered from many chunks: of each name the last one, and none that is `typed`.
 fn last_of_each(out: &mut Out, extras: &Extras, typed: &[&str]) {
-    let last: BTreeMap<&str, &RawValue> = extras.iter().filter(|(name, _)| !typed.contains(name)).collect();
+    let last: BTreeMap<&str, &RawValue> = extras.iter().filter(|(name, _)| !typed.contains(name) && !is_owned(name)).collect();
     for (name, value) in last {
         out.string(name);
         out.bare(b":");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::facts::{LegFact, LegTarget};
 use crate::life::kit::{Kit, says, stream_of};
-use crate::upstreams::openai::rig::{Rig, answer, fact, json, response};
+use crate::upstreams::remote::rig::{Rig, answer, fact, json, response};
 
 const ASK: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;

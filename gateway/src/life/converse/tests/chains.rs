@@ -57,7 +57,7 @@ fn asked(kit: &Kit) -> Vec<String> {
 
 /// A provider that nobody answers for: whoever asks it fails.
 fn nobody(name: &str) -> ProviderFact {
-    ProviderFact { name: name.to_owned(), attempts: 1, ..crate::upstreams::openai::rig::fact("http://127.0.0.1:9/v1") }
+    ProviderFact { name: name.to_owned(), attempts: 1, ..crate::upstreams::remote::rig::fact("http://127.0.0.1:9/v1") }
 }
 
 fn remote(provider: &str) -> LegFact {

@@ -11,7 +11,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Fault, Message, Role, gat
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Clients, OpenAiUpstream};
+use super::{Clients, RemoteUpstream};
 use crate::config::facts::{ProviderFact, ProviderKind, Secret, Timeouts};
 use crate::upstreams::catalog::Auth;
 use crate::upstreams::quirks::Quirks;
@@ -58,7 +58,7 @@ impl Rig {
     }
 
     /// An upstream that asks this server.
-    pub(crate) fn upstream(&self) -> OpenAiUpstream {
+    pub(crate) fn upstream(&self) -> RemoteUpstream {
         upstream(&self.url)
     }
 
@@ -84,7 +84,7 @@ pub(crate) fn fact(url: &str) -> ProviderFact {
         kind: ProviderKind::OpenAi,
         base_url: url.into(),
         api_key: Some(Secret::new(KEY)),
-        auth: Auth::Bearer,
+        auth: Auth::Usual,
         quirks: Quirks::default(),
         prices: BTreeMap::new(),
         headers: vec![("x-team".into(), Secret::new("blue-team"))],
@@ -96,8 +96,8 @@ pub(crate) fn fact(url: &str) -> ProviderFact {
     }
 }
 
-pub(crate) fn upstream(url: &str) -> OpenAiUpstream {
-    OpenAiUpstream::new(&fact(url), &Clients::default()).unwrap()
+pub(crate) fn upstream(url: &str) -> RemoteUpstream {
+    RemoteUpstream::new(&fact(url), &Clients::default()).unwrap()
 }
 
 async fn serve(mut stream: TcpStream, scripts: Vec<Vec<Step>>, requests: Arc<Mutex<Vec<String>>>) {

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use super::super::body::{Patience, Reading, Stop};
 use super::Target;
-use crate::dialects::openai_chat::{NAME, fault};
+use crate::dialects::retry_of;
 
 /// The most of an error body that is read, bytes.
 const MAX_ERROR: usize = 64 << 10;
@@ -50,15 +50,15 @@ impl Target {
         if matches!(status, 401 | 403 | 407) {
             return self.fault(kind, &format!("refused the gateway's credentials (HTTP {status})")).retry(Retry::Elsewhere);
         }
-        let retry = fault::retry_of(status);
-        match fault::message(&body) {
+        let retry = retry_of(status);
+        match self.dialect.said(&body) {
             None => self.fault(kind, &format!("answered with HTTP {status}")).retry(retry),
             Some(said) => {
                 // Money does not come back in seconds.
                 let retry = if said.code.as_deref() == Some("insufficient_quota") { Retry::Elsewhere } else { retry };
                 let mut fault = Fault::upstream(&self.name, kind, said.message).retry(retry);
                 fault.param = said.param;
-                fault.body = Some((NAME, body));
+                fault.body = Some((self.dialect.name(), body));
                 fault
             }
         }

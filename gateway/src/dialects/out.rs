@@ -8,6 +8,8 @@ use std::io::Write as _;
 use gatewright_types::Extras;
 use serde_json::value::RawValue;
 
+use super::{is_owned, of_own};
+
 /// JSON being written. Whoever writes closes what it opened.
 #[derive(Default)]
 pub(super) struct Out(Vec<u8>);
@@ -133,14 +135,38 @@ impl Out {
         self.plain(number);
     }
 
-    /// The fields of a pocket that `wanted` lets through.
+    /// The fields of a pocket that `wanted` lets through, but for those that are some dialect's own.
     pub(super) fn extras(&mut self, extras: &Extras, wanted: impl Fn(&str, &str) -> bool) {
         for (name, value) in extras.iter() {
-            if wanted(name, value.get()) {
-                self.string(name);
-                self.0.push(b':');
-                self.raw(value.get());
+            if wanted(name, value.get()) && !is_owned(name) {
+                self.field(name, value.get());
             }
+        }
+    }
+
+    /// The fields of a pocket that are this dialect's own and that `wanted` lets through, under their own names.
+    pub(super) fn own(&mut self, dialect: &str, extras: &Extras, wanted: impl Fn(&str) -> bool) {
+        for (name, value) in extras.iter() {
+            if let Some(field) = of_own(dialect, name).filter(|field| wanted(field)) {
+                self.field(field, value.get());
+            }
+        }
+    }
+
+    /// A field that is raw JSON, of any name.
+    pub(super) fn field(&mut self, name: &str, json: &str) {
+        self.string(name);
+        self.0.push(b':');
+        self.raw(json);
+    }
+
+    /// The data of one server-sent event, on one line.
+    pub(super) fn line(&mut self, data: &[u8]) {
+        // A line break in JSON is only layout, but it would end the event's line.
+        if memchr::memchr2(b'\n', b'\r', data).is_some() {
+            self.0.extend(data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+        } else {
+            self.bare(data);
         }
     }
 }

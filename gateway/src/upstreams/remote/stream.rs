@@ -13,7 +13,7 @@ use gatewright_types::{Chunk, Delta, Fault, FaultKind};
 use super::super::body::{Reading, Stop};
 use super::super::sse::{Bounds, EventReader, Overrun};
 use super::{Asking, MAX_EVENT, Opened, Target};
-use crate::dialects::openai_chat::delta::Reader;
+use crate::dialects::ReadEvents;
 
 /// An answer, asked for when it is first polled.
 pub(super) struct Answer {
@@ -32,7 +32,7 @@ enum State {
 struct Listening {
     reading: Box<Reading>,
     events: EventReader,
-    reader: Reader,
+    reader: Box<dyn ReadEvents>,
 }
 
 /// Which choices have finished.
@@ -142,7 +142,8 @@ impl Stream for Answer {
                 Ok(Opened::Events(reading)) => {
                     let bounds = Bounds { event: MAX_EVENT.min(this.target.max_answer), total: this.target.max_answer };
                     let events = EventReader::new(bounds);
-                    this.state = State::Listening(Box::new(Listening { reading, events, reader: Reader::default() }));
+                    let reader = this.target.dialect.reader();
+                    this.state = State::Listening(Box::new(Listening { reading, events, reader }));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Upstreams that speak OpenAI's chat completions: any compatible base URL.
+//! Upstreams elsewhere, whatever dialect they speak: any compatible base URL.
 //!
 //! Streams and whole answers go the same way, over hyper's client and our bounded reading; which of them comes is seen in the
 //! head of the answer. Faults are worded in `refusal`. Apart because all that goes out to providers goes out here. It must not know
@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Fault, FaultKind, Retry};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -28,19 +28,20 @@ use super::catalog::Auth;
 use super::quirks::{self, Quirks};
 use super::{Deadline, Deltas, Upstream};
 use crate::config::facts::{ProviderFact, Secret, Timeouts};
-use crate::dialects::openai_chat::{delta, request};
+use crate::dialects::DialectRef;
 
-/// Largest answer that is read unless [`OpenAiUpstream::bounded`] says otherwise, bytes.
+/// Largest answer that is read unless [`RemoteUpstream::bounded`] says otherwise, bytes.
 const MAX_ANSWER: usize = 64 << 20;
 /// Largest event, bytes: images and audio come in base64.
 const MAX_EVENT: usize = 16 << 20;
 
-/// A provider that speaks OpenAI's chat completions.
-pub struct OpenAiUpstream(Arc<Target>);
+/// A provider elsewhere.
+pub struct RemoteUpstream(Arc<Target>);
 
 /// Where and how to ask.
 struct Target {
     name: String,
+    dialect: DialectRef,
     uri: Uri,
     /// Headers of every request, with the credentials.
     headers: HeaderMap,
@@ -58,26 +59,28 @@ enum Opened {
     Events(Box<Reading>),
 }
 
-impl OpenAiUpstream {
+impl RemoteUpstream {
     /// Links a provider to an HTTP client.
     ///
     /// # Errors
     /// [`Unusable`]: the base URL or a header cannot be used, or TLS cannot be set up.
     pub fn new(fact: &ProviderFact, clients: &Clients) -> Result<Self, Unusable> {
         let base = fact.base_url.trim_end_matches('/');
-        let uri: Uri =
-            format!("{base}/chat/completions").parse().map_err(|error| Unusable(format!("`{base}` is not a URL: {error}")))?;
+        let dialect = fact.kind.dialect();
+        let uri: Uri = dialect.url(base).parse().map_err(|error| Unusable(format!("`{base}` is not a URL: {error}")))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(Unusable(format!("`{base}` is neither http:// nor https://")));
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("gatewright/", env!("CARGO_PKG_VERSION"))));
-        if let Some(key) = &fact.api_key {
-            match &fact.auth {
-                Auth::Bearer => headers.insert(AUTHORIZATION, secret_value("api_key", &format!("Bearer {}", key.reveal()))?),
-                Auth::Header(name) => headers.insert(named(name)?, secret_value("api_key", key.reveal())?),
-            };
+        let key = fact.api_key.as_ref().map(Secret::reveal);
+        let usual = key.filter(|_| fact.auth == Auth::Usual);
+        for (name, value) in dialect.credentials(usual) {
+            headers.insert(name, secret_value("api_key", &value)?);
+        }
+        if let (Some(key), Auth::Header(name)) = (key, &fact.auth) {
+            headers.insert(named(name)?, secret_value("api_key", key)?);
         }
         for (name, value) in &fact.headers {
             headers.insert(named(name)?, secret_value(name, value.reveal())?);
@@ -89,7 +92,7 @@ impl OpenAiUpstream {
         let secrets = fact.api_key.iter().chain(fact.headers.iter().map(|(_, value)| value)).cloned().collect();
         let (name, timeouts) = (fact.name.clone(), fact.timeouts);
         let quirks = fact.quirks.clone();
-        Ok(Self(Arc::new(Target { name, uri, headers, http, timeouts, quirks, max_answer: MAX_ANSWER, secrets })))
+        Ok(Self(Arc::new(Target { name, dialect, uri, headers, http, timeouts, quirks, max_answer: MAX_ANSWER, secrets })))
     }
 
     /// The same, with another bound on the bytes of one answer.
@@ -114,7 +117,7 @@ fn secret_value(name: &str, value: &str) -> Result<HeaderValue, Unusable> {
     Ok(value)
 }
 
-impl Upstream for OpenAiUpstream {
+impl Upstream for RemoteUpstream {
     fn name(&self) -> &str {
         &self.0.name
     }
@@ -136,7 +139,7 @@ impl Target {
         let until = deadline.0.min(Instant::now() + self.timeouts.total);
         let patience = Patience { idle: self.timeouts.idle, until };
         let fitted = quirks::fit(&self.quirks, request)?;
-        let call = self.request(&fitted);
+        let call = self.request(&fitted)?;
         drop(fitted);
         let (head, body) = self.send(call, until).await?.into_parts();
         let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -150,17 +153,21 @@ impl Target {
             let fault = self.fault(FaultKind::UpstreamInvalid, "sent something else than an answer").detail(kind);
             return Err(fault.quote(refusal::beginning(&body)));
         }
-        delta::read_body(body).map(|chunk| Opened::Whole(Box::new(chunk)))
+        self.dialect.read_body(body).map(|chunk| Opened::Whole(Box::new(chunk)))
     }
 
-    fn request(&self, request: &ChatRequest) -> Request<Full<Bytes>> {
-        let mut call = Request::new(Full::new(request::write(request)));
+    fn request(&self, request: &ChatRequest) -> Result<Request<Full<Bytes>>, Fault> {
+        let mut call = Request::new(Full::new(self.dialect.write(request)?));
         *call.method_mut() = Method::POST;
         call.uri_mut().clone_from(&self.uri);
         call.headers_mut().clone_from(&self.headers);
         let accepted = if request.stream { "text/event-stream" } else { "application/json" };
         call.headers_mut().insert(ACCEPT, HeaderValue::from_static(accepted));
-        call
+        for (name, value) in self.dialect.call_headers(request) {
+            // A client's text: what no header can carry is left out.
+            HeaderValue::try_from(value).into_iter().for_each(|value| drop(call.headers_mut().insert(name, value)));
+        }
+        Ok(call)
     }
 
     /// Sends what is asked and waits for the head of a good answer.

@@ -1,5 +1,7 @@
 //! Upstreams as they are on a bad day, and on a good one.
 
+mod anthropic;
+
 use std::time::{Duration, Instant};
 
 use gatewright_types::{Fault, FaultKind, Raw, Retry, Side};
@@ -7,7 +9,7 @@ use gatewright_types::{Fault, FaultKind, Raw, Retry, Side};
 use super::rig::{
     KEY, Rig, Step, answer, event, fact, hear, json, last_piece, piece, request, response, stream_head, streaming, text, upstream,
 };
-use super::{Clients, OpenAiUpstream};
+use super::{Clients, RemoteUpstream};
 use crate::config::facts::Timeouts;
 use crate::dialects::openai_chat::fault::envelope;
 
@@ -107,7 +109,7 @@ async fn a_peer_that_takes_the_connection_and_never_completes_tls_is_unreachable
     // Only the time for connecting can end this within the test's patience.
     let long = Duration::from_secs(600);
     fact.timeouts = Timeouts { connect: Duration::from_millis(100), first_byte: long, idle: long, total: long };
-    let upstream = OpenAiUpstream::new(&fact, &Clients::default()).unwrap();
+    let upstream = RemoteUpstream::new(&fact, &Clients::default()).unwrap();
     let heard = tokio::time::timeout(Duration::from_secs(20), hear(&upstream, request())).await;
     let fault = heard.expect("connecting has no end").1.unwrap();
     assert_eq!((fault.kind, fault.retry), (FaultKind::UpstreamUnreachable, Retry::Here(None)));
@@ -276,7 +278,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn an_answer_over_the_bound_is_not_read_on() {
     let big = "x".repeat(3000);
-    let upstream = |rig: &Rig| OpenAiUpstream::new(&fact(&rig.url), &Clients::default()).unwrap().bounded(2000);
+    let upstream = |rig: &Rig| RemoteUpstream::new(&fact(&rig.url), &Clients::default()).unwrap().bounded(2000);
     let whole = Rig::new(vec![vec![json(&answer(&big))]]).await;
     assert_eq!(hear(&upstream(&whole), request()).await.1.unwrap().kind, FaultKind::UpstreamInvalid);
     let long = event(&format!("{{\"content\":\"{big}\"}}"), None);
@@ -300,11 +302,11 @@ async fn a_huge_event_in_many_pieces_arrives_whole() {
 
 #[tokio::test]
 async fn what_cannot_be_used_is_told_when_it_is_configured() {
-    let unusable = |url: &str| OpenAiUpstream::new(&fact(url), &Clients::default()).err().map(|error| error.to_string());
+    let unusable = |url: &str| RemoteUpstream::new(&fact(url), &Clients::default()).err().map(|error| error.to_string());
     assert!(unusable("not a url").is_some_and(|error| error.contains("not a URL")));
     assert!(unusable("ftp://x/v1").is_some_and(|error| error.contains("http")));
     let mut odd = fact("http://127.0.0.1:1/v1");
     odd.api_key = Some(crate::config::facts::Secret::new("line\nbreak"));
-    let error = OpenAiUpstream::new(&odd, &Clients::default()).err().unwrap().to_string();
+    let error = RemoteUpstream::new(&odd, &Clients::default()).err().unwrap().to_string();
     assert!(error.contains("api_key") && !error.contains("line"));
 }

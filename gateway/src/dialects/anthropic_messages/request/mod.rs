@@ -1,0 +1,53 @@
+//! What is asked: a client's body to the canonical request, and that to an upstream's body.
+//!
+//! A message here mixes what has messages of its own there: results of tools stand among a user's words, and an answer's thought, words
+//! and calls in any order. Each such run becomes messages of which all but the first are marked as continuing, so that writing makes
+//! them one again. Thought is text as everybody's; beside it travels who signed which part of it, and a sum: what a policy changed is
+//! not sent under another's signature. Apart because both ways must agree on this. It must not know which upstream is asked.
+
+mod messages;
+mod read;
+mod signed;
+mod tools;
+mod turns;
+mod write;
+
+pub(super) use read::read;
+pub(super) use turns::input;
+pub(super) use write::write;
+
+use gatewright_types::{Extras, RawJson};
+use serde_json::value::RawValue;
+
+use super::NAME;
+
+/// A system message that stood among the others. The value is always `true`.
+const INLINE: &str = "inline";
+/// Who signed which part of a message's thought.
+const SIGNED: &str = "signed";
+/// The same, where some of it is shown to nobody, policies among them.
+const REDACTED: &str = "redacted_thinking";
+/// How the model shall think, as the client gave it.
+const THINKING: &str = "thinking";
+/// Whose request it is.
+const METADATA: &str = "metadata";
+/// How the answer shall be, but for its format.
+const OUTPUT: &str = "output_config";
+
+/// The field of this dialect's own in a pocket.
+fn own<'a>(extras: &'a Extras, field: &str) -> Option<&'a str> {
+    extras.get(&super::super::own(NAME, field))
+}
+
+/// Puts a field of this dialect's own into a pocket.
+fn keep(extras: &mut Extras, field: &str, value: &RawValue) {
+    super::super::keep(extras, NAME, (field, value));
+}
+
+/// A raw value from text that is known to be JSON; null if it is not.
+fn raw_json(text: String) -> RawJson {
+    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

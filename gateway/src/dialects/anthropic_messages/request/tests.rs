@@ -1,0 +1,194 @@
+//! Requests of this dialect: what is read of them, what is refused, what others' requests become.
+
+use gatewright_types::{ChatRequest, Content, FaultKind, Message, Part, Retry, Role};
+use serde_json::{Value, json};
+
+use super::{own, read, write};
+use crate::dialects::openai_chat;
+use crate::dialects::{Asked, Seal, Sealer};
+
+fn asked(body: &Value) -> ChatRequest {
+    read(body.to_string().as_bytes(), &Asked::default()).unwrap()
+}
+
+fn sent(request: &ChatRequest) -> Value {
+    serde_json::from_slice(&write(request).unwrap()).unwrap()
+}
+
+fn openai(body: &Value) -> Value {
+    let mut body = body.clone();
+    body["model"] = "m".into();
+    sent(&openai_chat::request::read(body.to_string().as_bytes()).unwrap())
+}
+
+fn sealer() -> Sealer {
+    Seal::new([9; 32]).of("acme")
+}
+
+#[test]
+fn what_everybody_has_is_canonical() {
+    let request = asked(&json!({"model": "m", "max_tokens": 5, "system": "s", "stop_sequences": ["x"], "top_k": 3, "messages": [
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "42"}, {"type": "text", "text": "so?"}]}],
+        "tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
+        "metadata": {"user_id": "u"}, "thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "low"}}));
+    let roles: Vec<&Role> = request.messages.iter().map(|message| &message.role).collect();
+    assert_eq!(roles, [&Role::System, &Role::Tool, &Role::User]);
+    assert_eq!((request.messages[1].tool_call_id.as_deref(), request.messages[2].continues), (Some("t"), true));
+    assert_eq!((request.sampling.max_tokens, &*request.sampling.stop), (Some(5), &["x".to_owned()][..]));
+    assert_eq!(request.tool_choice.as_ref().unwrap().get(), "\"required\"");
+    let extra = |name| request.extras.get(name);
+    assert_eq!((extra("parallel_tool_calls"), extra("user"), extra("top_k")), (Some("false"), Some("\"u\""), Some("3")));
+    let thinking = request.thinking.unwrap();
+    assert_eq!((thinking.budget, thinking.effort.as_deref()), (Some(2000), Some("low")));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_path() {
+    let wrong = |body: Value| read(body.to_string().as_bytes(), &Asked::default()).unwrap_err();
+    let message = |message: Value| wrong(json!({"model": "m", "max_tokens": 1, "messages": [message]})).param.unwrap();
+    assert_eq!(message(json!({"role": "user", "content": 5})), "messages[0].content");
+    assert_eq!(message(json!({"role": "user", "content": [{"type": "text"}]})), "messages[0].content[0].text");
+    assert_eq!(message(json!({"role": "tool", "content": "x"})), "messages[0].role");
+    assert_eq!(message(json!({"role": "assistant", "content": [{"type": "tool_use", "id": 5}]})), "messages[0].content[0].id");
+    let fault = wrong(json!({"model": "m", "messages": []}));
+    assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::InvalidRequest, Some("messages")));
+    assert_eq!(wrong(json!({"messages": [{"role": "user", "content": "x"}]})).param.as_deref(), Some("model"));
+    assert_eq!(read(b"{", &Asked::default()).unwrap_err().kind, FaultKind::InvalidJson);
+}
+
+/// A conversation whose thought has this signature.
+fn thought(signature: &str) -> Value {
+    json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": [
+        {"type": "thinking", "thinking": "I think.", "signature": signature}, {"type": "text", "text": "a"}]}]})
+}
+
+#[test]
+fn a_vendors_signature_goes_back_on_the_very_thought_and_on_no_other() {
+    let mut request = asked(&thought("EqVendor=="));
+    assert_eq!(
+        sent(&request)["messages"][1]["content"][0],
+        json!({"type": "thinking", "thinking": "I think.", "signature": "EqVendor=="})
+    );
+    let body: Value = serde_json::from_slice(&openai_chat::request::write(&request)).unwrap();
+    assert!(!body.to_string().contains("EqVendor"), "a foreign signature is dropped");
+    request.messages[1].reasoning = Some("I thimk.".to_owned());
+    assert_eq!(
+        sent(&request)["messages"][1]["content"],
+        json!([{"type": "text", "text": "a"}]),
+        "what a policy changed is not signed"
+    );
+}
+
+#[test]
+fn our_own_seal_is_verified_and_taken_off() {
+    let mut made = sealer();
+    made.add("I think.");
+    let seal = made.seal();
+    let sealer = sealer();
+    let read = |body: Value| read(body.to_string().as_bytes(), &Asked { headers: &[], sealer: Some(&sealer) }).unwrap();
+    let known = read(thought(&seal));
+    assert_eq!(known.messages[1].reasoning.as_deref(), Some("I think."));
+    assert_eq!(sent(&known)["messages"][1]["content"], json!([{"type": "text", "text": "a"}]), "a vendor is not shown it");
+    let mut forged = thought(&seal);
+    forged["messages"][1]["content"][0]["thinking"] = "I was told to.".into();
+    assert_eq!(read(forged).messages[1].reasoning, None);
+    assert_eq!(read(thought(&format!("{seal}x"))).messages[1].reasoning, None);
+}
+
+#[test]
+fn thought_that_is_shown_to_nobody_is_no_steering_field() {
+    let request = asked(
+        &json!({"model": "m", "messages": [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "Em"}]}]}),
+    );
+    assert_eq!(sent(&request)["messages"][0]["content"], json!([{"type": "redacted_thinking", "data": "Em"}]));
+    let (name, _) = request.messages[0].extras.iter().next().unwrap();
+    assert!(!crate::dialects::steers(name) && own(&request.messages[0].extras, "redacted_thinking").is_some());
+}
+
+#[test]
+fn others_conversations_become_turns() {
+    let body = openai(&json!({"messages": [
+        {"role": "system", "content": "s"}, {"role": "developer", "content": [{"type": "text", "text": "d"}]}, {"role": "user", "content": "q"},
+        {"role": "assistant", "content": null, "reasoning_content": "foreign", "tool_calls": [
+            {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}},
+            {"id": "b", "type": "function", "function": {"name": "g", "arguments": "not json"}}]},
+        {"role": "tool", "tool_call_id": "a", "content": "1"}, {"role": "tool", "tool_call_id": "b", "content": "2"},
+        {"role": "system", "content": "late"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}, {"type": "text", "text": "see"}]}]}));
+    assert_eq!(
+        body["system"],
+        json!([{"type": "text", "text": "s"}, {"type": "text", "text": "d"}, {"type": "text", "text": "late"}])
+    );
+    let turns = body["messages"].as_array().unwrap();
+    let roles: Vec<&str> = turns.iter().map(|turn| turn["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    assert_eq!(
+        turns[1]["content"],
+        json!([
+        {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
+        {"type": "tool_use", "id": "b", "name": "g", "input": {"arguments": "not json"}}])
+    );
+    assert_eq!(
+        turns[2]["content"],
+        json!([
+        {"type": "tool_result", "tool_use_id": "a", "content": "1"}, {"type": "tool_result", "tool_use_id": "b", "content": "2"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}, {"type": "text", "text": "see"}])
+    );
+    assert_eq!(body["max_tokens"], 8192);
+}
+
+#[test]
+fn others_controls_are_said_in_this_dialects_words() {
+    let body = openai(
+        &json!({"messages": [{"role": "user", "content": "q"}], "reasoning_effort": "low", "max_completion_tokens": 9000,
+        "temperature": 1.7, "stop": "x", "user": "u", "parallel_tool_calls": false, "tool_choice": "auto", "seed": 5, "logit_bias": {},
+        "tools": [{"type": "function", "function": {"name": "f", "strict": true}}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}}),
+    );
+    assert_eq!(
+        body,
+        json!({"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "q"}],
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": true}, "stop_sequences": ["x"],
+        "thinking": {"type": "enabled", "budget_tokens": 2048}, "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "metadata": {"user_id": "u"}})
+    );
+    let hot = openai(&json!({"messages": [{"role": "user", "content": "q"}], "temperature": 1.7}));
+    assert_eq!(hot["temperature"], 1);
+}
+
+#[test]
+fn nobody_is_made_to_think_in_the_midst_of_tool_calls() {
+    let body = openai(&json!({"reasoning_effort": "high", "messages": [{"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "a", "content": "1"}]}));
+    assert_eq!(body.get("thinking"), None);
+}
+
+#[test]
+fn what_cannot_be_said_is_refused_and_another_leg_may_take_it() {
+    let refused = |change: fn(&mut ChatRequest)| {
+        let mut request = ChatRequest { messages: vec![Message::text(Role::User, "x")], ..ChatRequest::default() };
+        change(&mut request);
+        let fault = write(&request).unwrap_err();
+        assert_eq!(fault.retry, Retry::Elsewhere);
+        fault.param.unwrap()
+    };
+    assert_eq!(refused(|request| request.sampling.n = Some(2)), "n");
+    assert_eq!(refused(|request| request.sampling.logprobs = Some(true)), "logprobs");
+    let sound = |request: &mut ChatRequest| {
+        let raw = serde_json::from_str(r#"{"type":"input_audio"}"#).unwrap();
+        request.messages[0].content = Content::Parts(vec![Part::Other { kind: "input_audio".into(), raw }]);
+    };
+    assert_eq!(refused(sound), "messages[0].content");
+}
+
+#[test]
+fn headers_of_the_client_are_kept_for_its_own_upstream() {
+    use crate::dialects::Dialect;
+    let headers = [("anthropic-beta", "context-management-2025-06-27".to_owned())];
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}).to_string();
+    let request = read(body.as_bytes(), &Asked { headers: &headers, sealer: None }).unwrap();
+    assert_eq!(super::super::AnthropicMessages.call_headers(&request), headers);
+    assert!(!sent(&request).to_string().contains("context-management"));
+}

@@ -1,0 +1,134 @@
+//! A request that was read in another dialect, fitted to this one: messages that were one are made one again, media is spelled as here,
+//! and what this dialect has no place for is put where it has.
+//!
+//! Apart because a request of this dialect needs none of it. It must not know which dialect it was: it sees canonical messages, and
+//! media in any spelling.
+
+use std::borrow::Cow;
+
+use gatewright_types::{ChatRequest, Content, Message, Part, Role};
+
+use super::super::NAME;
+use super::raw_json;
+use crate::dialects::is_owned;
+use crate::dialects::media::{Media, What};
+use crate::dialects::out::Out;
+
+/// The messages as this dialect can say them.
+pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
+    if request.spoken == NAME || request.spoken.is_empty() {
+        return Cow::Borrowed(&request.messages);
+    }
+    let mut fitted: Vec<Message> = Vec::with_capacity(request.messages.len());
+    let mut shown = Vec::new();
+    for message in &request.messages {
+        let mut message = message.clone();
+        spell(&mut message.content);
+        match (&message.role, fitted.last_mut()) {
+            (Role::Assistant, Some(last)) if message.continues && last.role == Role::Assistant => {
+                join(last, message);
+                continue;
+            }
+            (Role::Tool, _) => shown.append(&mut take_media(&mut message.content)),
+            _ => show(&mut fitted, &mut shown),
+        }
+        // An answer's blocks are cut where it is cited, in the midst of a sentence.
+        let between = if message.role == Role::Assistant { "" } else { "\n\n" };
+        flatten(&mut message.content, between);
+        fitted.push(message);
+    }
+    show(&mut fitted, &mut shown);
+    Cow::Owned(fitted)
+}
+
+/// What results of tools show: here only a user can show something.
+fn show(fitted: &mut Vec<Message>, shown: &mut Vec<Part>) {
+    if !shown.is_empty() {
+        fitted.push(Message { content: Content::Parts(std::mem::take(shown)), ..Message::text(Role::User, "") });
+    }
+}
+
+/// The second part of an answer that was one.
+fn join(first: &mut Message, second: Message) {
+    let parts = |content: Content| match content {
+        Content::Absent | Content::Null => Vec::new(),
+        Content::Text(text) if text.is_empty() => Vec::new(),
+        Content::Text(text) => vec![Part::Text { text, extras: gatewright_types::Extras::new() }],
+        Content::Parts(parts) => parts,
+    };
+    let mut all = parts(std::mem::take(&mut first.content));
+    all.extend(parts(second.content));
+    first.content = Content::Parts(all);
+    flatten(&mut first.content, "");
+    first.reasoning = match (first.reasoning.take(), second.reasoning) {
+        (Some(first), Some(second)) => Some(first + &second),
+        (first, second) => first.or(second),
+    };
+    first.tool_calls.extend(second.tool_calls);
+}
+
+/// Media in this dialect's spelling; parts that are some dialect's own are left out.
+fn spell(content: &mut Content) {
+    let Content::Parts(parts) = content else { return };
+    parts.retain(|part| !matches!(part, Part::Other { kind, .. } if is_owned(kind)));
+    for part in parts {
+        if let Part::Other { kind, raw } = part
+            && let Some(media) = Media::read(kind, raw)
+        {
+            let spelled = write(&media);
+            *part = spelled;
+        }
+    }
+}
+
+fn write(media: &Media<'_>) -> Part {
+    let mut out = Out::default();
+    let kind = match media.what {
+        What::Image => "image_url",
+        What::File => "file",
+    };
+    out.open();
+    out.text("type", kind);
+    out.name(kind);
+    out.open();
+    match media.what {
+        What::Image => out.text("url", &media.url()),
+        What::File => {
+            out.text("filename", media.name.as_deref().unwrap_or("document"));
+            out.text("file_data", &media.url());
+        }
+    }
+    out.close();
+    out.close();
+    let json = String::from_utf8(out.done().into()).unwrap_or_default();
+    Part::Other { kind: kind.to_owned(), raw: raw_json(json) }
+}
+
+fn take_media(content: &mut Content) -> Vec<Part> {
+    let Content::Parts(parts) = content else { return Vec::new() };
+    parts.extract_if(.., |part| matches!(part, Part::Other { .. })).collect()
+}
+
+/// Nothing but texts is one text: many servers of this dialect take lists from users alone.
+fn flatten(content: &mut Content, between: &str) {
+    let Content::Parts(parts) = &*content else { return };
+    let text = |part: &Part| if let Part::Text { text, .. } = part { Some(text.clone()) } else { None };
+    if let Some(texts) = parts.iter().map(text).collect::<Option<Vec<_>>>() {
+        *content = Content::Text(texts.join(between));
+    }
+}
+
+/// How much the model may think, as this dialect has words for it; `None` where the request says nothing, or says it in its own words.
+pub(super) fn effort(request: &ChatRequest) -> Option<&str> {
+    let thinking = request.thinking.as_ref().filter(|_| request.extras.get("reasoning_effort").is_none())?;
+    match (thinking.budget, thinking.effort.as_deref()) {
+        // Models that do not think take no word for it.
+        (Some(0), _) => None,
+        (_, Some("max")) => Some("high"),
+        (_, Some(word)) => Some(word),
+        (Some(..=2048), None) => Some("low"),
+        (Some(..=8192), None) => Some("medium"),
+        (Some(_), None) => Some("high"),
+        (None, None) => None,
+    }
+}

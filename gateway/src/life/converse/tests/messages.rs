@@ -1,0 +1,193 @@
+//! Plugins at work on requests and answers in Anthropic's dialect: every channel, in both directions, whoever answers.
+
+use serde_json::{Value, json};
+
+use super::{BLOCK, EVERYWHERE, REDACT};
+use crate::life::kit::{Item, Kit, anthropic, event, events, finish, stream_of};
+
+const SECRET: &str = "sk-123456";
+
+fn ask(stream: bool) -> Value {
+    json!({"model": "m", "max_tokens": 9, "stream": stream, "messages": [{"role": "user", "content": "hi"}],
+        "tools": [{"name": "send", "input_schema": {"type": "object"}}]})
+}
+
+fn redacting() -> Kit {
+    let mut kit = Kit::new();
+    kit.plugin("redact", EVERYWHERE, REDACT);
+    kit
+}
+
+/// A vendor's answer that leaks on every channel, with the secret cut in two on each.
+fn leaks() -> Vec<Item> {
+    let start = |index: u32, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let piece = |index: u32, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+    let stop = |index: u32| json!({"type": "content_block_stop", "index": index});
+    anthropic(&[
+        json!({"type": "message_start", "message": {"id": "msg_1", "model": "claude", "usage": {"input_tokens": 4, "output_tokens": 1}}}),
+        start(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
+        piece(0, json!({"type": "thinking_delta", "thinking": "It is sk-1"})),
+        piece(0, json!({"type": "thinking_delta", "thinking": "23456, hush"})),
+        piece(0, json!({"type": "signature_delta", "signature": "vendor=="})),
+        stop(0),
+        start(1, json!({"type": "text", "text": ""})),
+        piece(1, json!({"type": "text_delta", "text": "Here: sk-12"})),
+        piece(1, json!({"type": "text_delta", "text": "3456."})),
+        stop(1),
+        start(2, json!({"type": "tool_use", "id": "t", "name": "send", "input": {}})),
+        piece(2, json!({"type": "input_json_delta", "partial_json": "{\"text\":\"sk-"})),
+        piece(2, json!({"type": "input_json_delta", "partial_json": "123456\"}"})),
+        stop(2),
+        json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}}),
+        json!({"type": "message_stop"}),
+    ])
+}
+
+#[tokio::test]
+async fn every_channel_of_a_vendors_stream_is_redacted_and_blocks_keep_their_order() {
+    let mut kit = redacting();
+    kit.script(leaks());
+    let heard = kit.messages(&ask(true), &[]).await;
+    assert_eq!(heard.blocks(), ["thinking", "text", "tool_use"], "{}", heard.text);
+    assert_eq!(heard.pieces("thinking"), "It is [redacted], hush");
+    assert_eq!(heard.pieces("text"), "Here: [redacted].");
+    assert_eq!(heard.pieces("partial_json"), r#"{"text":"[redacted]"}"#);
+    assert!(
+        !heard.text.contains("123456") && !heard.text.contains("vendor"),
+        "an edited thought is not the vendor's: {}",
+        heard.text
+    );
+    assert!(heard.text.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"));
+    let verdicts = &kit.rows()[0].verdicts;
+    assert!(verdicts.contains("answer:other"), "the signature has no channel: {verdicts}");
+}
+
+#[tokio::test]
+async fn every_channel_of_others_streams_is_redacted_and_blocks_keep_their_order() {
+    let mut kit = redacting();
+    let call = r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"send","arguments":"{\"text\":\"sk-123456\"}"}}]}"#;
+    kit.script(stream_of(&[
+        r#"{"reasoning_content":"It is sk-1"}"#,
+        r#"{"reasoning_content":"23456, hush"}"#,
+        r#"{"content":"Here: sk-12"}"#,
+        r#"{"content":"3456."}"#,
+        call,
+    ]));
+    let heard = kit.messages(&ask(true), &[]).await;
+    assert_eq!(heard.blocks(), ["thinking", "text", "tool_use"], "{}", heard.text);
+    assert_eq!(
+        (heard.pieces("thinking"), heard.pieces("text")),
+        ("It is [redacted], hush".to_owned(), "Here: [redacted].".to_owned())
+    );
+    assert_eq!(heard.pieces("partial_json"), r#"{"text":"[redacted]"}"#);
+    assert!(heard.pieces("signature").starts_with("gatewright."), "our own thought has our own seal");
+}
+
+#[tokio::test]
+async fn a_signed_thought_that_nobody_edits_keeps_its_signature_behind_a_window() {
+    let mut kit = redacting();
+    let start = |index: u32, kind: &str| json!({"type": "content_block_start", "index": index, "content_block": {"type": kind}});
+    kit.script(anthropic(&[
+        json!({"type": "message_start", "message": {"id": "msg_1", "model": "claude"}}),
+        start(0, "thinking"),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "A long thought, and harmless."}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "vendor=="}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        start(1, "text"),
+        json!({"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "And a long and harmless word."}}),
+        json!({"type": "content_block_stop", "index": 1}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}}),
+    ]));
+    let heard = kit.messages(&ask(true), &[]).await;
+    assert_eq!(heard.blocks(), ["thinking", "text"], "{}", heard.text);
+    assert_eq!(
+        (heard.pieces("thinking").as_str(), heard.pieces("signature").as_str()),
+        ("A long thought, and harmless.", "vendor==")
+    );
+    assert_eq!(heard.pieces("text"), "And a long and harmless word.");
+}
+
+#[tokio::test]
+async fn every_channel_of_a_conversation_is_redacted_on_its_way_in() {
+    let mut kit = redacting();
+    kit.script(stream_of(&[r#"{"content":"ok"}"#]));
+    let leaky = format!("my {SECRET}");
+    let body = json!({"model": "m", "max_tokens": 9, "stream": true, "system": leaky, "messages": [
+        {"role": "user", "content": leaky},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": leaky, "signature": "vendor=="}, {"type": "text", "text": leaky},
+            {"type": "tool_use", "id": "t", "name": "send", "input": {"text": leaky}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": leaky}]}]}]});
+    assert_eq!(kit.messages(&body, &[]).await.status, 200);
+    let asked = kit.upstream.asked.lock().unwrap();
+    use crate::dialects::{Dialect, anthropic_messages::AnthropicMessages, openai_chat::OpenAiChat};
+    for dialect in [&AnthropicMessages as &dyn Dialect, &OpenAiChat] {
+        let sent = String::from_utf8(dialect.write(&asked[0]).unwrap().to_vec()).unwrap();
+        assert!(!sent.contains("123456") && !sent.contains("vendor=="), "{sent}");
+        let wanted = if dialect.name() == "openai_chat" { 6 } else { 5 };
+        assert_eq!(sent.matches("my [redacted]").count(), wanted, "thought without its signature is not sent to a vendor: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_redacted_too() {
+    let mut kit = redacting();
+    kit.script(leaks());
+    let heard = kit.messages(&ask(false), &[]).await;
+    let content = &heard.json()["content"];
+    assert_eq!((&content[0]["thinking"], &content[1]["text"]), (&json!("It is [redacted], hush"), &json!("Here: [redacted].")));
+    assert_eq!(content[2]["input"], json!({"text": "[redacted]"}));
+    assert!(!heard.text.contains("vendor"));
+}
+
+#[tokio::test]
+async fn a_block_before_the_first_word_is_a_refusal_and_in_the_middle_a_proper_end() {
+    let mut kit = Kit::new();
+    kit.plugin("topic", "window: 10\nsubscribe:\n  - {phases: [request, chunk], channels: all}", BLOCK);
+    let refused = kit.messages(&json!({"model": "m", "messages": [{"role": "user", "content": "forbidden"}]}), &[]).await;
+    assert_eq!((refused.status, &refused.json()["error"]["type"]), (400, &json!("invalid_request_error")));
+    kit.script(stream_of(&[r#"{"content":"a long enough beginning, "}"#, r#"{"content":"and then the forbidden word"}"#]));
+    let heard = kit.messages(&ask(true), &[]).await;
+    assert!(heard.pieces("text").starts_with("a long enough") && !heard.text.contains("forbidden"), "{}", heard.text);
+    let events = heard.events();
+    assert_eq!(events[events.len() - 2]["delta"]["stop_reason"], "refusal");
+    assert_eq!(
+        (events[events.len() - 3]["type"].as_str(), events.last().unwrap()["type"].as_str()),
+        (Some("content_block_stop"), Some("message_stop"))
+    );
+}
+
+#[tokio::test]
+async fn a_plugins_answer_is_an_answer_of_this_dialect() {
+    let mut kit = Kit::new();
+    kit.plugin(
+        "canned",
+        "subscribe:\n  - {phases: [request], channels: [user]}",
+        "return { inspect = function() return { answer('Canned.') } end }",
+    );
+    let heard = kit.messages(&ask(false), &[("x-request-id", "r-1")]).await;
+    assert_eq!((&heard.json()["id"], &heard.json()["content"][0]["text"]), (&json!("msg_r-1"), &json!("Canned.")));
+    assert_eq!(kit.messages(&ask(true), &[]).await.pieces("text"), "Canned.");
+}
+
+#[tokio::test]
+async fn what_no_plugin_can_inspect_is_recorded_and_refused_where_the_route_is_strict() {
+    let hidden = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [
+        {"type": "redacted_thinking", "data": "EmwKAhgBEgy3"}, {"type": "text", "text": "a"}]}, {"role": "user", "content": "and?"}]});
+    let cached = json!({"model": "m", "metadata": {"user_id": "someone"}, "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]}]});
+    for (strict, body, status) in [(false, &hidden, 200), (true, &hidden, 400), (true, &cached, 200)] {
+        let mut kit = Kit::new();
+        kit.route().strict = strict;
+        kit.plugin(
+            "redact",
+            "window: 16\nsubscribe:\n  - {phases: [request, chunk], channels: [user, assistant, reasoning]}",
+            REDACT,
+        );
+        kit.script(events(&[&event(r#"{"content":"x"}"#), &finish("stop")]));
+        let heard = kit.messages(body, &[]).await;
+        assert_eq!(heard.status, status, "{}", heard.text);
+        let recorded = kit.rows()[0].verdicts.contains("request:other");
+        assert_eq!(recorded, body["metadata"].is_null(), "{body}");
+    }
+}

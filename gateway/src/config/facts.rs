@@ -150,6 +150,14 @@ impl ProviderKind {
 }
 
 impl ProviderKind {
+    /// Its word, as configuration and catalog write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
     /// The kind of that word, as configuration and catalog write it.
     pub fn of(word: &str) -> Option<Self> {
         match word {

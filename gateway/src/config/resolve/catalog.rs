@@ -55,7 +55,7 @@ impl Resolver<'_> {
             }
             return None;
         };
-        if row.kind().is_none() && raw.kind.is_none() {
+        if row.kind().is_none() && raw.dialect.is_none() {
             let message = format!("`{}` speaks `{}`, which this gateway does not", row.name, row.dialect);
             self.complain_key(at, message, None);
         }

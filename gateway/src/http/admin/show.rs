@@ -106,7 +106,7 @@ fn show_limits(limits: &LimitFacts) -> Value {
 
 fn show_provider(provider: &ProviderFact) -> Value {
     json!({
-        "kind": "openai",
+        "dialect": provider.kind.as_str(),
         "base_url": provider.base_url,
         "priced_models": provider.prices.keys().collect::<Vec<_>>(),
         "api_key": provider.api_key.is_some(),

@@ -19,7 +19,7 @@ struct RowText {
     base_url: Option<String>,
     #[serde(default = "openai")]
     dialect: String,
-    #[serde(default = "bearer")]
+    #[serde(default = "usual")]
     auth: String,
     key: Option<String>,
     #[serde(default)]
@@ -90,8 +90,8 @@ fn openai() -> String {
     "openai".to_owned()
 }
 
-fn bearer() -> String {
-    "bearer".to_owned()
+fn usual() -> String {
+    "usual".to_owned()
 }
 
 /// Reads rows.
@@ -109,9 +109,9 @@ fn row(name: String, text: RowText) -> Result<Row, String> {
         return Err(wrong("a provider's name cannot be empty or contain `/`".to_owned()));
     }
     let auth = match text.auth.as_str() {
-        "bearer" => Auth::Usual,
+        "usual" => Auth::Usual,
         header if header.parse::<http::HeaderName>().is_ok() => Auth::Header(header.to_ascii_lowercase()),
-        other => return Err(wrong(format!("`auth` is `bearer` or a header's name, not `{other}`"))),
+        other => return Err(wrong(format!("`auth` is `usual` or a header's name, not `{other}`"))),
     };
     let under = |quirks, models, place: Option<Place>| rules(quirks, models, place).map_err(&wrong);
     let present = under(text.quirks, text.models, text.prices)?;

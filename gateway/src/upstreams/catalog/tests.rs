@@ -76,7 +76,7 @@ fn what_is_wrong_with_a_row_is_told() {
         ("[a]\nbase_ulr = 'x'", "base_ulr"),
         ("[a\n", "line 1"),
         ("['a/b']\n", "cannot be empty or contain `/`"),
-        ("[a]\nauth = 'a b'", "`auth` is `bearer` or a header's name"),
+        ("[a]\nauth = 'a b'", "`auth` is `usual` or a header's name"),
         ("[a.models]\nm = {price = {input = '1', output = '2'}}", "a price needs `prices"),
         (
             "[a]\nprices = {source = 's', read = 'r'}\n[a.models]\nm = {price = {input = '1,0', output = '2'}}",

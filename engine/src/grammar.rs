@@ -20,7 +20,7 @@ pub(crate) use calls::CallFormat;
 
 /// Bytes of the stack that a grammar is compiled on: the compiler recurses as deep as rules refer to each other. Only what is used of
 /// them is taken.
-const STACK: usize = 512 << 20;
+const STACK: usize = 256 << 20;
 /// Characters of a complaint that a client is told.
 const MAX_COMPLAINT: usize = 1000;
 const TEXT: &str = "text";

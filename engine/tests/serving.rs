@@ -174,9 +174,9 @@ async fn an_answer_that_memory_could_never_hold_is_refused_by_name() {
 #[tokio::test]
 async fn unsupported_fields_are_refused_by_name() {
     let mut request = ask("a", Sampling::default());
-    request.extras.push("guided_regex", serde_json::from_str("\"a+\"").unwrap());
+    request.extras.push("ebnf", serde_json::from_str("\"a+\"").unwrap());
     let refused = submit(&engine(1, 1), &request).unwrap_err();
-    assert!(matches!(refused, EngineError::Unsupported { param, .. } if param == "guided_regex"));
+    assert!(matches!(refused, EngineError::Unsupported { param, .. } if param == "ebnf"));
 }
 
 #[test]

@@ -123,14 +123,14 @@ impl Part {
     }
 
     /// The bytes of rows from this one on.
-    pub(crate) fn from_row(&self, first: usize) -> std::slice::ChunksExact<'_, u8> {
+    pub(crate) fn rows_from(&self, first: usize) -> std::slice::ChunksExact<'_, u8> {
         self.bytes.get(first * self.row_bytes..).unwrap_or_default().chunks_exact(self.row_bytes.max(1))
     }
 
     /// Its weights in row-major order, as numbers.
     pub(crate) fn values(&self, width: usize) -> Vec<f32> {
         let mut values = vec![0.0; self.rows * width];
-        for (row, out) in self.from_row(0).zip(values.chunks_exact_mut(width.max(1))) {
+        for (row, out) in self.rows_from(0).zip(values.chunks_exact_mut(width.max(1))) {
             unpack(self.packing, row, out);
         }
         values
@@ -165,7 +165,7 @@ impl Packed {
     pub(crate) fn row(&self, mut index: usize, out: &mut [f32]) {
         for part in &self.parts {
             if index < part.rows {
-                return part.from_row(index).take(1).for_each(|row| unpack(part.packing, row, out));
+                return part.rows_from(index).take(1).for_each(|row| unpack(part.packing, row, out));
             }
             index -= part.rows;
         }
@@ -184,15 +184,24 @@ pub(crate) fn unpack(packing: Packing, row: &[u8], out: &mut [f32]) {
     with_codec!(packing, C => unpack_as::<C>(row, out));
 }
 
-fn unpack_as<C: Codec>(row: &[u8], out: &mut [f32]) {
-    for (block, out) in row.chunks(C::BYTES).zip(out.chunks_mut(C::UNITS * UNIT)) {
-        let mut padded = [0; codecs::MOST_BYTES];
-        let block = codecs::whole::<C>(block, &mut padded);
-        for (unit, out) in out.chunks_mut(UNIT).enumerate() {
-            let mut values = [0.0; UNIT];
-            C::unpack(block, unit, &mut values);
-            out.copy_from_slice(&values[..out.len()]);
+/// The same for one format. Into memory, where many are written at once, and not into registers one by one.
+#[inline(always)]
+pub(crate) fn unpack_as<C: Codec>(row: &[u8], out: &mut [f32]) {
+    // Hidden from the compiler: loops whose length it knows it unrolls, and of what is unrolled it makes no vectors.
+    let mut blocks = row.chunks_exact(std::hint::black_box(C::BYTES));
+    let mut outs = out.chunks_exact_mut(C::UNITS * UNIT);
+    for (block, out) in blocks.by_ref().zip(outs.by_ref()) {
+        for (unit, out) in out.as_chunks_mut::<UNIT>().0.iter_mut().enumerate() {
+            C::unpack(block, unit, out);
         }
+    }
+    // Of plain numbers, which may end anywhere: with zeros behind them.
+    let (rest, out) = (blocks.remainder(), outs.into_remainder());
+    let (mut values, mut padded) = ([0.0; UNIT], [0; codecs::MOST_BYTES]);
+    if let (false, Some(padded)) = (rest.is_empty(), padded.get_mut(..C::BYTES)) {
+        padded[..rest.len()].copy_from_slice(rest);
+        C::unpack(padded, 0, &mut values);
+        out.copy_from_slice(&values[..out.len()]);
     }
 }
 

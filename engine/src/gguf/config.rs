@@ -48,7 +48,7 @@ pub(super) fn config(gguf: &Gguf) -> Result<Json, String> {
         "tie_word_embeddings": !file.tensors.contains_key("output.weight"),
         "attention_bias": file.tensors.contains_key("blk.0.attn_q.bias"),
         "mlp_bias": file.tensors.contains_key("blk.0.ffn_gate.bias"),
-        "rope_parameters": rope(gguf, &key, head_dim)?,
+        "rope_parameters": rope(gguf, key, head_dim)?,
     }))
 }
 

@@ -31,7 +31,7 @@ impl Codec for Q4K {
         let (scale, least) = (half([block[0], block[1]]) * scale, half([block[2], block[3]]) * least);
         let shift = 4 * (unit % 2);
         for (out, q) in out.iter_mut().zip(&block[16 + UNIT * (unit / 2)..][..UNIT]) {
-            *out = f32::from((q >> shift) & 15) * scale - least;
+            *out = i32::from((q >> shift) & 15) as f32 * scale - least;
         }
     }
 }
@@ -47,7 +47,7 @@ impl Codec for Q5K {
         let shift = 4 * (unit % 2);
         let low = &block[48 + UNIT * (unit / 2)..][..UNIT];
         for ((out, low), fifth) in out.iter_mut().zip(low).zip(&block[16..48]) {
-            *out = f32::from(((low >> shift) & 15) | (((fifth >> unit) & 1) << 4)) * scale - least;
+            *out = i32::from(((low >> shift) & 15) | (((fifth >> unit) & 1) << 4)) as f32 * scale - least;
         }
     }
 }
@@ -66,7 +66,8 @@ impl Codec for Q6K {
         let (shift, place) = (4 * (quarter / 2), 2 * quarter);
         for (i, ((out, low), high)) in out.iter_mut().zip(low).zip(high).enumerate() {
             let q = ((low >> shift) & 15) | (((high >> place) & 3) << 4);
-            *out = (f32::from(q) - 32.0) * scales[i / 16];
+            *out = (i32::from(q) - 32) as f32;
+            *out *= scales[usize::from(i >= 16)];
         }
     }
 }

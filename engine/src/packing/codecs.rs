@@ -45,25 +45,18 @@ macro_rules! with_codec {
 }
 pub(crate) use with_codec;
 
-/// A block that may be the last of a row of plain numbers and not whole: then a copy with zeros behind it.
-#[inline(always)]
-pub(crate) fn whole<'a, C: Codec>(block: &'a [u8], padded: &'a mut [u8; MOST_BYTES]) -> &'a [u8] {
-    if block.len() == C::BYTES {
-        return block;
-    }
-    padded[..block.len()].copy_from_slice(block);
-    &padded[..C::BYTES]
-}
-
 /// A half precision number. Inlined and without a branch, so that many are converted at once.
 #[inline(always)]
 pub(crate) fn half(bytes: [u8; 2]) -> f32 {
-    let bits = u32::from(u16::from_le_bytes(bytes));
+    // By how much the exponents differ.
+    const BIAS: i32 = 112 << 23;
+    let bits = i32::from(u16::from_le_bytes(bytes));
     let magnitude = (bits & 0x7fff) << 13;
-    // 2^112, by which the exponents differ; exact, and right for subnormal numbers too.
-    let scaled = f32::from_bits(magnitude) * f32::from_bits(0x7780_0000);
-    let special = if magnitude >= 0x0f80_0000 { 0x7f80_0000 } else { 0 };
-    f32::from_bits(scaled.to_bits() | special | ((bits & 0x8000) << 16))
+    // The greatest exponent, of what is infinite or no number, stays the greatest; the least one is that of fractions alone.
+    let wide = magnitude + if magnitude >= 31 << 23 { 2 * BIAS } else { BIAS };
+    let fraction = ((bits & 0x3ff) as f32 * f32::from_bits(0x3380_0000)).to_bits().cast_signed();
+    let value = if magnitude < 1 << 23 { fraction } else { wide };
+    f32::from_bits(value.cast_unsigned() | ((bits & 0x8000) << 16).cast_unsigned())
 }
 
 pub(crate) struct F32;
@@ -118,8 +111,8 @@ impl Codec for Q8_0 {
     #[inline(always)]
     fn unpack(block: &[u8], _: usize, out: &mut [f32; UNIT]) {
         let scale = half([block[0], block[1]]);
-        for (out, q) in out.iter_mut().zip(&block[2..34]) {
-            *out = f32::from(q.cast_signed()) * scale;
+        for (out, q) in out.iter_mut().zip(&block[2..]) {
+            *out = i32::from(q.cast_signed()) as f32 * scale;
         }
     }
 }
@@ -132,9 +125,11 @@ impl Codec for Q4_0 {
     fn unpack(block: &[u8], _: usize, out: &mut [f32; UNIT]) {
         let scale = half([block[0], block[1]]);
         let (low, high) = out.split_at_mut(UNIT / 2);
-        for ((low, high), q) in low.iter_mut().zip(high).zip(&block[2..18]) {
-            *low = (f32::from(q & 15) - 8.0) * scale;
-            *high = (f32::from(q >> 4) - 8.0) * scale;
+        for (low, q) in low.iter_mut().zip(&block[2..]) {
+            *low = (i32::from(q & 15) - 8) as f32 * scale;
+        }
+        for (high, q) in high.iter_mut().zip(&block[2..]) {
+            *high = (i32::from(q >> 4) - 8) as f32 * scale;
         }
     }
 }
@@ -147,9 +142,11 @@ impl Codec for Q4_1 {
     fn unpack(block: &[u8], _: usize, out: &mut [f32; UNIT]) {
         let (scale, least) = (half([block[0], block[1]]), half([block[2], block[3]]));
         let (low, high) = out.split_at_mut(UNIT / 2);
-        for ((low, high), q) in low.iter_mut().zip(high).zip(&block[4..20]) {
-            *low = f32::from(q & 15) * scale + least;
-            *high = f32::from(q >> 4) * scale + least;
+        for (low, q) in low.iter_mut().zip(&block[4..]) {
+            *low = i32::from(q & 15) as f32 * scale + least;
+        }
+        for (high, q) in high.iter_mut().zip(&block[4..]) {
+            *high = i32::from(q >> 4) as f32 * scale + least;
         }
     }
 }
@@ -160,8 +157,8 @@ fn fives(fifths: &[u8], fours: &[u8], out: &mut [f32; UNIT]) {
     let fifths = u32::from_le_bytes([fifths[0], fifths[1], fifths[2], fifths[3]]);
     let (low, high) = out.split_at_mut(UNIT / 2);
     for (i, ((low, high), q)) in low.iter_mut().zip(high).zip(&fours[..16]).enumerate() {
-        *low = ((u32::from(q & 15)) | ((fifths >> i) & 1) << 4) as f32;
-        *high = ((u32::from(q >> 4)) | ((fifths >> (i + 16)) & 1) << 4) as f32;
+        *low = (u32::from(q & 15) | ((fifths >> i) & 1) << 4).cast_signed() as f32;
+        *high = (u32::from(q >> 4) | ((fifths >> (i + 16)) & 1) << 4).cast_signed() as f32;
     }
 }
 

@@ -35,16 +35,13 @@ pub(crate) fn quantize(part: Part, width: usize, target: Target) -> Part {
         return part;
     }
     let row_bytes = target.packing().row_bytes(width).unwrap_or(0);
-    let (unit, pack): (usize, fn(&[f32], &mut [u8])) = match target {
-        Target::Q8 => (Q8_0::BYTES, q8),
-        Target::Q4 => (Q4_0::BYTES, q4),
-    };
     let mut bytes = vec![0; part.rows * row_bytes];
     bytes.par_chunks_exact_mut(row_bytes.max(1)).enumerate().for_each(|(row, out)| {
         let mut values = vec![0.0; width];
-        part.from_row(row).take(1).for_each(|row| unpack(part.packing, row, &mut values));
-        for (block, out) in values.chunks_exact(UNIT).zip(out.chunks_exact_mut(unit)) {
-            pack(block, out);
+        part.rows_from(row).take(1).for_each(|row| unpack(part.packing, row, &mut values));
+        match target {
+            Target::Q8 => values.chunks_exact(UNIT).zip(out.chunks_exact_mut(Q8_0::BYTES)).for_each(|(block, out)| q8(block, out)),
+            Target::Q4 => values.chunks_exact(UNIT).zip(out.chunks_exact_mut(Q4_0::BYTES)).for_each(|(block, out)| q4(block, out)),
         }
     });
     Part { packing: target.packing(), rows: part.rows, row_bytes, bytes }

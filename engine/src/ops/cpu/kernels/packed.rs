@@ -1,4 +1,5 @@
-//! Products with packed weights: each unit of 32 is unpacked in registers and multiplied at once; no weight is converted as a whole.
+//! Products with packed weights: a strip of a row is unpacked into the nearest cache and multiplied there with each row of x; no weight is
+//! converted as a whole.
 //!
 //! Apart because formats are compiled into it one by one. It must not know tensors. Activations stay f32, and each result is summed in an
 //! order that depends on the width alone.
@@ -6,8 +7,11 @@
 use rayon::prelude::*;
 
 use super::{BLOCK, Fuse, Fused, PARALLEL, Plain, fast, folded, transposed};
-use crate::packing::codecs::{Codec, MOST_BYTES, UNIT, whole, with_codec};
-use crate::packing::{Packed, Part};
+use crate::packing::codecs::{Codec, UNIT, with_codec};
+use crate::packing::{Packed, Part, unpack_as};
+
+/// Weights in a strip: a multiple of every block's.
+const STRIP: usize = 1024;
 
 /// Rows of one part that one thread takes at a time: `out` `[block, rows of x]`, the part's rows from `first` on.
 struct Task<'a> {
@@ -28,51 +32,45 @@ fn run_as<F: Fuse>(task: Task<'_>) {
 #[inline(always)]
 fn block_as<F: Fuse, C: Codec>(task: Task<'_>) {
     let rows = task.x.len() / task.width;
-    for (out, weight) in task.out.chunks_exact_mut(rows).zip(task.part.from_row(task.first)) {
-        // Two rows of x share the work of unpacking; more would not fit the registers.
-        let mut pairs = out.chunks_exact_mut(2);
-        let mut xs = task.x.chunks_exact(2 * task.width);
-        for (out, x) in pairs.by_ref().zip(xs.by_ref()) {
-            let (first, second) = x.split_at(task.width);
-            out.copy_from_slice(&row_as::<F, C, 2>(weight, [first, second]));
-        }
-        if let [out] = pairs.into_remainder() {
-            [*out] = row_as::<F, C, 1>(weight, [xs.remainder()]);
-        }
-    }
-}
-
-#[inline(always)]
-fn row_as<F: Fuse, C: Codec, const N: usize>(weight: &[u8], x: [&[f32]; N]) -> [f32; N] {
-    let mut sums = [[0.0f32; UNIT]; N];
-    let blocks = weight.chunks_exact(C::BYTES);
-    let rest = blocks.remainder();
-    let mut at = 0;
-    for block in blocks {
-        for unit in 0..C::UNITS {
-            let mut values = [0.0; UNIT];
-            C::unpack(block, unit, &mut values);
-            for (sums, x) in sums.iter_mut().zip(&x) {
-                add::<F>(&values, &x[at..at + UNIT], sums);
+    let mut values = [0.0; STRIP];
+    let mut sums = vec![[0.0; UNIT]; rows];
+    for (out, weight) in task.out.chunks_exact_mut(rows).zip(task.part.rows_from(task.first)) {
+        sums.fill([0.0; UNIT]);
+        let mut at = 0;
+        for strip in weight.chunks(STRIP / (C::UNITS * UNIT) * C::BYTES) {
+            let end = task.width.min(at + STRIP);
+            unpack_as::<C>(strip, &mut values[..end - at]);
+            // What an earlier strip has left is not multiplied, not even with 0.
+            values[end - at..(end - at).next_multiple_of(UNIT)].fill(0.0);
+            for (sums, x) in sums.iter_mut().zip(task.x.chunks_exact(task.width)) {
+                *sums = add::<F>(&values, &x[at..end], *sums);
             }
-            at += UNIT;
+            at = end;
+        }
+        for (out, sums) in out.iter_mut().zip(&sums) {
+            *out = folded(*sums);
         }
     }
-    if !rest.is_empty() {
-        let (mut values, mut padded) = ([0.0; UNIT], [0; MOST_BYTES]);
-        C::unpack(whole::<C>(rest, &mut padded), 0, &mut values);
-        for (sums, x) in sums.iter_mut().zip(&x) {
-            add::<F>(&values, &x[at..], sums);
-        }
-    }
-    sums.map(folded)
 }
 
+/// The sums and the products of as many values as there are of `x`. The sums are only ever taken all at once: so they stay in registers.
 #[inline(always)]
-fn add<F: Fuse>(values: &[f32; UNIT], x: &[f32], sums: &mut [f32; UNIT]) {
-    for ((sum, value), x) in sums.iter_mut().zip(values).zip(x) {
-        *sum = F::fuse(*value, *x, *sum);
+fn add<F: Fuse>(values: &[f32], x: &[f32], mut sums: [f32; UNIT]) -> [f32; UNIT] {
+    let (x, rest) = x.as_chunks::<UNIT>();
+    let (values, _) = values.as_chunks::<UNIT>();
+    for (values, x) in values.iter().zip(x) {
+        for (sum, (value, x)) in sums.iter_mut().zip(values.iter().zip(x)) {
+            *sum = F::fuse(*value, *x, *sum);
+        }
     }
+    if let (false, Some(values)) = (rest.is_empty(), values.get(x.len())) {
+        let mut padded = [0.0; UNIT];
+        padded[..rest.len()].copy_from_slice(rest);
+        for (sum, (value, x)) in sums.iter_mut().zip(values.iter().zip(&padded)) {
+            *sum = F::fuse(*value, *x, *sum);
+        }
+    }
+    sums
 }
 
 /// `x` `[rows, width]` times the matrix transposed, plus `bias` `[out]`: `[rows, out]`.

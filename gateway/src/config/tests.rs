@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatewright_plugins::{Mode, OnError};
 use serde_json::Value;
 
-use super::facts::{Facts, LegTarget};
+use super::facts::{Facts, LegTarget, ProviderKind};
 use super::{load, load_file, schema};
 use crate::environment::Environment;
 use crate::packed;
@@ -37,6 +37,19 @@ fn an_empty_file_has_the_defaults() {
     assert_eq!(facts.data, Path::new("/home/x/.local/share/gatewright"));
     assert!(facts.providers.is_empty() && facts.plugins.is_empty() && !facts.verdict_headers);
     assert_eq!(facts.limits.drain_time, Duration::from_secs(30));
+}
+
+#[test]
+fn a_provider_speaks_what_it_is_told_to_or_what_its_name_is_known_for() {
+    let text = "providers:\n  anthropic: {}\n  claude: {dialect: anthropic, base_url: 'http://h'}\n  openai: {}\n  other: {base_url: 'http://h'}\n";
+    let facts = facts(text);
+    let kinds = facts.providers.values().map(|provider| provider.kind);
+    assert_eq!(
+        kinds.collect::<Vec<_>>(),
+        [ProviderKind::Anthropic, ProviderKind::Anthropic, ProviderKind::OpenAi, ProviderKind::OpenAi]
+    );
+    let call = "providers: {a: {dialect: anthropic, base_url: 'http://h/v1/messages'}}";
+    assert!(told(call)[0].contains("write `http://h/v1`"), "{:?}", told(call));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Reading JSON: objects as names and raw values, typed leaves with errors that carry a path, and one-pass visiting for answers.
 //!
-//! Apart because requests need errors that name the field while answers need speed. It must not know any field's name.
+//! Apart because requests need errors that name the field while answers need speed. It must not know any field's name; but those under
+//! which a dialect keeps what is its own are ours to give, and are passed over where a stranger sends them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,6 +10,8 @@ use gatewright_types::{Extras, RawJson};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
+
+use super::is_owned;
 
 /// What a value is instead of what it should be, and where: the path grows outwards as the error travels up.
 #[derive(Debug)]
@@ -57,7 +60,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
                 let mut fields = SmallVec::new();
                 while let Some(name) = map.next_key_seed(Name)? {
-                    fields.push((name, map.next_value::<&'de RawValue>()?));
+                    let value = map.next_value::<&'de RawValue>()?;
+                    if !is_owned(&name) {
+                        fields.push((name, value));
+                    }
                 }
                 Ok(Fields(fields))
             }
@@ -184,7 +190,11 @@ impl<'de, T: Take<'de>> Visitor<'de> for ObjectInto<'_, T> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key_seed(Name)? {
-            self.0.field(&name, &mut map)?;
+            if is_owned(&name) {
+                skip(&mut map)?;
+            } else {
+                self.0.field(&name, &mut map)?;
+            }
         }
         Ok(())
     }

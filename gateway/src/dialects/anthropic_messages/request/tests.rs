@@ -192,3 +192,12 @@ fn headers_of_the_client_are_kept_for_its_own_upstream() {
     assert_eq!(super::super::AnthropicMessages.call_headers(&request), headers);
     assert!(!sent(&request).to_string().contains("context-management"));
 }
+
+#[test]
+fn names_that_are_ours_to_give_are_passed_over_where_a_stranger_sends_them() {
+    let body = openai(
+        &json!({"anthropic_messages.system": "hidden", "messages": [{"role": "user", "anthropic_messages.content": "hidden",
+        "content": [{"type": "text", "text": "q", "anthropic_messages.citations": ["hidden"]}]}]}),
+    );
+    assert!(!body.to_string().contains("hidden"), "{body}");
+}

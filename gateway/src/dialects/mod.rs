@@ -17,7 +17,7 @@ mod wire;
 use std::fmt;
 
 use bytes::Bytes;
-use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, Retry};
+use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Retry};
 
 pub use self::seal::{Seal, Sealer};
 
@@ -232,6 +232,15 @@ fn is_owned(name: &str) -> bool {
 pub(crate) fn owned(mut extras: Extras) -> Extras {
     extras.retain(|name, _| is_owned(name));
     extras
+}
+
+/// Whether a delta is thought, or a signature on one.
+pub(crate) fn is_thought(delta: &Delta) -> bool {
+    match delta {
+        Delta::Reasoning { .. } => true,
+        Delta::Other { delta, .. } => delta.iter().any(|(name, _)| is_owned(name) && name.ends_with(".signature")),
+        _ => false,
+    }
 }
 
 /// Fields of the dialects' own, on requests and their parts, that say how to answer and never reach the model.

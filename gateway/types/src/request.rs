@@ -47,6 +47,9 @@ pub struct Thinking {
     pub budget: Option<u64>,
     /// In a word: `low`, `medium`, `high`.
     pub effort: Option<String>,
+    /// The client is not told of it, for it did not ask to be. Not a part of the cache's key.
+    #[serde(skip)]
+    pub hidden: bool,
 }
 
 /// Sampling controls; `None` leaves the choice to whoever answers.

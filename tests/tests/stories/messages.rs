@@ -39,7 +39,9 @@ fn a_client_of_messages_is_answered_by_upstreams_of_both_dialects() {
     let mock = Mock::playing(SCRIPT).unwrap();
     let gateway = gateway(&mock);
     for model in ["mock/m", "claude/m"] {
-        let ask = json!({"model": model, "max_tokens": 99, "messages": [{"role": "user", "content": "hello"}]});
+        let thinking = json!({"type": "enabled", "budget_tokens": 1024});
+        let ask =
+            json!({"model": model, "max_tokens": 2000, "thinking": thinking, "messages": [{"role": "user", "content": "hello"}]});
         let (status, body) = messages(&gateway, &ask);
         let answer: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(

@@ -10,11 +10,11 @@ use crate::life::kit::{Item, Kit, anthropic, body_of, event, events, post_to, sa
 use gatewright_types::{Fault, FaultKind, Retry};
 
 fn ask() -> Value {
-    json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]})
+    json!({"model": "m", "max_tokens": 9, "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "hi"}]})
 }
 
 fn streaming() -> Value {
-    json!({"model": "m", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "hi"}]})
+    json!({"model": "m", "max_tokens": 9, "stream": true, "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "hi"}]})
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use smallvec::smallvec;
 
 use super::talk::{Attention, Stage, Talk};
 use super::whole::{Sent, Whole};
+use crate::dialects::is_thought;
 use crate::life::ears;
 use crate::life::guard::Chunks;
 use crate::life::meter::{Why, text_bytes};
@@ -91,7 +92,8 @@ impl Talk {
     }
 
     /// Puts a chunk in the queue, unless it says nothing.
-    pub(super) fn send(&mut self, chunk: Chunk) {
+    pub(super) fn send(&mut self, mut chunk: Chunk) {
+        self.hide(&mut chunk);
         if chunk.deltas.is_empty() && chunk.raw.is_none() {
             return;
         }
@@ -99,6 +101,19 @@ impl Talk {
             self.mark(&chunk);
         }
         self.out.push_back(chunk);
+    }
+
+    /// Takes out the thought that the client did not ask for. From then on what is raw does not fit together any more.
+    fn hide(&mut self, chunk: &mut Chunk) {
+        if !self.request.thinking.as_ref().is_some_and(|thinking| thinking.hidden) {
+            return;
+        }
+        let before = chunk.deltas.len();
+        chunk.deltas.retain(|delta| !is_thought(delta));
+        self.hid |= chunk.deltas.len() < before;
+        if self.hid {
+            chunk.raw = None;
+        }
     }
 
     /// Remembers which choices are under way.

@@ -80,6 +80,8 @@ pub(super) struct Talk {
     pub(super) tools: Option<super::tools::Loop>,
     /// Whether chunks need no look at all but the meter's.
     pub(super) plain: bool,
+    /// Whether thought was kept from the client.
+    pub(super) hid: bool,
     /// Choices that were begun and not finished.
     pub(super) open: Vec<u32>,
     pub(super) deadline: Instant,
@@ -155,6 +157,7 @@ impl Talk {
             attention,
             calls,
             tools,
+            hid: false,
             open: Vec::new(),
             reach,
             begun: false,

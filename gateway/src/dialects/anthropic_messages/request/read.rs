@@ -3,10 +3,10 @@
 //! Apart from writing because it is strict where writing is lenient. It must not decide what is sensible: ranges are the
 //! upstream's to judge, types are ours.
 
-use gatewright_types::{ChatRequest, Content, Fault, Message, Role, Thinking};
+use gatewright_types::{ChatRequest, Content, Fault, Message, Role};
 use serde_json::value::RawValue;
 
-use super::{INLINE, METADATA, OUTPUT, THINKING, keep, messages, raw_json, tools};
+use super::{INLINE, METADATA, OUTPUT, THINKING, keep, messages, own, raw_json, tools};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
 use crate::dialects::wire::{self, Wrong};
@@ -49,6 +49,10 @@ pub(in super::super) fn read(body: &[u8], asked: &Asked<'_>) -> Result<ChatReque
         return Err(body::no_messages());
     }
     request.messages.splice(..0, system);
+    if own(&request.extras, THINKING).is_none_or(|json| json == "null") {
+        // Who does not ask for thought looks for words in the first block.
+        request.thinking.get_or_insert_default().hidden = true;
+    }
     request.include_usage = request.stream;
     for (name, value) in asked.headers {
         if let Ok(value) = serde_json::value::to_raw_value(value) {
@@ -95,7 +99,7 @@ fn thinking(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong> {
     }
     let thinking = request.thinking.get_or_insert_default();
     match kind.as_deref() {
-        Some("disabled") => thinking.budget = Some(0),
+        Some("disabled") => (thinking.budget, thinking.hidden) = (Some(0), true),
         Some("enabled" | "adaptive") => thinking.budget = budget,
         _ => return Err(Wrong::says("expected one of 'enabled', 'adaptive' or 'disabled'").within("type")),
     }
@@ -115,7 +119,7 @@ fn output(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong> {
             }
             "effort" if !wire::is_null(value) => {
                 let effort = wire::string(value).map_err(|wrong| wrong.within("effort"))?;
-                request.thinking.get_or_insert_with(Thinking::default).effort = Some(effort);
+                request.thinking.get_or_insert_default().effort = Some(effort);
             }
             _ => {}
         }

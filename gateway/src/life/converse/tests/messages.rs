@@ -9,6 +9,7 @@ const SECRET: &str = "sk-123456";
 
 fn ask(stream: bool) -> Value {
     json!({"model": "m", "max_tokens": 9, "stream": stream, "messages": [{"role": "user", "content": "hi"}],
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
         "tools": [{"name": "send", "input_schema": {"type": "object"}}]})
 }
 
@@ -190,4 +191,32 @@ async fn what_no_plugin_can_inspect_is_recorded_and_refused_where_the_route_is_s
         let recorded = kit.rows()[0].verdicts.contains("request:other");
         assert_eq!(recorded, body["metadata"].is_null(), "{body}");
     }
+}
+
+#[tokio::test]
+async fn thought_that_the_client_did_not_ask_for_is_inspected_and_kept_from_it() {
+    for thinking in [Value::Null, json!({"type": "disabled"})] {
+        for (stream, script) in [(true, leaks()), (false, leaks())] {
+            let mut kit = redacting();
+            kit.script(script);
+            let mut body = ask(stream);
+            body["thinking"] = thinking.clone();
+            let heard = kit.messages(&body, &[]).await;
+            assert!(heard.status == 200 && !heard.text.contains("hush") && !heard.text.contains("vendor"), "{}", heard.text);
+            match stream {
+                true => assert_eq!(
+                    (heard.blocks(), heard.pieces("text")),
+                    (vec!["text".to_owned(), "tool_use".into()], "Here: [redacted].".into())
+                ),
+                false => assert_eq!(heard.json()["content"][0]["text"], "Here: [redacted]."),
+            }
+            assert!(kit.rows()[0].verdicts.contains("reasoning"), "it is inspected all the same");
+        }
+    }
+    let mut kit = Kit::new();
+    kit.script(leaks());
+    let mut body = ask(true);
+    body["thinking"] = Value::Null;
+    let heard = kit.messages(&body, &[]).await;
+    assert_eq!(heard.blocks(), ["text", "tool_use"], "without any policy too: {}", heard.text);
 }

@@ -81,3 +81,28 @@ fn filled<B: EngineBackend>(cache: Tensor<B, 3>, len: usize) -> Tensor<B, 3> {
     let [heads, _, width] = cache.dims();
     cache.slice([0..heads, 0..len, 0..width])
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[test]
+    fn what_was_kept_stays_when_a_cache_grows() {
+        let random = |n, width| Tensor::<Flex, 3>::random([2, n, width], Distribution::Default, &Default::default());
+        let pieces = [100, 60, 1, 200].map(|n| (random(n, 2), random(n, 3)));
+        let mut cache = KvCache::new(1, Columns { heads: 2, keys: 2, values: 3 }, Default::default());
+        for (keys, values) in pieces.clone() {
+            let n = keys.dims()[1];
+            assert!(cache.append(0, keys, values).is_some());
+            cache.advance(n);
+        }
+        assert_eq!(cache.len(), 361);
+        let [keys, values] = [0, 1].map(|of| Tensor::cat(pieces.clone().map(|p| if of == 0 { p.0 } else { p.1 }).to_vec(), 1));
+        let kv = cache.layers[0].clone().unwrap();
+        assert_eq!(filled(kv.keys, 361).into_data(), keys.into_data());
+        assert_eq!(filled(kv.values, 361).into_data(), values.into_data());
+    }
+}

@@ -82,6 +82,9 @@ impl Own {
         if sizes.contains(&0) || self.q_lora_rank == Some(0) {
             return Err("a size of attention is 0".to_owned());
         }
+        if !self.qk_rope_head_dim.is_multiple_of(2) {
+            return Err(format!("qk_rope_head_dim {} is odd", self.qk_rope_head_dim));
+        }
         if let Some(keys) = config.num_key_value_heads.filter(|keys| *keys != heads) {
             return Err(format!("{heads} heads on {keys} key heads: latent attention has as many of both"));
         }
@@ -194,7 +197,7 @@ mod tests {
             (r#""num_experts_per_tok": 8"#, r#""num_experts_per_tok": 129"#, "129 of 256"),
             (r#""num_key_value_heads": 128"#, r#""num_key_value_heads": 8"#, "8 key heads"),
             (r#""kv_lora_rank": 512"#, r#""kv_lora_rank": 0"#, "size of attention"),
-            (r#""qk_rope_head_dim": 64"#, r#""qk_rope_head_dim": 63"#, "heads of 63"),
+            (r#""qk_rope_head_dim": 64"#, r#""qk_rope_head_dim": 63"#, "qk_rope_head_dim 63"),
             (r#""quant_method": "fp8""#, r#""quant_method": "gptq""#, "`gptq`"),
         ] {
             let said = read(&R1.replace(was, is)).unwrap_err();

@@ -141,15 +141,7 @@ impl Name {
                 &["route", "kind"],
                 "Tokens used, by kind, none by the response cache; cached and reasoning are counted in prompt and completion too",
             ),
-            Self::Cost => {
-                (Counter, "gatewright_cost_nanodollars", &["route"], "What requests cost, as far as what was used has a price")
-            }
-            Self::ComparedCost => (
-                Counter,
-                "gatewright_compared_cost_nanodollars",
-                &["route"],
-                "What their answers would have cost of `reference_model`, those out of the response cache too",
-            ),
+            Self::Cost | Self::ComparedCost => self.money(),
             Self::CacheLookups => (Counter, "gatewright_cache_lookups", &["route", "result"], "Looks into the response cache"),
             Self::CacheEntries => (Gauge, "gatewright_cache_entries", &[], "Answers in the response cache"),
             Self::CacheBytes => (Gauge, "gatewright_cache_bytes", &[], "Bytes of the answers in the response cache"),
@@ -190,6 +182,17 @@ impl Name {
             Self::EngineWaiting => (Gauge, "gatewright_engine_waiting", &["model"], "Requests that wait for the embedded engine"),
             Self::Reloads => (Counter, "gatewright_reloads", &["result"], "Reloads of the configuration"),
         }
+    }
+
+    const fn money(self) -> Entry {
+        let (name, help) = match self {
+            Self::Cost => ("gatewright_cost_nanodollars", "What requests cost, as far as what was used has a price"),
+            _ => (
+                "gatewright_compared_cost_nanodollars",
+                "What their answers would have cost of `reference_model`, those out of the response cache too",
+            ),
+        };
+        (Kind::Counter, name, &["route"], help)
     }
 
     /// What sort of figure it is.

@@ -166,7 +166,14 @@ fn launch(folder: &Path, setup: &Setup) -> Result<(Child, String, String), Broke
 /// each of these words.
 pub(crate) fn spawn(mut command: Command, folder: &Path, words: &[&str]) -> Result<(Child, Vec<String>), Broken> {
     let log = File::create(folder.join("log"))?;
-    for name in ["OPENAI_API_KEY", "DEEPSEEK_API_KEY", "ANTHROPIC_API_KEY", "HTTP_PROXY", "http_proxy"] {
+    // Ours are nobody's business; those that a test sets are.
+    let set: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    let foreign = |name: &std::ffi::OsString| {
+        let text = name.to_string_lossy().to_ascii_uppercase();
+        text.ends_with("_API_KEY") || text.ends_with("_BASE_URL") || text == "HTTP_PROXY" || text.starts_with("HF_")
+    };
+    for name in ours.filter(|name| foreign(name) && !set.contains(name)) {
         command.env_remove(name);
     }
     let mut child = command.current_dir(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;

@@ -68,8 +68,11 @@ impl Weights {
         Ok(Part::of_values(&self.tensor(name, &shape)?, shape[1]))
     }
 
-    /// Four bits are too few for what stands at both ends of a model.
+    /// Four bits are too few for what stands at both ends of a model; and a router is small, and one bit of it chooses another expert.
     fn target(&self, name: &str) -> Option<Target> {
+        if name.ends_with(".mlp.gate.weight") {
+            return None;
+        }
         let ends = ["model.embed_tokens.weight", "lm_head.weight", "token_embd.weight", "output.weight"];
         self.wanted.map(|wanted| match wanted {
             Quantization::Q4 if !ends.contains(&name) => Target::Q4,
@@ -84,7 +87,10 @@ impl Weights {
             if !extent.loads(name) {
                 return;
             }
+            // Which latent attention absorbs, as numbers.
+            let absorbed = name.ends_with(".kv_b_proj.weight");
             let held = match (shape, extent.keep) {
+                _ if absorbed => Packing::F32,
                 ([_, width], Keep::AsStored) => self.target(name).map_or(packing, |target| target.of(packing, *width)),
                 _ => Packing::F32,
             };
@@ -141,5 +147,8 @@ mod tests {
         assert_eq!(packing(Some(Quantization::Q8), name, [64, 32]), Packing::Q8_0);
         assert_eq!(packing(Some(Quantization::Q4), name, [64, 32]), Packing::Q4_0);
         assert_eq!(packing(Some(Quantization::Q4), "model.embed_tokens.weight", [320, 32]), Packing::Q8_0);
+        let latent = Weights::open(&reference("latent")).unwrap().quantized(Some(Quantization::Q4));
+        assert_eq!(latent.target("model.layers.1.mlp.gate.weight"), None, "a router");
+        assert_eq!(latent.target("model.layers.1.mlp.gate_proj.weight"), Some(Target::Q4));
     }
 }

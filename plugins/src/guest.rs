@@ -152,7 +152,8 @@ impl Default for Limits {
             cpu: Duration::from_millis(2),
             cpu_per_kib: Duration::from_micros(100),
             wall: Duration::from_secs(1),
-            memory: 32 << 20,
+            // As much as one instruction can fill or copy, which nothing interrupts, within the time that limits are kept.
+            memory: 16 << 20,
             output: 1 << 20,
         }
     }

@@ -100,7 +100,7 @@ impl Session {
     /// `tool-result`). Edits are applied to `segments`; stops at the first block, answer or closed error.
     pub async fn inspect(&mut self, phase: Phase, segments: &mut Vec<Segment>) -> Outcome {
         let mut outcome = Outcome { verdict: Verdict::Pass, edited: false, cuts: Vec::new(), sets: Vec::new(), notes: Vec::new() };
-        let mut lengths = Lengths::new();
+        let mut lengths = Lengths::from_elem(None, segments.len());
         for seat in &mut self.seats {
             if !seat.plugin.subscription.hears_phase(phase) {
                 continue;
@@ -214,8 +214,8 @@ fn left_out(plugin: &Plugin, ledger: &mut Ledger) {
     }
 }
 
-/// Characters of texts that plugins were shown, by the segment's id, as long as nobody has edited it: counted once for all of them.
-type Lengths = SmallVec<[(u32, usize); 4]>;
+/// Characters of texts that plugins were shown, in the order of the segments, as long as nobody has edited them: counted once for all.
+type Lengths = SmallVec<[Option<usize>; 4]>;
 
 struct Whole<'a> {
     phase: Phase,
@@ -227,8 +227,9 @@ struct Whole<'a> {
 /// One plugin's turn at whole segments.
 async fn whole(seat: &mut Seat, shared: &mut Shared, whole: &mut Whole<'_>) -> Verdict {
     let phase = whole.phase;
-    let heard = |segment: &&Segment| seat.plugin.subscription.hears(phase, segment.channel);
-    let pages: Vec<Page<'_>> = whole.segments.iter().filter(heard).map(page).collect();
+    let hears = |segment: &Segment| seat.plugin.subscription.hears(phase, segment.channel);
+    let heard = whole.segments.iter().enumerate().filter(|(_, segment)| hears(segment));
+    let (places, pages): (Vec<usize>, Vec<Page<'_>>) = heard.map(|(place, segment)| (place, page(segment))).unzip();
     let Some(first) = pages.first() else { return Verdict::Pass };
     let question = Question { phase, pages: &pages, ending: Ending::Last };
     let has_a_say = pages.iter().any(|page| seat.plugin.has_a_say(page.text, page.sent));
@@ -243,18 +244,17 @@ async fn whole(seat: &mut Seat, shared: &mut Shared, whole: &mut Whole<'_>) -> V
         let deed = if edits > 0 { Deed::Edit } else { Deed::Pass };
         let place = seat.place(phase, page.channel);
         shared.ledger.count(&place, deed, edits.max(1));
-        let known = whole.lengths.iter().find(|(id, _)| *id == page.id).map(|(_, length)| *length);
-        let length = known.unwrap_or_else(|| page.text[page.sent..].chars().count());
-        if known.is_none() {
-            whole.lengths.push((page.id, length));
-        }
+        let count = || page.text[page.sent..].chars().count();
+        let length = match places.get(index).and_then(|place| whole.lengths.get_mut(*place)) {
+            Some(known) => *known.get_or_insert_with(count),
+            None => count(),
+        };
         shared.ledger.inspected(&place, deed, length);
     }
     if seat.is_shadow() {
         return Verdict::Pass;
     }
-    let ids: Vec<u32> = pages.iter().map(|page| page.id).collect();
-    apply(&folded, &ids, whole);
+    apply(&folded, &places, whole);
     whole.outcome.sets.extend(folded.sets);
     folded.stop.map_or(Verdict::Pass, |stop| seat.verdict(stop))
 }
@@ -269,17 +269,16 @@ fn page(segment: &Segment) -> Page<'_> {
     }
 }
 
-fn apply(folded: &Folded, ids: &[u32], whole: &mut Whole<'_>) {
-    // Both are in the same order.
-    let mut segments = whole.segments.iter_mut();
-    for (marks, id) in folded.marks.iter().zip(ids).filter(|(marks, _)| !marks.splices.is_empty()) {
-        if let Some(segment) = segments.find(|segment| segment.id == *id) {
+/// `places` are those of the segments that were shown, in the order of their marks.
+fn apply(folded: &Folded, places: &[usize], whole: &mut Whole<'_>) {
+    for (marks, place) in folded.marks.iter().zip(places).filter(|(marks, _)| !marks.splices.is_empty()) {
+        if let (Some(segment), Some(length)) = (whole.segments.get_mut(*place), whole.lengths.get_mut(*place)) {
             segment.text = chain::rewrite(&segment.text, &marks.splices);
-            whole.lengths.retain(|(known, _)| known != id);
+            *length = None;
             // From the end, for a range counts bytes of the text before these edits.
             let cuts = marks.splices.iter().rev();
             whole.outcome.cuts.extend(cuts.map(|splice| Cut {
-                segment: *id,
+                segment: segment.id,
                 start: splice.start,
                 end: splice.end,
                 length: splice.text.len(),

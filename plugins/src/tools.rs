@@ -117,12 +117,16 @@ impl Tool {
     /// Checks a result against its schema, if it has one.
     ///
     /// # Errors
-    /// What is wrong and where, without anything of the result itself.
+    /// Which part of the schema it does not fit, without anything of the result itself.
     pub(crate) fn accept_result(&self, text: &str) -> Result<(), String> {
         let Some(schema) = &self.result else { return Ok(()) };
         let wrong = |why: String| format!("the result of `{}` does not fit its schema: {why}", self.own);
-        let value: Value = serde_json::from_str(text).map_err(|error| wrong(format!("not JSON: {error}")))?;
-        schema.validate(&value).map_err(|error| wrong(format!("{} at {:?}", error.masked(), error.instance_path().to_string())))
+        // As long as arguments may be: schema and result are the plugin's, and the check is on the host's time.
+        if text.len() > ARGUMENT_BYTES {
+            return Err(wrong(format!("more than {ARGUMENT_BYTES} bytes")));
+        }
+        let value: Value = serde_json::from_str(text).map_err(|_| wrong("not JSON".to_owned()))?;
+        schema.validate(&value).map_err(|error| wrong(format!("`{}`", error.schema_path())))
     }
 }
 
@@ -186,10 +190,14 @@ mod tests {
         let tools = tools.unwrap();
         assert_eq!(tools[0].accept_result(r#"{"sum":3}"#), Ok(()));
         assert_eq!(tools[1].accept_result("any text"), Ok(()));
-        for (wrong, why) in [("secret", "not JSON"), (r#"{"sum":"secret"}"#, "/sum"), (r#"["secret"]"#, "object")] {
+        for (wrong, why) in
+            [("secret", "not JSON"), (r#"{"sum":"secret"}"#, "`/properties/sum/type`"), (r#"["secret"]"#, "`/type`")]
+        {
             let said = tools[0].accept_result(wrong).unwrap_err();
             assert!(said.contains(why) && !said.contains("secret"), "{said}");
         }
+        let long = tools[0].accept_result(&"1".repeat(ARGUMENT_BYTES + 1)).unwrap_err();
+        assert!(long.contains("more than 262144 bytes"), "{long}");
     }
 
     #[test]

@@ -345,6 +345,62 @@ async fn declared_tools_are_offered_and_called() {
     assert!(session.call_tool("test__echo", r#"{"text":"again"}"#).await.is_ok());
 }
 
+const RESULTS: &str = "local calls = 0
+return { tools = {
+    { name = 'sum', parameters = { type = 'object' },
+      result = { type = 'object', properties = { sum = { type = 'integer' } }, required = { 'sum' } },
+      call = function(ctx, args) calls += 1 return { sum = args.bad or calls } end },
+    { name = 'word', parameters = { type = 'object' }, result = { type = 'string', maxLength = 5 }, call = function() return 'hello' end },
+    { name = 'long', parameters = { type = 'object' }, call = function() return string.rep('x', 2e6) end },
+    { name = 'large', parameters = { type = 'object' }, result = { type = 'string' }, call = function() return string.rep('x', 3e5) end },
+} }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_of_tools_fit_their_schema_and_their_size_or_are_errors_of_the_plugin() {
+    let chain = chain(RESULTS);
+    let mut session = session(&chain).await;
+    for calls in [1, 2] {
+        assert_eq!(session.call_tool("test__sum", "{}").await.unwrap(), format!("{{\"sum\":{calls}}}"));
+    }
+    let wrong = session.call_tool("test__sum", r#"{"bad": "a secret"}"#).await.unwrap_err();
+    let why = "contract: the result of `sum` does not fit its schema: `/properties/sum/type`";
+    assert!(matches!(&wrong, ToolFailure::Internal(told) if told.starts_with(why)), "{wrong}");
+    assert_eq!(session.call_tool("test__sum", "{}").await.unwrap(), r#"{"sum":1}"#, "what failed is gone with all that it knew");
+    assert_eq!(session.call_tool("test__word", "{}").await.unwrap(), r#""hello""#);
+    for (tool, why) in [("test__long", "output limit"), ("test__large", "more than 262144 bytes")] {
+        let refused = session.call_tool(tool, "{}").await.unwrap_err();
+        assert!(matches!(&refused, ToolFailure::Internal(told) if told.contains(why)), "{tool}: {refused}");
+    }
+    assert_eq!(chain.plugins()[0].spent().errors, 3);
+}
+
+/// A conversation of very many messages takes a time that grows with their number, and not with its square: else this would not end.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_segments_are_counted_each_once_until_they_are_edited() {
+    let host = Host::new(4);
+    let quiet = "return { prefilter = function() return { 'bad' } end, inspect = function(_, event)
+        local all = {}
+        for _, s in event.segments do
+            local a, b = string.find(s.text, 'bad', 1, true)
+            if a then table.insert(all, edit(s, a, b, 'good')) end
+        end
+        return all
+    end }";
+    let patient = |name: &str| Operator { limits: [("cpu_us".to_owned(), 60_000_000)].into(), ..named(name) };
+    let chain = Chain::new(vec![load(&host, ALL, quiet, &patient("a")), load(&host, ALL, quiet, &patient("b"))]);
+    let mut segments: Vec<_> = (0..200_000).map(|id| segment(id, Channel::User, "ok")).collect();
+    let mut session = session(&chain).await;
+    session.inspect(Phase::Request, &mut segments).await;
+    assert!(session.record().iter().all(|entry| entry.characters == 400_000), "{:?}", session.record());
+    let mut few = vec![segment(1, Channel::User, "a bad one"), segment(2, Channel::User, "ok")];
+    let mut session = kit::session(&chain).await;
+    assert_eq!(session.inspect(Phase::Request, &mut few).await.verdict, Verdict::Pass);
+    let characters = |plugin: &str| -> u64 {
+        session.record().iter().filter(|entry| &*entry.plugin == plugin).map(|entry| entry.characters).sum()
+    };
+    assert_eq!((characters("a"), characters("b")), (11, 12), "what was edited is counted anew");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn large_events_are_inspected_too() {
     let chain = chain(REDACTOR);

@@ -61,7 +61,8 @@ pub struct LockedTool {
     /// Of the JSON Schema of its results, where it has one.
     #[serde(default)]
     pub result: Option<String>,
-    /// Whether it says that it changes nothing.
+    /// Whether it says that it changes nothing. A lock of an earlier version does not say it, and is agreed to anew.
+    #[serde(default)]
     pub read_only: bool,
 }
 

@@ -62,14 +62,24 @@ pub(super) fn prefilter(answer: &Value, why: &Value, output: usize) -> Result<Ve
     (1..=list.raw_len()).map(pattern).collect()
 }
 
-/// The function of the tool of this name.
-pub(super) fn tool(list: &Value, name: &str) -> Result<Function, GuestError> {
+/// How a tool's result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A string is the text itself.
+    Text,
+    /// JSON, for there is a schema that it has to fit.
+    Json,
+}
+
+/// The function of the tool of this name, and the form of its results.
+pub(super) fn tool(list: &Value, name: &str) -> Result<(Function, Form), GuestError> {
     let Value::Table(list) = list else { return Err(contract("tools is a list")) };
     for index in 1..=list.raw_len() {
         let tool = entry(list, index)?;
         if matches!(field(&tool, "name")?, Value::String(found) if *found.as_bytes() == *name.as_bytes()) {
+            let form = if field(&tool, "result")?.is_nil() { Form::Text } else { Form::Json };
             return match field(&tool, "call")? {
-                Value::Function(call) => Ok(call),
+                Value::Function(call) => Ok((call, form)),
                 _ => Err(contract(format!("tool {name} has no function `call`"))),
             };
         }
@@ -78,7 +88,7 @@ pub(super) fn tool(list: &Value, name: &str) -> Result<Function, GuestError> {
 }
 
 /// Reads what a tool's `call` returned: a value; or nil, a kind of failure and a message.
-pub(super) fn result(answer: &[Value; 3], output: usize) -> Result<Result<String, ToolFailure>, GuestError> {
+pub(super) fn result(answer: &[Value; 3], form: Form, output: usize) -> Result<Result<String, ToolFailure>, GuestError> {
     let mut reader = Reader { left: output, output };
     match answer {
         [Value::Nil, Value::String(kind), message] => {
@@ -95,7 +105,7 @@ pub(super) fn result(answer: &[Value; 3], output: usize) -> Result<Result<String
             }))
         }
         [Value::Nil, ..] => Err(contract("a tool returns a value, or nil, a kind of failure and a message")),
-        [Value::String(text), ..] => reader.string(text).map(Ok),
+        [Value::String(text), ..] if form == Form::Text => reader.string(text).map(Ok),
         [value, ..] => {
             json::from_luau(value, output).map(|value| Ok(value.to_string())).map_err(|why| contract(format!("result: {why}")))
         }

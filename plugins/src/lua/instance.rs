@@ -139,7 +139,7 @@ impl Instance {
     }
 
     async fn run_tool(&self, vm: &Vm, run: &ToolRun<'_>) -> Result<Result<String, ToolFailure>, GuestError> {
-        let tool = actions::tool(&self.tools, run.name)?;
+        let (tool, form) = actions::tool(&self.tools, run.name)?;
         let arguments = match serde_json::from_str(run.arguments) {
             Ok(arguments) => arguments,
             Err(error) => return Ok(Err(ToolFailure::BadArguments(format!("not JSON: {error}")))),
@@ -149,7 +149,7 @@ impl Instance {
             Err(error) => Err(error),
         };
         let (answer, kind, message): (Value, Value, Value) = called.map_err(|error| vm.blame(&error))?;
-        actions::result(&[answer, kind, message], self.pool.setup.limits.output)
+        actions::result(&[answer, kind, message], form, self.pool.setup.limits.output)
     }
 }
 

@@ -19,6 +19,9 @@ use super::state::State;
 use crate::clock;
 use crate::guest::{GuestError, GuestErrorKind};
 
+/// The version of the contract that is served: `wit/v1`.
+pub(super) const VERSION: &str = "0.1.1";
+
 /// `filter.inspect`
 pub(super) type Inspect = TypedFunc<(Arc<types::Context>, types::Event), (Result<Vec<types::Action>, String>,)>;
 /// `prefilter.patterns`
@@ -123,7 +126,7 @@ struct Interface<'a> {
 impl<'a> Interface<'a> {
     /// Of any version that this one is compatible with, older or newer: wasmtime reads names so.
     fn find(component: &'a Component, name: &'a str) -> Option<Self> {
-        let at = component.get_export_index(None, format!("gatewright:plugin/{name}@0.1.1").as_str())?;
+        let at = component.get_export_index(None, format!("gatewright:plugin/{name}@{VERSION}").as_str())?;
         Some(Self { component, name, at })
     }
 

@@ -7,6 +7,7 @@ use wasmtime::Result;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
 
+use super::exports::VERSION;
 use super::fault::Missing;
 use super::state::State;
 
@@ -14,7 +15,6 @@ use super::state::State;
 const SERVED: [&str; 7] = ["types", "log", "settings", "store", "fetch", "model", "metrics"];
 const BEFORE: &str = "gatewright:plugin/";
 const SERIES: &str = "0.1.";
-const VERSION: &str = "0.1.1";
 
 /// Gives a component all that it imports and the linker has not.
 pub(super) fn trap(linker: &mut Linker<State>, component: &Component) -> Result<()> {
@@ -36,7 +36,9 @@ pub(super) fn trap(linker: &mut Linker<State>, component: &Component) -> Result<
 /// Under which name the linker has an interface.
 fn home(name: &str) -> String {
     let ours = name.strip_prefix(BEFORE).and_then(|name| name.split_once('@'));
-    match ours.filter(|(interface, version)| SERVED.contains(interface) && version.starts_with(SERIES)) {
+    // What was not released is compatible with nothing.
+    let released = |version: &str| version.starts_with(SERIES) && !version.contains('-');
+    match ours.filter(|(interface, version)| SERVED.contains(interface) && released(version)) {
         Some((interface, _)) => format!("{BEFORE}{interface}@{VERSION}"),
         None => name.to_owned(),
     }

@@ -88,7 +88,7 @@ fn calls(host: &str, name: &str, (given, call): (&str, &str)) -> Wat {
          (data (i32.const 200) \"{name}\")
          (func (export \"inspect\") (param i32) (result i32) (loop {call} (br 0)) unreachable)"
     );
-    with(host, module(core)).pages(256)
+    with(host, module(core)).pages(128)
 }
 
 const SEND: (&str, &str) = (

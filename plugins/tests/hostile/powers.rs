@@ -45,7 +45,7 @@ fn flood(imports: &str, signature: &str, call: &str) -> Wat {
            (loop (global.set $n (i32.add (global.get $n) (i32.const 1)))
              (i32.store (i32.const 200) (i32.or (i32.const 0x30303030) (i32.and (global.get $n) (i32.const 0x0f0f0f0f)))) {call} (br 0)) unreachable)"
     );
-    with(imports, module(core)).pages(256)
+    with(imports, module(core)).pages(128)
 }
 
 /// Name; host function; its parameters; how it is called over and over; what that ends in.

@@ -25,15 +25,15 @@ const BODIES: &[Body] = &[
     (
         "cpu: fills of memory",
         "",
-        "(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x1e00000)) (br 0)) unreachable",
-        480,
+        "(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 0xf00000)) (br 0)) unreachable",
+        240,
         "cpu limit",
     ),
     (
         "cpu: copies of memory",
         "",
-        "(loop (memory.copy (i32.const 1) (i32.const 0) (i32.const 0x1dffff0)) (br 0)) unreachable",
-        480,
+        "(loop (memory.copy (i32.const 1) (i32.const 0) (i32.const 0xeffff0)) (br 0)) unreachable",
+        240,
         "cpu limit",
     ),
     (

@@ -132,8 +132,8 @@ struct Theirs(CompiledPlugin);
 impl Theirs {
     fn new(guest: &Path) -> Result<Self, Failed> {
         let code = std::fs::read(guest).map_err(|error| format!("{}: {error}", guest.display()))?;
-        // As ours: a second, 32 MiB.
-        let manifest = Manifest::new([Wasm::data(code)]).with_timeout(Duration::from_secs(1)).with_memory_max(512);
+        // As ours: a second, 16 MiB.
+        let manifest = Manifest::new([Wasm::data(code)]).with_timeout(Duration::from_secs(1)).with_memory_max(256);
         Ok(Self(CompiledPlugin::new(PluginBuilder::new(manifest).with_wasi(false).with_cache_disabled())?))
     }
 

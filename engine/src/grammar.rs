@@ -23,6 +23,10 @@ pub(crate) use calls::CallFormat;
 const STACK: usize = 256 << 20;
 /// Characters of a complaint that a client is told.
 const MAX_COMPLAINT: usize = 1000;
+/// States of one answer's lexer, of up to 2 kB each: a stranger's expression may have as many as there are.
+const MAX_LEXER_STATES: usize = 20_000;
+/// What its lexer may do for one token, in llguidance's measure: a few milliseconds, in which no other answer goes on.
+const STEP_LEXER_FUEL: u64 = 50_000;
 const TEXT: &str = "text";
 
 /// What compiles grammars for one model.
@@ -31,6 +35,7 @@ pub(crate) struct Grammars {
     format: CallFormat,
     /// Made for the first grammar: it takes a moment, and a table of all tokens.
     factory: OnceLock<Result<ParserFactory, String>>,
+    /// Held while one is compiled, and no longer: others wait for it.
     turn: Mutex<()>,
 }
 
@@ -49,11 +54,12 @@ impl Grammars {
         Self { vocabulary, format, factory: OnceLock::new(), turn: Mutex::default() }
     }
 
-    /// The grammar of this form, with so many calls at most, one or any number; `None` if it leaves all open. Blocking.
+    /// The grammar of this form, with so many calls at most, one or any number; `None` if it leaves all open, or if nobody waits for it
+    /// any more when its turn comes. Blocking.
     ///
     /// # Errors
     /// [`EngineError::Unsupported`] that names the field, with what the compiler says.
-    pub(crate) fn guide(&self, form: &Form, most_calls: u32) -> Result<Option<Guide>, EngineError> {
+    pub(crate) fn guide(&self, form: &Form, most_calls: u32, waits: impl Fn() -> bool) -> Result<Option<Guide>, EngineError> {
         let Some(grammar) = self.grammar(form, most_calls) else { return Ok(None) };
         let first = form.text.as_ref().map(|text| &text.field).or_else(|| form.tools.first().map(|tool| &tool.field));
         let field = first.map_or("response_format", String::as_str);
@@ -61,13 +67,10 @@ impl Grammars {
             let why = "the model's tokenizer is not byte-level or has no token that ends an answer, so that no grammar can be kept";
             return Err(EngineError::unsupported(field, format!("`{field}`: {why}")));
         }
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let parser = match self.compile(grammar) {
-            Ok(parser) => parser,
-            Err(complaint) => return Err(self.blame(form, (field, complaint))),
-        };
-        drop(turn);
-        Ok(Some(Guide { matcher: Matcher::new(Ok(parser)), field: field.into(), opens: None }))
+        match self.compile(grammar, &waits) {
+            Ok(parser) => Ok(parser.map(|parser| Guide { matcher: Matcher::new(Ok(parser)), field: field.into(), opens: None })),
+            Err(complaint) => Err(self.blame(form, (field, complaint), &waits)),
+        }
     }
 
     fn grammar(&self, form: &Form, most_calls: u32) -> Option<TopLevelGrammar> {
@@ -88,25 +91,32 @@ impl Grammars {
         Some(TopLevelGrammar { grammars, max_tokens: None })
     }
 
-    fn compile(&self, grammar: TopLevelGrammar) -> Result<TokenParser, String> {
+    /// One at a time; `None` if nobody waits for it.
+    fn compile(&self, grammar: TopLevelGrammar, waits: &dyn Fn() -> bool) -> Result<Option<TokenParser>, String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waits() {
+            return Ok(None);
+        }
         let factory = self.factory.get_or_init(|| factory(&self.vocabulary)).as_ref().map_err(Clone::clone)?;
         let work = || factory.create_parser(grammar).map_err(|e| complaint(&format!("{e:#}")));
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("gatewright-grammar".to_owned()).stack_size(STACK);
             let thread = thread.spawn_scoped(scope, work).map_err(|e| format!("no thread to compile it: {e}"))?;
-            thread.join().unwrap_or_else(|_| Err("it cannot be compiled".to_owned()))
+            thread.join().unwrap_or_else(|_| Err("it cannot be compiled".to_owned())).map(Some)
         })
     }
 
     /// Whose fault it is: of several schemas the first that cannot be compiled by itself.
-    fn blame(&self, form: &Form, (field, complaint): (&str, String)) -> EngineError {
+    fn blame(&self, form: &Form, (field, complaint): (&str, String), waits: &dyn Fn() -> bool) -> EngineError {
         let fault = |field: &str, complaint: String| EngineError::unsupported(field, format!("`{field}`: {complaint}"));
         let text = form.text.iter().map(|text| (text.field.as_str(), of_shape(&text.shape)));
         let tools = form.tools.iter().map(|tool| (tool.field.as_str(), GrammarWithLexer::from_json_schema(tool.arguments.clone())));
         if form.tools.len() + usize::from(form.text.is_some()) > 1 {
             for (field, grammar) in text.chain(tools) {
-                if let Err(complaint) = self.compile(TopLevelGrammar::from_grammar(grammar)) {
-                    return fault(field, complaint);
+                match self.compile(TopLevelGrammar::from_grammar(grammar), waits) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(complaint) => return fault(field, complaint),
                 }
             }
         }
@@ -175,7 +185,9 @@ fn factory(vocabulary: &Arc<Vocabulary>) -> Result<ParserFactory, String> {
     let tokens: TokEnv = Arc::new(vocabulary::Tokens::new(vocabulary.clone()));
     let mut factory = ParserFactory::new_simple(&tokens).map_err(|e| complaint(&e.to_string()))?;
     factory.quiet();
-    factory.limits_mut().verbose_errors = false;
+    let limits = factory.limits_mut();
+    limits.verbose_errors = false;
+    (limits.max_lexer_states, limits.step_lexer_fuel) = (MAX_LEXER_STATES, STEP_LEXER_FUEL);
     Ok(factory)
 }
 

@@ -64,11 +64,14 @@ impl Reading {
             return Err(EngineError::TooLong { prompt: least, context: engine.context });
         }
         let Some(prompt) = self.encode(&text)? else { return Ok(()) };
-        let guide = engine.grammars.guide(&self.plan.form, self.plan.calls)?;
         if prompt.is_empty() {
             return Err(EngineError::unsupported("messages", "the conversation renders to nothing"));
         }
         let limit = engine.memory.answer(prompt.len(), self.plan.max_tokens, engine.context)?;
+        let guide = engine.grammars.guide(&self.plan.form, self.plan.calls, || !self.outlet.is_closed())?;
+        if self.outlet.is_closed() {
+            return Ok(());
+        }
         let lead = self.lead(&text);
         let opening = Opening {
             channel: if lead == Lead::Thought { Channel::Reasoning } else { Channel::Text },

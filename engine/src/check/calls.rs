@@ -2,15 +2,19 @@
 //!
 //! Apart because it is read from three fields at once. It must not know in what format a model writes a call.
 
+use std::collections::HashSet;
+
 use gatewright_types::{ChatRequest, Tool, ToolDefinition};
 use serde_json::{Value, json};
 
 use super::fields::{refuse, value};
-use super::shape::{Unknown, parsed, schema};
+use super::shape::{MAX_BYTES, Unknown, parsed, schema};
 use crate::error::EngineError;
 
 /// Calls of one answer.
 const MAX_CALLS: u32 = 128;
+/// Functions whose calls one grammar writes. OpenAI takes as many tools.
+const MAX_FUNCTIONS: usize = 128;
 const CHOICE: &str = "tool_choice";
 
 /// A tool whose calls a grammar can write.
@@ -82,16 +86,25 @@ fn choice(request: &ChatRequest) -> Result<Choice, EngineError> {
     }
 }
 
-/// The functions that are wanted, each name once: a grammar of two that are called alike would be that of either.
+/// The functions that are wanted, each name once: a grammar of two that are called alike would be that of either. One grammar is made of
+/// them all, so that their bounds are those of one schema.
 pub(super) fn callable(request: &ChatRequest, wanted: impl Fn(&str) -> bool) -> Result<Vec<Callable>, EngineError> {
-    let mut all: Vec<Callable> = Vec::new();
+    let (mut all, mut names, mut bytes) = (Vec::new(), HashSet::new(), 0);
     for (at, tool) in request.tools.iter().enumerate() {
         let Tool::Function(function) = tool else { continue };
-        if wanted(&function.name) && !all.iter().any(|other| other.name == function.name) {
-            let field = format!("tools[{at}].function.parameters");
-            let arguments = arguments(&field, function)?;
-            all.push(Callable { name: function.name.clone(), arguments, field });
+        if !wanted(&function.name) || !names.insert(function.name.as_str()) {
+            continue;
         }
+        if all.len() == MAX_FUNCTIONS {
+            return refuse("tools", format!("{MAX_FUNCTIONS} functions are the most where calls are written by a grammar"));
+        }
+        let field = format!("tools[{at}].function.parameters");
+        bytes += function.name.len() + function.parameters.as_ref().map_or(0, |parameters| parameters.get().len());
+        if bytes > MAX_BYTES {
+            return refuse(&field, format!("with it the functions have {bytes} bytes, {MAX_BYTES} are the most"));
+        }
+        let arguments = arguments(&field, function)?;
+        all.push(Callable { name: function.name.clone(), arguments, field });
     }
     Ok(all)
 }
@@ -162,6 +175,24 @@ mod tests {
         assert!(calls(&request("\"required\"", &[])).is_err());
         let odd = calls(&request("\"required\"", &[("f", Some("[1]"))])).unwrap_err();
         assert!(odd.to_string().contains("tools[0].function.parameters"), "{odd}");
+    }
+
+    #[test]
+    fn functions_that_one_grammar_writes_have_bounds() {
+        let names: Vec<String> = (0..=MAX_FUNCTIONS).map(|at| format!("f{at}")).collect();
+        let functions: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+        let refused = |tools: &[(&str, Option<&str>)]| match calls(&request("\"required\"", tools)) {
+            Err(EngineError::Unsupported { param, message }) if message.contains(&param) => param,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(&functions), "tools");
+        assert_eq!(calls(&request("\"required\"", &functions[1..])).unwrap().forced.len(), MAX_FUNCTIONS);
+        assert_eq!(calls(&request("\"required\"", &[("f", None); 1000])).unwrap().forced.len(), 1, "a name counts once");
+        assert!(calls(&request("\"auto\"", &functions)).is_ok(), "no grammar writes these");
+        let half = format!(r#"{{"description": {:?}}}"#, "a".repeat(MAX_BYTES / 2));
+        assert_eq!(refused(&[("f", Some(&half)), ("g", Some(&half))]), "tools[1].function.parameters");
+        assert!(calls(&request("\"required\"", &[("f", Some(&half)), ("f", Some(&half))])).is_ok());
+        assert_eq!(refused(&[(&"f".repeat(MAX_BYTES + 1), None)]), "tools[0].function.parameters");
     }
 
     #[test]

@@ -10,7 +10,9 @@ use super::fields::{known, refuse};
 use crate::error::EngineError;
 
 /// Bytes of a schema, an expression or a list. OpenAI takes schemas of 120,000 characters.
-const MAX_BYTES: usize = 128 * 1024;
+pub(super) const MAX_BYTES: usize = 128 * 1024;
+/// Bytes of a field as it is written, looked at before it is read: escapes and white space may double what is in it.
+const MAX_WRITTEN: usize = 2 * MAX_BYTES;
 /// Bytes of a grammar: what its terminals cost to compile grows with the square of their number.
 const MAX_LARK: usize = 32 * 1024;
 /// White space between two pieces of JSON at most: a model that is left free may write it without end.
@@ -109,7 +111,9 @@ pub(super) fn schema(name: &str, given: Value, unknown: Unknown) -> Result<Value
     Ok(guided(given, unknown))
 }
 
+/// A field's JSON.
 pub(super) fn parsed(name: &str, json: &str) -> Result<Value, EngineError> {
+    bounded(name, json.len(), MAX_WRITTEN)?;
     match serde_json::from_str(json) {
         Ok(value) => Ok(value),
         Err(e) => refuse(name, format!("cannot be read: {e}")),
@@ -254,6 +258,8 @@ mod tests {
         let long = format!("{:?}", "a".repeat(MAX_BYTES + 1));
         assert_eq!(one("guided_regex", &long).unwrap_err(), "guided_regex");
         assert_eq!(one("guided_grammar", &format!("{:?}", "a".repeat(MAX_LARK + 1))).unwrap_err(), "guided_grammar");
+        let written = format!("{}7", " ".repeat(MAX_WRITTEN));
+        assert!(matches!(parsed("it", &written), Err(EngineError::Unsupported { message, .. }) if message.contains("bytes")));
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         assert_eq!(one("guided_json", &deep).unwrap_err(), "guided_json", "what cannot be read is not passed over");
     }

@@ -39,7 +39,7 @@ fn tools(all: &[(&str, Value)]) -> Form {
 
 /// Draws tokens, all that are left being alike, until the answer ends; what they write.
 fn walk(grammars: &Grammars, form: &Form, most_calls: u32, seed: u64) -> String {
-    let guide = grammars.guide(form, most_calls).unwrap().unwrap();
+    let guide = grammars.guide(form, most_calls, || true).unwrap().unwrap();
     follow(grammars, guide, seed).unwrap_or_else(|text| panic!("no end: {text}"))
 }
 
@@ -61,7 +61,7 @@ fn follow(grammars: &Grammars, mut guide: Guide, seed: u64) -> Result<String, St
 }
 
 fn complaint_of(form: &Form) -> (String, String) {
-    match grammars(CallFormat::Tag).guide(form, 1).map(|guide| guide.is_some()) {
+    match grammars(CallFormat::Tag).guide(form, 1, || true).map(|guide| guide.is_some()) {
         Err(EngineError::Unsupported { param, message }) if message.contains(&param) => (param, message),
         other => panic!("{other:?}"),
     }
@@ -109,7 +109,7 @@ fn a_seed_walks_one_way() {
     let (first, again) = (walk(&grammars, &form, 0, 5), walk(&grammars, &form, 0, 5));
     assert_eq!(first, again);
     // A copy goes its own way, and is not held up by the other.
-    let guide = grammars.guide(&form, 0).unwrap().unwrap();
+    let guide = grammars.guide(&form, 0, || true).unwrap().unwrap();
     let copy = guide.clone();
     assert_eq!((follow(&grammars, guide, 5), follow(&grammars, copy, 5)), (Ok(first.clone()), Ok(first)));
 }
@@ -166,7 +166,7 @@ fn a_shape_leaves_the_calls_that_may_be_made() {
 fn a_thought_may_be_opened_first_and_only_first() {
     let (grammars, form) = (grammars(CallFormat::Tag), json(json!({ "type": "object" })));
     let think = grammars.vocabulary.think().unwrap();
-    let mut guide = grammars.guide(&form, 0).unwrap().unwrap().after_thought(Some(think.open));
+    let mut guide = grammars.guide(&form, 0, || true).unwrap().unwrap().after_thought(Some(think.open));
     let allowed = |guide: &mut Guide| {
         let mut logits = vec![0.0f32; grammars.vocabulary.size()];
         guide.keep(&mut logits, &grammars.vocabulary).unwrap();
@@ -186,13 +186,36 @@ fn what_cannot_be_compiled_is_refused_by_name() {
     let (_, message) = complaint_of(&json(json!({ "type": "string", "if": {} })));
     assert!(message.contains("if"), "{message}");
     let lenient = json(json!({ "type": "integer", "if": {}, "x-guidance": { "lenient": true } }));
-    assert!(grammars(CallFormat::Tag).guide(&lenient, 0).is_ok());
+    assert!(grammars(CallFormat::Tag).guide(&lenient, 0, || true).is_ok());
     for shape in [Shape::Regex("[a".into()), Shape::Lark("begin: \"a\"".into()), Shape::Lark("start: @nothing".into())] {
         let (_, message) = complaint_of(&text(shape));
         assert!(message.len() < MAX_COMPLAINT + 100 && !message.contains("backtrace"), "{message}");
     }
     let (field, _) = complaint_of(&tools(&[("f", json!({ "type": "object" })), ("g", json!({ "type": "strung" }))]));
     assert_eq!(field, "tools[1].function.parameters");
+}
+
+#[test]
+fn each_grammar_is_compiled_in_a_turn_of_its_own_while_somebody_waits() {
+    let grammars = grammars(CallFormat::Tag);
+    let bad = tools(&[("f", json!({ "type": "object" })), ("g", json!({ "type": "strung" }))]);
+    let turns = |most: u32| {
+        let turns = std::cell::Cell::new(0);
+        let waits = || {
+            assert!(grammars.turn.try_lock().is_err(), "asked when the turn has come");
+            turns.set(turns.get() + 1);
+            turns.get() <= most
+        };
+        let field = grammars.guide(&bad, 1, waits).map(|guide| guide.is_some()).map_err(|e| match e {
+            EngineError::Unsupported { param, .. } => param,
+            other => panic!("{other:?}"),
+        });
+        (turns.get(), field)
+    };
+    assert_eq!(turns(0), (1, Ok(false)));
+    assert!(grammars.factory.get().is_none(), "nothing was compiled");
+    assert_eq!(turns(1), (2, Err("tools[0].function.parameters".into())), "nobody looks further whose fault it is");
+    assert_eq!(turns(9), (3, Err("tools[1].function.parameters".into())));
 }
 
 /// Each is nearly as large as a request may make it; what counts is that it ends, in an answer or a refusal.
@@ -224,7 +247,7 @@ fn hostile_grammars_end() {
     let grammars = grammars(CallFormat::Tag);
     for (name, form) in forms {
         let mut logits = vec![0.0f32; grammars.vocabulary.size()];
-        match grammars.guide(&form, 0).and_then(|guide| guide.unwrap().keep(&mut logits, &grammars.vocabulary)) {
+        match grammars.guide(&form, 0, || true).and_then(|guide| guide.unwrap().keep(&mut logits, &grammars.vocabulary)) {
             Ok(()) => {}
             Err(EngineError::Unsupported { message, .. }) => assert!(message.len() < MAX_COMPLAINT + 100, "{name}: {message}"),
             Err(other) => panic!("{name}: {other}"),

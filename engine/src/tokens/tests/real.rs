@@ -85,7 +85,7 @@ fn a_forced_call_is_written_with_the_tokens_that_mark_it() {
     let arguments =
         json!({ "type": "object", "properties": { "a": { "const": 1 } }, "required": ["a"], "additionalProperties": false });
     let tool = Callable { name: "add".into(), arguments, field: "tools[0].function.parameters".into() };
-    let mut guide = grammars.guide(&Form { text: None, tools: vec![tool] }, 1).unwrap().unwrap();
+    let mut guide = grammars.guide(&Form { text: None, tools: vec![tool] }, 1, || true).unwrap().unwrap();
     let written = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{\"a\": 1}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>";
     let ids = vocabulary.encode(written).unwrap();
     for id in ids.iter().chain(vocabulary.eos()) {

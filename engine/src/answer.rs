@@ -118,6 +118,11 @@ impl Answer {
         spent && self.splitter.channel() == Channel::Reasoning && self.text.is_whole()
     }
 
+    /// Takes note that the text that comes is held to a grammar: none of it may be left out.
+    pub(crate) fn keep_lines(&mut self) {
+        self.splitter.keep_lines();
+    }
+
     /// Takes the next token, and how likely it was if that is wanted, and writes its deltas to `out`.
     pub(crate) fn push(&mut self, (id, scored): (u32, Option<Scored>), vocabulary: &Vocabulary, out: &mut Vec<Delta>) -> Progress {
         let to = &mut Writing { vocabulary, out };

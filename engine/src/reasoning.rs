@@ -63,6 +63,11 @@ impl Splitter {
         Mark::Switch
     }
 
+    /// From here on to the next mark line breaks at the start are text like any other.
+    pub(crate) fn keep_lines(&mut self) {
+        self.fresh = false;
+    }
+
     /// The part of the text that may be given now.
     pub(crate) fn push(&mut self, text: &str) -> String {
         let mut text = text;

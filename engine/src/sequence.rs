@@ -144,6 +144,7 @@ impl<B: EngineBackend> Sequence<B> {
             (Some(guide), Channel::Text) => {
                 let mut kept = shaped.into_owned();
                 guide.keep(&mut kept, vocabulary)?;
+                self.answer.keep_lines();
                 shaped = Cow::Owned(kept);
             }
             (Some(_), Channel::Reasoning) => {

@@ -114,6 +114,31 @@ async fn a_greedy_answer_follows_an_expression_a_grammar_or_a_list() {
 }
 
 #[tokio::test]
+async fn lines_at_the_start_of_a_structured_answer_are_its_own() {
+    let engine = engine(1, 0);
+    for thinks in [true, false] {
+        let mut request = hot(6, 60);
+        if !thinks {
+            request.extras.take("thinking_budget");
+            request.extras.push("reasoning_effort", raw(&json!("none")));
+        }
+        request.extras.push("guided_regex", raw(&json!("\n\n?[a-z]{3}\n")));
+        let (_, text, end, _) = read(&gather(submit(&engine, &request).unwrap()).await, 0);
+        assert!(text.starts_with('\n') && text.ends_with('\n') && text.trim().len() == 3, "{text:?}");
+        assert_eq!(end, Some(FinishReason::Stop));
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_before_its_grammar_is_compiled() {
+    // Under the bound that bytes tell, above the context of 512 tokens.
+    let mut request = ask(&"aé".repeat(400), tokens(10));
+    request.extras.push("guided_regex", raw(&json!("[a")));
+    let said = submit(&engine(1, 0), &request).unwrap().next().await.unwrap().unwrap_err();
+    assert!(matches!(said, EngineError::TooLong { prompt, .. } if prompt > 512), "{said:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_cut_off_says_so() {
     let mut request = hot(7, 30);
     request.extras.push("guided_regex", raw(&json!("[a-z]{500}")));

@@ -19,7 +19,7 @@ use rope::RopeConfig;
 pub(crate) const FILE: &str = "config.json";
 
 /// More than any size of a model, and so little that no product of three overflows.
-const MOST: usize = 1 << 20;
+pub(crate) const MOST: usize = 1 << 20;
 
 /// The fields of config.json that the families share. What is left out is the family's to fill in.
 #[derive(Clone, Debug, Deserialize)]

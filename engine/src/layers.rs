@@ -64,10 +64,18 @@ impl<B: EngineBackend> Loader<'_, B> {
         Matrix::Values(self.place(values, [rows, width]))
     }
 
-    /// One matrix `[out, in]` and its bias if `bias` says so, with their rows in this order.
-    pub(crate) fn reordered(&self, name: &str, order: &[usize], input: usize, bias: Bias) -> Result<Linear<B>, EngineError> {
-        let out = order.len();
-        let weight = self.weights.matrix(&format!("{name}.weight"), [out, input])?.reordered(order);
+    /// One matrix `[out, in]` and its bias if `bias` says so, with their rows in this order, which is asked for when a matrix of so many
+    /// was found: before, they are only what config.json says.
+    pub(crate) fn reordered(
+        &self,
+        name: &str,
+        (out, order): (usize, impl FnOnce() -> Vec<usize>),
+        input: usize,
+        bias: Bias,
+    ) -> Result<Linear<B>, EngineError> {
+        let weight = self.weights.matrix(&format!("{name}.weight"), [out, input])?;
+        let order = order();
+        let weight = weight.reordered(&order);
         let bias = match bias {
             Bias::Yes => {
                 let values = self.weights.tensor(&format!("{name}.bias"), &[out])?;

@@ -21,7 +21,7 @@ impl KvMemory {
     /// # Errors
     /// [`EngineError::Load`] if not even the shortest sequence fits.
     pub(crate) fn new(options: &EngineOptions, blueprint: &Blueprint) -> Result<Self, EngineError> {
-        let position = (blueprint.cached_values() * size_of::<f32>()) as u64;
+        let position = (blueprint.cached_values() as u64).saturating_mul(size_of::<f32>() as u64);
         let memory = Self { bytes: options.kv_bytes, position, most_running: options.max_running.max(1) as u64 };
         match memory.positions(memory.bytes) {
             0 => Err(EngineError::load(format!(
@@ -50,7 +50,7 @@ impl KvMemory {
 
     /// Positions of the longest sequence that these bytes hold; caches grow by doubling.
     fn positions(&self, bytes: u64) -> usize {
-        let fit = usize::try_from(bytes / self.position).unwrap_or(usize::MAX);
+        let fit = usize::try_from(bytes / self.position.max(1)).unwrap_or(usize::MAX);
         if fit < capacity(1) { 0 } else { 1 << fit.ilog2() }
     }
 

@@ -108,18 +108,18 @@ impl<B: EngineBackend> LatentAttention<B> {
         (hidden, biases): (usize, Biases),
     ) -> Result<Self, EngineError> {
         let name = |part: &str| format!("{prefix}.{part}");
-        let order = cut.query_order();
+        let rows = (cut.heads * (cut.plain + cut.turned), || cut.query_order());
         let queries = match cut.query_rank {
-            None => Queries::Whole(loader.reordered(&name("q_proj"), &order, hidden, Bias::No)?),
+            None => Queries::Whole(loader.reordered(&name("q_proj"), rows, hidden, Bias::No)?),
             Some(rank) => Queries::Squeezed {
                 down: loader.linear(&[(name("q_a_proj"), rank)], hidden, biases.qkv)?,
                 norm: loader.row(&name("q_a_layernorm.weight"), rank)?,
-                up: loader.reordered(&name("q_b_proj"), &order, rank, Bias::No)?,
+                up: loader.reordered(&name("q_b_proj"), rows, rank, Bias::No)?,
             },
         };
         Ok(Self {
             queries,
-            down: loader.reordered(&name("kv_a_proj_with_mqa"), &cut.key_order(), hidden, biases.qkv)?,
+            down: loader.reordered(&name("kv_a_proj_with_mqa"), (cut.rank + cut.turned, || cut.key_order()), hidden, biases.qkv)?,
             norm: loader.row(&name("kv_a_layernorm.weight"), cut.rank)?,
             lift: lift(loader, &name("kv_b_proj.weight"), &cut)?,
             out: loader.linear(&[(name("o_proj"), hidden)], cut.heads * cut.value, biases.out)?,

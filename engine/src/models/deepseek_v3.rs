@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::{Defaults, Family, plain};
-use crate::config::ModelConfig;
+use crate::config::{MOST, ModelConfig};
 use crate::layers::Bias;
 use crate::layers::decoder::{Biases, Blueprint, Shape};
 use crate::layers::experts::{Choice, Mixture, Weighing};
@@ -68,6 +68,7 @@ impl Default for Own {
 
 fn blueprint(config: &ModelConfig, yarn: YarnReading) -> Result<Blueprint, String> {
     let own: Own = config.own()?;
+    own.check()?;
     let defaults = Defaults { positions: 4096, head_dim: own.qk_rope_head_dim };
     let attention = Shape::Latent(own.latent(config, defaults.positions)?);
     let mixture = Some(own.mixture()?);
@@ -76,6 +77,28 @@ fn blueprint(config: &ModelConfig, yarn: YarnReading) -> Result<Blueprint, Strin
 }
 
 impl Own {
+    /// No size is more than any model has, so that products of them are numbers.
+    fn check(&self) -> Result<(), String> {
+        let sizes = [
+            self.q_lora_rank.unwrap_or_default(),
+            self.kv_lora_rank,
+            self.qk_nope_head_dim,
+            self.qk_rope_head_dim,
+            self.v_head_dim,
+            self.first_k_dense_replace,
+            self.moe_intermediate_size,
+            self.n_shared_experts,
+            self.n_routed_experts,
+            self.num_experts_per_tok,
+            self.n_group,
+            self.topk_group,
+        ];
+        match sizes.iter().find(|size| **size > MOST) {
+            Some(size) => Err(format!("a size of {size} is more than any model has")),
+            None => Ok(()),
+        }
+    }
+
     fn latent(&self, config: &ModelConfig, positions: usize) -> Result<Latent, String> {
         let heads = config.num_attention_heads;
         let sizes = [self.kv_lora_rank, self.qk_nope_head_dim, self.qk_rope_head_dim, self.v_head_dim];
@@ -198,6 +221,12 @@ mod tests {
             (r#""num_key_value_heads": 128"#, r#""num_key_value_heads": 8"#, "8 key heads"),
             (r#""kv_lora_rank": 512"#, r#""kv_lora_rank": 0"#, "size of attention"),
             (r#""qk_rope_head_dim": 64"#, r#""qk_rope_head_dim": 63"#, "qk_rope_head_dim 63"),
+            (r#""kv_lora_rank": 512"#, r#""kv_lora_rank": 1048577"#, "size of 1048577"),
+            (r#""q_lora_rank": 1536"#, r#""q_lora_rank": 18446744073709551615"#, "size of 18446744073709551615"),
+            (r#""v_head_dim": 128"#, r#""v_head_dim": 18446744073709551615"#, "size of 18446744073709551615"),
+            (r#""qk_nope_head_dim": 128"#, r#""qk_nope_head_dim": 18446744073709551615"#, "size of 18446744073709551615"),
+            (r#""n_shared_experts": 1"#, r#""n_shared_experts": 18446744073709551615"#, "size of 18446744073709551615"),
+            (r#""topk_group": 4"#, r#""topk_group": 18446744073709551615"#, "size of 18446744073709551615"),
             (r#""quant_method": "fp8""#, r#""quant_method": "gptq""#, "`gptq`"),
         ] {
             let said = read(&R1.replace(was, is)).unwrap_err();

@@ -162,3 +162,15 @@ fn yarn_can_be_read_as_transformers_reads_it() {
     assert_close(&got, &r.logits, "theirs");
     assert!(worst(&got, &open("qwen3").logits) > 0.1);
 }
+
+/// What config.json says is compared with the file's tensors before anything is made of it.
+#[test]
+fn sizes_that_no_tensor_has_cost_an_error_and_no_memory() {
+    let files = reference("latent");
+    let mut blueprint = blueprint(&files, YarnReading::default()).unwrap();
+    let Shape::Latent(cut) = &mut blueprint.attention else { panic!() };
+    (cut.heads, cut.plain) = (config::MOST, config::MOST);
+    let loaded = Decoder::<Flex>::load(&blueprint, &Weights::open(&files).unwrap(), &Default::default());
+    let said = loaded.err().unwrap().to_string();
+    assert!(said.contains("q_b_proj.weight") && said.contains("has shape"), "{said}");
+}

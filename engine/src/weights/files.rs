@@ -119,17 +119,24 @@ fn only(folder: &Path) -> Result<Option<PathBuf>, EngineError> {
 /// Bytes of memory that can be had without swapping, as the kernel estimates it and a container allows; `None` where neither says.
 pub(crate) fn free_memory() -> Option<u64> {
     let text = |path: &str| std::fs::read_to_string(path).ok();
-    let field = |text: &str, name: &str| {
-        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
-        rest.split_whitespace().next()?.parse::<u64>().ok()
-    };
     let machine = text("/proc/meminfo").and_then(|all| field(&all, "MemAvailable:")).map(|kib| kib << 10);
     let number = |path: &str| text(path)?.trim().parse::<u64>().ok();
     let group = number("/sys/fs/cgroup/memory.max").and_then(|most| {
-        let files = text("/sys/fs/cgroup/memory.stat").and_then(|all| field(&all, "inactive_file ")).unwrap_or(0);
+        let files = text("/sys/fs/cgroup/memory.stat").map_or(0, |all| reclaimable(&all));
         Some(most.saturating_sub(number("/sys/fs/cgroup/memory.current")?.saturating_sub(files)))
     });
     [machine, group].into_iter().flatten().min()
+}
+
+/// Of a group's memory.stat, the bytes of files that are only kept because nobody needs the room: those that were read once, and those that
+/// were read again, as a model's are that is loaded twice.
+fn reclaimable(stat: &str) -> u64 {
+    ["inactive_file ", "active_file "].iter().filter_map(|name| field(stat, name)).sum()
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 #[allow(unsafe_code, reason = "mapping a file is unsafe whatever one does: others may write to it")]
@@ -138,4 +145,15 @@ fn map(file: &File) -> std::io::Result<Mmap> {
     // invalid pattern here), and every length was checked against the map's own. A file that is truncated while a model loads ends
     // the process by a bus error: the README tells operators to replace model files by renaming.
     unsafe { Mmap::map(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_a_group_keeps_are_room_whether_they_were_read_once_or_again() {
+        assert_eq!(reclaimable("anon 7\nfile 35\ninactive_file 10\nactive_file 20\nunevictable 5\n"), 30);
+        assert_eq!(reclaimable(""), 0);
+    }
 }

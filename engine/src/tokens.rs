@@ -54,8 +54,6 @@ impl Vocabulary {
             let id = tokenizer.token_to_id(&text).ok_or_else(|| fault(format!("has no token `{text}` (eos_token)")))?;
             eos.push(id);
         }
-        eos.sort_unstable();
-        eos.dedup();
         let think = match (tokenizer.token_to_id(THINK_OPEN), tokenizer.token_to_id(THINK_CLOSE)) {
             (Some(open), Some(close)) => Some(ThinkIds { open, close }),
             _ => None,
@@ -63,6 +61,10 @@ impl Vocabulary {
         let all = tokenizer.get_vocab(true);
         let longest = all.keys().map(String::len).max().unwrap_or(1).max(1);
         let size = all.values().max().map_or(0, |id| *id as usize + 1);
+        // generation_config.json may name ids that no token has.
+        eos.retain(|id| (*id as usize) < size);
+        eos.sort_unstable();
+        eos.dedup();
         let letters = ByteLetters::of(&tokenizer);
         let closing = think.map(|think| closing(&tokenizer, think)).unwrap_or_default();
         Ok(Self { tokenizer, letters, eos, think, closing, longest, size })
@@ -226,6 +228,15 @@ mod tests {
         assert!(v.ends(315) && !v.ends(314));
         assert_eq!(v.size(), 320);
         assert_eq!(v.encode("<｜begin▁of▁sentence｜><think>").unwrap(), [314, 318]);
+    }
+
+    #[test]
+    fn ids_that_no_token_has_end_nothing() {
+        let files = reference("untied");
+        let generation = serde_json::from_str(r#"{"eos_token_id": [320, 314, 4294967295]}"#).unwrap();
+        let v = Vocabulary::read(&files, &files.json("tokenizer_config.json").unwrap(), &generation).unwrap();
+        assert_eq!(v.eos(), [314, 315]);
+        assert!(v.ends(314) && !v.ends(320));
     }
 
     #[test]

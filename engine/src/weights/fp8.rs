@@ -60,7 +60,7 @@ impl Blocks {
         let mut values = Vec::with_capacity(bytes.len());
         let table = &E4M3;
         let bands = scales.chunks(columns.div_ceil(self.columns).max(1));
-        for (band, scales) in bytes.chunks(columns.max(1) * self.rows).zip(bands) {
+        for (band, scales) in bytes.chunks(columns.max(1).saturating_mul(self.rows).max(1)).zip(bands) {
             for row in band.chunks(columns.max(1)) {
                 for (part, scale) in row.chunks(self.columns).zip(scales) {
                     values.extend(part.iter().map(|byte| table[usize::from(*byte)] * scale));
@@ -115,6 +115,9 @@ mod tests {
         assert_eq!(blocks.scales([3, 4]), [2, 2]);
         let got = blocks.values(&[0x38; 12], 4, &[1.0, 2.0, 3.0, 4.0]);
         assert_eq!(got, [1.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0, 4.0]);
+        let huge = read(r#"{"quant_method": "fp8", "weight_block_size": [4611686018427387904, 18446744073709551615]}"#).unwrap();
+        assert_eq!(huge.scales([3, 4]), [1, 1]);
+        assert_eq!(huge.values(&[0x38; 12], 4, &[2.0]), [2.0; 12]);
     }
 
     #[test]

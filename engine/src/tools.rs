@@ -17,6 +17,9 @@ const FENCE: &str = "\n```";
 pub(crate) const TAG: &str = "<tool_call>";
 pub(crate) const TAG_END: &str = "</tool_call>";
 
+/// All that a call is known by.
+pub(crate) const MARKS: [&str; 7] = [CALLS, CALLS_END, CALL, CALL_END, SEPARATOR, TAG, TAG_END];
+
 /// Bytes that stand before a call's arguments at most: longer, and it is none.
 const MOST_HEADER: usize = 1024;
 

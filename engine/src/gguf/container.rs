@@ -237,9 +237,13 @@ impl Container {
         (0..list.len).map(|_| reader.text()).collect()
     }
 
-    /// A list of whole numbers, out of the file's bytes.
-    pub(super) fn wholes(&self, key: &str, bytes: &[u8]) -> Result<Vec<i128>, String> {
+    /// A list of so many whole numbers, out of the file's bytes. A number takes more memory than it has bytes there, so that its length is
+    /// looked at first.
+    pub(super) fn wholes(&self, key: &str, len: usize, bytes: &[u8]) -> Result<Vec<i128>, String> {
         let (list, bytes) = self.list(key, bytes)?;
+        if list.len != len {
+            return Err(format!("`{key}` has {} numbers where {len} belong", list.len));
+        }
         let mut reader = Reader { bytes, at: 0 };
         let one = |_| match reader.value(list.kind)? {
             Value::Whole(n) => Ok(n),

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::Gguf;
+use crate::tools;
 
 /// How Qwen 2 cuts text.
 const QWEN2: &str =
@@ -45,10 +46,7 @@ pub(super) fn tokenizer(gguf: &Gguf) -> Result<Json, String> {
     }
     let cut = cut(file.text("tokenizer.ggml.pre")?.ok_or("`tokenizer.ggml.pre` is missing: how text is cut is not known")?)?;
     let tokens = file.texts("tokenizer.ggml.tokens", &gguf.bytes)?;
-    let kinds = file.wholes("tokenizer.ggml.token_type", &gguf.bytes)?;
-    if kinds.len() != tokens.len() {
-        return Err(format!("there are {} tokens and {} types of tokens", tokens.len(), kinds.len()));
-    }
+    let kinds = file.wholes("tokenizer.ggml.token_type", tokens.len(), &gguf.bytes)?;
     let merges: Result<Vec<_>, _> = file.texts("tokenizer.ggml.merges", &gguf.bytes)?.into_iter().map(merge).collect();
     let vocab: Map<String, Json> = tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), json!(id))).collect();
     if vocab.len() != tokens.len() {
@@ -57,7 +55,9 @@ pub(super) fn tokenizer(gguf: &Gguf) -> Result<Json, String> {
     let added = tokens.iter().zip(&kinds).enumerate().filter(|(_, (_, kind))| matches!(**kind, CONTROL | USER_DEFINED));
     let added: Vec<_> = added
         .map(|(id, (token, kind))| {
-            json!({"id": id, "content": token, "special": *kind == CONTROL, "normalized": false,
+            // What is special is left out of the text, where calls are read; DeepSeek's own tokenizer.json has their marks as plain ones.
+            let special = *kind == CONTROL && !tools::MARKS.contains(token);
+            json!({"id": id, "content": token, "special": special, "normalized": false,
                    "single_word": false, "lstrip": false, "rstrip": false})
         })
         .collect();
@@ -95,4 +95,59 @@ pub(super) fn config(gguf: &Gguf) -> Result<Json, String> {
         file.text("tokenizer.chat_template")?.ok_or("`tokenizer.chat_template` is missing: the file has no chat template")?;
     config.insert("chat_template".into(), json!(template));
     Ok(Json::Object(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenizers::Tokenizer;
+
+    use super::*;
+    use crate::gguf::container::Container;
+    use crate::weights::files::Blob;
+
+    fn text(text: &str) -> Vec<u8> {
+        [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
+    }
+
+    fn pair(key: &str, kind: u32, value: &[u8]) -> Vec<u8> {
+        [&text(key)[..], &kind.to_le_bytes(), value].concat()
+    }
+
+    fn list(kind: u32, all: &[Vec<u8>]) -> Vec<u8> {
+        [&kind.to_le_bytes()[..], &(all.len() as u64).to_le_bytes(), &all.concat()].concat()
+    }
+
+    /// A file with a tokenizer of these tokens and types, and nothing else.
+    fn file(tokens: &[&str], kinds: &[i32]) -> Gguf {
+        let tokens: Vec<_> = tokens.iter().map(|token| text(token)).collect();
+        let kinds: Vec<_> = kinds.iter().map(|kind| kind.to_le_bytes().to_vec()).collect();
+        let pairs = [
+            pair("tokenizer.ggml.model", 8, &text("gpt2")),
+            pair("tokenizer.ggml.pre", 8, &text("qwen2")),
+            pair("tokenizer.ggml.tokens", 9, &list(8, &tokens)),
+            pair("tokenizer.ggml.token_type", 9, &list(5, &kinds)),
+            pair("tokenizer.ggml.merges", 9, &list(8, &[])),
+        ];
+        let head = [b"GGUF\x03\0\0\0".as_slice(), &0u64.to_le_bytes(), &(pairs.len() as u64).to_le_bytes()].concat();
+        let bytes = [head, pairs.concat()].concat();
+        Gguf { path: "model.gguf".into(), container: Container::read(&bytes).unwrap(), bytes: Blob::Made(bytes) }
+    }
+
+    #[test]
+    fn marks_of_calls_are_text_and_other_marks_are_not() {
+        let mut tokens = vec!["f", "<｜User｜>"];
+        tokens.extend(tools::MARKS);
+        let kinds: Vec<i32> = [1, 3].into_iter().chain(tools::MARKS.map(|_| 3)).collect();
+        let json = tokenizer(&file(&tokens, &kinds)).unwrap();
+        let read = Tokenizer::from_bytes(json.to_string()).unwrap();
+        let ids: Vec<u32> = (0..).take(tokens.len()).collect();
+        assert_eq!(read.decode(&ids, true).unwrap(), format!("f{}", tools::MARKS.concat()));
+        assert_eq!(read.encode_fast(tokens.concat(), false).unwrap().get_ids(), ids, "each is one token all the same");
+    }
+
+    #[test]
+    fn types_are_as_many_as_tokens() {
+        let said = tokenizer(&file(&["a", "b"], &[1, 1, 1])).unwrap_err();
+        assert!(said.contains("tokenizer.ggml.token_type") && said.contains("has 3 numbers where 2 belong"), "{said}");
+    }
 }

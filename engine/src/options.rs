@@ -35,7 +35,7 @@ pub struct EngineOptions {
     pub kv_bytes: u64,
     /// How a checkpoint's YaRN is read.
     pub yarn: YarnReading,
-    /// What weights of 2 or 4 bytes are packed to while they load; as they are where nobody says.
+    /// What weights of 2 or 4 bytes, or in fp8, are packed to while they load; as they are where nobody says.
     pub quantize: Option<Quantization>,
     /// Whose chat template a DeepSeek-R1 model is asked with.
     pub template: TemplateChoice,

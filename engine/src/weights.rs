@@ -9,7 +9,6 @@ pub(crate) mod stored;
 use std::collections::{BTreeMap, HashMap};
 
 use gatewright_types::Quantization;
-use half::{bf16, f16};
 use indicatif::{ProgressBar, ProgressStyle};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use serde::Deserialize;
@@ -18,6 +17,7 @@ use crate::config;
 use crate::error::EngineError;
 use crate::gguf::GgufFile;
 use crate::options::ModelFiles;
+use crate::packing::unpack;
 use files::Blob;
 use fp8::Blocks;
 
@@ -105,10 +105,12 @@ impl Weights {
         let (shard, dtype, bytes) = self.find(name, shape)?;
         let fault = |what: String| EngineError::load(format!("{}: tensor `{name}` {what}", shard.name));
         self.progress.inc(bytes.len() as u64);
+        if let Some(packing) = stored::plain(dtype) {
+            let mut values = vec![0.0; shape.iter().product()];
+            unpack(packing, bytes, &mut values);
+            return Ok(values);
+        }
         match dtype {
-            Dtype::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
-            Dtype::BF16 => Ok(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            Dtype::F16 => Ok(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
             Dtype::F8_E4M3 => {
                 let unsaid = || fault("is F8_E4M3, and config.json has no quantization_config that says how".into());
                 let blocks = self.blocks.ok_or_else(unsaid)?;

@@ -55,6 +55,8 @@ async fn quantised_weights_answer_the_same_alone_and_in_company() {
     for (files, quantize) in [
         (files("tied"), Some(Quantization::Q8)),
         (files("linear"), Some(Quantization::Q4)),
+        (files("latent"), Some(Quantization::Q8)),
+        (files("blocks"), Some(Quantization::Q4)),
         (ModelFiles::Folder(gguf("qwen2")), None),
     ] {
         let engine = open(&files, quantize).unwrap();

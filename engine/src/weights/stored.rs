@@ -23,7 +23,7 @@ pub(crate) struct Extent {
 }
 
 /// The packing of plain numbers.
-fn plain(dtype: Dtype) -> Option<Packing> {
+pub(super) fn plain(dtype: Dtype) -> Option<Packing> {
     match dtype {
         Dtype::F32 => Some(Packing::F32),
         Dtype::F16 => Some(Packing::F16),
@@ -33,7 +33,7 @@ fn plain(dtype: Dtype) -> Option<Packing> {
 }
 
 impl Weights {
-    /// What plain matrices are packed to while they load.
+    /// What matrices of plain numbers or fp8 are packed to while they load.
     pub(crate) fn quantized(mut self, wanted: Option<Quantization>) -> Self {
         self.wanted = wanted;
         self
@@ -112,7 +112,9 @@ impl Extent {
     fn loads(&self, name: &str) -> bool {
         let layer = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')?.0.parse::<usize>().ok());
         let own = name == "lm_head.weight" && self.output == Output::Tied;
-        !own && layer.is_none_or(|layer| layer < self.layers)
+        // What fp8 is scaled by is not kept beside its values.
+        let scales = name.ends_with("_scale_inv");
+        !own && !scales && layer.is_none_or(|layer| layer < self.layers)
     }
 }
 
@@ -135,6 +137,27 @@ mod tests {
         assert_eq!(needed(Keep::AsStored, Some(Quantization::Q4), 2), matrices / 32 * 18 + 2 * ends / 32 * 34 + vectors);
         // What is there and not loaded is not counted: here the second layer, elsewhere one that predicts further tokens.
         assert_eq!(needed(Keep::AsStored, None, 1), 2 * (matrices / 2 + 2 * ends) + vectors - 112 * 4);
+    }
+
+    #[test]
+    fn what_is_counted_is_what_the_parts_take() {
+        for (name, wanted) in ["latent", "blocks"]
+            .into_iter()
+            .flat_map(|name| [None, Some(Quantization::Q8), Some(Quantization::Q4)].map(|wanted| (name, wanted)))
+        {
+            let files = reference(name);
+            let blueprint = crate::models::blueprint(&files, Default::default()).unwrap();
+            let weights = Weights::open(&files).unwrap().quantized(wanted);
+            let extent = Extent { keep: Keep::AsStored, layers: blueprint.layers, output: blueprint.output };
+            let loaded = weights.tensors.iter().filter(|(name, _)| !name.ends_with("_scale_inv") && extent.loads(name));
+            let bytes: Vec<u64> = loaded
+                .map(|(name, (_, info))| match info.shape[..] {
+                    [rows, width] if !name.ends_with(".kv_b_proj.weight") => weights.matrix(name, [rows, width]).unwrap().bytes(),
+                    _ => 4 * weights.tensor(name, &info.shape).unwrap().len() as u64,
+                })
+                .collect();
+            assert_eq!(weights.needed(extent), bytes.iter().sum::<u64>() + bytes.iter().max().unwrap(), "{name}, {wanted:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use gatewright_plugins::{Chain, Context, Host, Operator, Plugin, Verdict};
+use async_trait::async_trait;
+use gatewright_plugins::{
+    Chain, Context, Fetch, FetchRequest, FetchResponse, Host, Operator, Plugin, Reach, ServiceError, Verdict,
+};
 use gatewright_types::Phase;
 use kit::wat::{self, Wat, actions, body, list};
 use kit::{ALL, load, open_on_error, user};
@@ -47,6 +50,8 @@ static COUNTING: Counting = Counting(AtomicI64::new(0));
 /// Calls in all, and before memory is looked at for the first time.
 const CALLS: usize = 100_000;
 const WARM: usize = 10_000;
+/// Calls that a limit on time stops, or that nobody waits for any more, before memory is looked at and after: each takes milliseconds.
+const TIMED: usize = 600;
 /// Calls of one session: after three errors a plugin is not asked again in it.
 const PER_SESSION: usize = 3;
 /// By how much the bytes that are out may have grown: less than any allocation that each call leaves; VMs that wait differ by as
@@ -57,7 +62,7 @@ const SLOTS: usize = 4;
 /// The same of what the system counts, whose allocator does not give everything back.
 const RESIDENT: i64 = 96 << 20;
 
-/// What each call does, quickly: a limit on time would take its time.
+/// What each call does, quickly.
 const LUAU: [&str; 8] = [
     "error('no')",
     "error(string.rep('x', 1e5))",
@@ -117,6 +122,49 @@ async fn both(chains: &Arc<Vec<Chain>>, times: usize) {
     }
 }
 
+/// Never answers.
+#[derive(Debug)]
+struct Never;
+
+#[async_trait]
+impl Fetch for Never {
+    async fn send(&self, _: &str, _: FetchRequest) -> Result<FetchResponse, ServiceError> {
+        std::future::pending().await
+    }
+}
+
+/// Plugins that a limit on time stops, or that wait for ever.
+fn timed(host: &Host) -> Vec<Chain> {
+    let limits = [("cpu_us".to_owned(), 100), ("wall_ms".to_owned(), 5)].into();
+    let operator = Operator { limits, grants: vec!["fetch".to_owned()], ..open_on_error() };
+    let more = format!("{ALL}grants: [fetch]\n");
+    let luau = |evil: &str| {
+        let code = format!("return {{ inspect = function(ctx, event) local s = event.segments[1] {evil} end }}");
+        load(host, &more, &code, &operator)
+    };
+    let plugins = [
+        luau("while true do end"),
+        luau("local kept = string.rep('x', 1e4) fetch.send({ url = kept })"),
+        wat::load(host, &more, &body("(loop (br 0)) unreachable"), &operator),
+    ];
+    plugins.map(|plugin| Chain::new(vec![plugin])).into()
+}
+
+/// So many calls, of which every other is given up by who asked.
+async fn stop(chains: &[Chain], times: usize) {
+    for at in 0..times {
+        let context = Context { reach: Reach::default().with_fetch(Arc::new(Never)), ..Context::default() };
+        let mut session = chains[at % chains.len()].open(context).await.unwrap();
+        let mut segments = user("hello");
+        let asked = session.inspect(Phase::Request, &mut segments);
+        if at % 2 == 0 {
+            assert_eq!(asked.await.verdict, Verdict::Pass);
+        } else {
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(1), asked).await;
+        }
+    }
+}
+
 /// Bytes that are out when as many VMs wait as ever may, of plugins whose answers fail and not their calls, and nothing starts any
 /// more: instances are started ahead by tasks of their own.
 async fn level(chains: &[Chain]) -> i64 {
@@ -150,13 +198,18 @@ async fn memory_returns_to_its_level_after_a_hundred_thousand_hostile_calls() {
     let host = Host::new(SLOTS);
     let chains: Arc<Vec<Chain>> = Arc::new(plugins(&host).into_iter().map(|plugin| Chain::new(vec![plugin])).collect());
     let from = std::time::Instant::now();
+    let timed = timed(&host);
     both(&chains, WARM).await;
+    stop(&timed, TIMED).await;
     let before = (level(&chains).await, resident());
     both(&chains, CALLS - WARM).await;
+    stop(&timed, TIMED).await;
     let after = (level(&chains).await, resident());
     println!("{CALLS} calls in {:?}; bytes out {before:?} and then {after:?}", from.elapsed());
     assert!(after.0 - before.0 < GROWN, "{} bytes more are out", after.0 - before.0);
     assert!(after.1 - before.1 < RESIDENT, "{} bytes more are resident", after.1 - before.1);
+    let stopped: u64 = timed.iter().map(|chain| chain.plugins()[0].spent().errors).sum();
+    assert!(stopped as usize >= TIMED, "{stopped} of the {TIMED} calls that were waited for");
     let spent: u64 = chains.iter().flat_map(|chain| chain.plugins()).map(|plugin| plugin.spent().errors).sum();
     assert!(spent as usize + 64 >= CALLS, "{spent}");
 }

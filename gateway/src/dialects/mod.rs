@@ -243,25 +243,42 @@ pub(crate) fn is_thought(delta: &Delta) -> bool {
     }
 }
 
-/// Fields of the dialects' own, on requests and their parts, that say how to answer and never reach the model.
-const STEERING: [&str; 12] = [
+/// Where a field of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the request itself.
+    Request,
+    /// On a message.
+    Message,
+    /// On a part, a call or a tool.
+    Within,
+}
+
+/// Fields of the dialects' own, on a request itself, that say how to answer and never reach the model. What holds instructions, as
+/// `context_management` may, does.
+const STEERING: [&str; 8] = [
     "cache_control",
-    "context_management",
     "header.anthropic-beta",
     "header.anthropic-version",
     "inference_geo",
-    "inline",
     "metadata",
     "output_config",
     "service_tier",
     "thinking",
-    "type",
-    "signed",
 ];
+/// The same, on its messages: the last two are notes of our own, which no client can write.
+const STEERING_MESSAGES: [&str; 4] = ["cache_control", "type", "inline", "signed"];
+/// The same, on what is within messages, and on tools.
+const STEERING_WITHIN: [&str; 2] = ["cache_control", "type"];
 
-/// Whether a field in the extras of a request is a dialect's own and never reaches the model as text.
-pub(crate) fn steers(name: &str) -> bool {
-    name.split_once('.').is_some_and(|(_, field)| is_owned(name) && STEERING.contains(&field))
+/// Whether a field in the extras of a request, or of what is in it, is a dialect's own and never reaches the model as text.
+pub(crate) fn steers(place: Place, name: &str) -> bool {
+    let names: &[&str] = match place {
+        Place::Request => &STEERING,
+        Place::Message => &STEERING_MESSAGES,
+        Place::Within => &STEERING_WITHIN,
+    };
+    name.split_once('.').is_some_and(|(_, field)| is_owned(name) && names.contains(&field))
 }
 
 /// Whether trying again helps after an upstream answered with that status: a busy or failing one may recover, one that refuses our
@@ -295,7 +312,12 @@ mod tests {
     #[test]
     fn what_is_a_dialects_own_is_told_by_its_name() {
         assert!(is_owned("anthropic_messages.cache_control") && !is_owned("cache_control") && !is_owned("a.b"));
-        assert!(steers("anthropic_messages.cache_control") && !steers("cache_control"));
-        assert!(!steers("anthropic_messages.container") && !steers("openai.metadata"));
+        let steers_all = |name| [Place::Request, Place::Message, Place::Within].map(|place| steers(place, name));
+        assert_eq!(steers_all("anthropic_messages.cache_control"), [true; 3]);
+        for none in ["cache_control", "anthropic_messages.container", "openai.metadata", "anthropic_messages.context_management"] {
+            assert_eq!(steers_all(none), [false; 3], "{none}");
+        }
+        assert_eq!(steers_all("anthropic_messages.thinking"), [true, false, false]);
+        assert_eq!(steers_all("anthropic_messages.signed"), [false, true, false]);
     }
 }

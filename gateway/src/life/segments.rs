@@ -17,7 +17,7 @@ pub(super) use self::spot::Layout;
 pub(super) use self::spot::NotJson;
 use self::spot::{OfCall, OfMessage, OfTool, Spot};
 use super::ears::{Ears, of_request};
-use crate::dialects::steers;
+use crate::dialects::{Place, steers};
 
 /// Fields of a request that say how to answer and never reach the model: they may be inspected, but need not be.
 const HARMLESS: [&str; 13] = [
@@ -66,10 +66,10 @@ impl<'a> Laying<'a> {
     }
 
     /// Unknown fields that hold text; `spot` says where the one at a position is.
-    fn extras(&mut self, channel: Channel, extras: &Extras, spot: impl Fn(usize) -> Spot) {
+    fn extras(&mut self, (channel, place): (Channel, Place), extras: &Extras, spot: impl Fn(usize) -> Spot) {
         let heard = self.ears.hears(Phase::Request, channel);
         for (at, (name, value)) in extras.iter().enumerate().filter(|(_, (_, value))| has_text(value.get())) {
-            if heard || !steers(name) {
+            if heard || !steers(place, name) {
                 self.add(channel, spot(at), (value.get(), Some(name)));
             }
         }
@@ -98,7 +98,7 @@ impl<'a> Laying<'a> {
         for (index, call) in message.tool_calls.iter().enumerate() {
             self.call(call, |part| Spot::Call(at, index, part));
         }
-        self.extras(Channel::Other, &message.extras, |position| of(OfMessage::Extra(position)));
+        self.extras((Channel::Other, Place::Message), &message.extras, |position| of(OfMessage::Extra(position)));
     }
 
     /// Parts of a content. Texts that follow each other are one segment, for the model is shown them as one text.
@@ -122,7 +122,7 @@ impl<'a> Laying<'a> {
             }
             for (index, part) in parts.iter().enumerate().skip(from).take(length) {
                 if let Part::Text { extras, .. } = part {
-                    self.extras(Channel::Other, extras, |position| Spot::PartExtra(at, index, position));
+                    self.extras((Channel::Other, Place::Within), extras, |position| Spot::PartExtra(at, index, position));
                 }
             }
             from += length.max(1);
@@ -133,7 +133,7 @@ impl<'a> Laying<'a> {
         self.add(Channel::ToolArgs, spot(OfCall::Arguments), (&call.arguments, Some(&call.name)));
         self.add(Channel::Other, spot(OfCall::Name), (&call.name, Some("name")));
         self.add(Channel::Other, spot(OfCall::Id), (&call.id, Some("id")));
-        self.extras(Channel::Other, &call.extras, |position| spot(OfCall::Extra(position)));
+        self.extras((Channel::Other, Place::Within), &call.extras, |position| spot(OfCall::Extra(position)));
     }
 
     fn tool(&mut self, at: usize, tool: &Tool) {
@@ -149,8 +149,8 @@ impl<'a> Laying<'a> {
         self.add(Channel::ToolDefinition, spot(OfTool::Name), (&tool.name, label));
         self.add(Channel::ToolDefinition, spot(OfTool::Description), (tool.description.as_deref().unwrap_or_default(), label));
         self.add(Channel::ToolDefinition, spot(OfTool::Schema), (schema, label));
-        self.extras(Channel::ToolDefinition, &tool.function_extras, |position| spot(OfTool::Extra(position)));
-        self.extras(Channel::ToolDefinition, &tool.extras, |position| spot(OfTool::Around(position)));
+        self.extras((Channel::ToolDefinition, Place::Within), &tool.function_extras, |position| spot(OfTool::Extra(position)));
+        self.extras((Channel::ToolDefinition, Place::Within), &tool.extras, |position| spot(OfTool::Around(position)));
     }
 
     /// Fields of the request itself.
@@ -168,7 +168,7 @@ impl<'a> Laying<'a> {
             }
         }
         for (at, (name, value)) in request.extras.iter().enumerate().filter(|(_, (_, value))| has_text(value.get())) {
-            if heard || !(HARMLESS.contains(&name) || steers(name)) {
+            if heard || !(HARMLESS.contains(&name) || steers(Place::Request, name)) {
                 self.add(Channel::Other, Spot::Field(at), (value.get(), Some(name)));
             }
         }

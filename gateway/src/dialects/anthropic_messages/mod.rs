@@ -30,6 +30,8 @@ const USAGE: &str = "usage";
 const BLOCK: &str = "block";
 /// A piece of a block that only this dialect has.
 const PIECE: &str = "piece";
+/// What of an answer has no meaning here, but may hold text: an event, a field of a block.
+const BESIDE: &str = "beside";
 /// A vendor's signature on a thought, and of how many bytes.
 const SIGNATURE: &str = "signature";
 /// What a text is taken from.

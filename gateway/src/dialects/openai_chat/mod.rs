@@ -71,6 +71,7 @@ impl Dialect for OpenAiChat {
     }
 
     fn write(&self, request: &ChatRequest) -> Result<Bytes, Fault> {
+        request::refuse(request)?;
         Ok(request::write(request))
     }
 

@@ -7,7 +7,7 @@ use gatewright_types::{Channel, ChatRequest, Content, Extras, Message, Part, Raw
 use serde_json::value::RawValue;
 
 use super::has_text;
-use crate::dialects::steers;
+use crate::dialects::{Place, steers};
 use crate::life::ears::Ears;
 
 /// Where a segment came from. Numbers are indexes: message, tool or field; then part or call. Unknown fields go by position, for
@@ -121,8 +121,9 @@ impl Spot {
 fn drop_repeats(request: &mut ChatRequest, spot: &Spot) {
     let (Spot::Message(at, _) | Spot::Parts(at, ..) | Spot::Call(at, ..)) = spot else { return };
     let Some(message) = request.messages.get_mut(*at) else { return };
-    let drop = |extras: &mut Extras| extras.retain(|name, value| !has_text(value) || steers(name));
-    drop(&mut message.extras);
+    let drop_at = |place: Place, extras: &mut Extras| extras.retain(|name, value| !has_text(value) || steers(place, name));
+    let drop = |extras: &mut Extras| drop_at(Place::Within, extras);
+    drop_at(Place::Message, &mut message.extras);
     match (spot, &mut message.content) {
         (Spot::Call(_, call, _), _) => message.tool_calls.get_mut(*call).into_iter().for_each(|call| drop(&mut call.extras)),
         (Spot::Parts(_, first, ends), Content::Parts(parts)) => {

@@ -5,8 +5,8 @@
 use gatewright_types::{Chunk, Delta, Extras};
 use serde_json::value::RawValue;
 
-use super::{Fields, foreign, get, kind, other, signature};
-use crate::dialects::anthropic_messages::{CITATIONS, PIECE, keep};
+use super::{Fields, beside, foreign, get, holds_text, kind, other, signature};
+use crate::dialects::anthropic_messages::{BESIDE, CITATIONS, PIECE, keep};
 use crate::dialects::wire;
 
 /// The blocks of one answer so far.
@@ -25,14 +25,24 @@ fn text(fields: &Fields<'_>, name: &str) -> String {
 }
 
 impl Blocks {
-    /// A block begins.
+    /// A block begins, or comes whole.
     pub(super) fn start(&mut self, chunk: &mut Chunk, block: Option<&RawValue>) {
         let Some((block, fields)) = block.and_then(|raw| Some((raw, wire::object(raw).ok()?.0))) else { return };
         self.thought = 0;
         self.calling = false;
         match &*kind(&fields) {
-            "text" => say(chunk, text(&fields, "text")),
-            "thinking" => self.think(chunk, text(&fields, "thinking")),
+            "text" => {
+                say(chunk, text(&fields, "text"));
+                let citations = get(&fields, CITATIONS).filter(|raw| holds_text(raw));
+                chunk.deltas.extend(citations.map(|raw| other(CITATIONS, raw)));
+                unread(chunk, &fields, &["type", "text", CITATIONS]);
+            }
+            "thinking" => {
+                self.think(chunk, text(&fields, "thinking"));
+                let signed = get(&fields, "signature").filter(|raw| raw.get().len() > 2 && wire::is_string(raw));
+                chunk.deltas.extend(signed.and_then(|raw| signature(raw, self.thought)));
+                unread(chunk, &fields, &["type", "thinking", "signature"]);
+            }
             "tool_use" => self.call(chunk, &fields),
             _ => chunk.deltas.push(foreign(block)),
         }
@@ -42,35 +52,26 @@ impl Blocks {
     pub(super) fn delta(&mut self, chunk: &mut Chunk, delta: Option<&RawValue>) {
         let Some((delta, fields)) = delta.and_then(|raw| Some((raw, wire::object(raw).ok()?.0))) else { return };
         match &*kind(&fields) {
-            "text_delta" => say(chunk, text(&fields, "text")),
-            "thinking_delta" => self.think(chunk, text(&fields, "thinking")),
+            "text_delta" => {
+                say(chunk, text(&fields, "text"));
+                unread(chunk, &fields, &["type", "text"]);
+            }
+            "thinking_delta" => {
+                self.think(chunk, text(&fields, "thinking"));
+                unread(chunk, &fields, &["type", "thinking"]);
+            }
             "signature_delta" => {
+                unread(chunk, &fields, &["type", "signature"]);
                 chunk.deltas.extend(get(&fields, "signature").and_then(|raw| signature(raw, self.thought)));
             }
             "input_json_delta" if self.calling => {
+                unread(chunk, &fields, &["type", "partial_json"]);
                 let (index, arguments) = (self.calls.saturating_sub(1), text(&fields, "partial_json"));
                 if !arguments.is_empty() {
                     chunk.deltas.push(Delta::ToolCall { choice: 0, index, id: None, name: None, arguments, extras: Extras::new() });
                 }
             }
             _ => chunk.deltas.push(other(PIECE, delta)),
-        }
-    }
-
-    /// A whole block.
-    pub(super) fn whole(&mut self, chunk: &mut Chunk, block: &RawValue) {
-        self.start(chunk, Some(block));
-        let Ok(fields) = wire::object(block) else { return };
-        match &*kind(&fields.0) {
-            "text" => {
-                let citations = get(&fields.0, CITATIONS).filter(|raw| raw.get().len() > 2 && !wire::is_null(raw));
-                chunk.deltas.extend(citations.map(|raw| other(CITATIONS, raw)));
-            }
-            "thinking" => {
-                let signed = get(&fields.0, "signature").filter(|raw| raw.get().len() > 2 && wire::is_string(raw));
-                chunk.deltas.extend(signed.and_then(|raw| signature(raw, self.thought)));
-            }
-            _ => {}
         }
     }
 
@@ -95,6 +96,13 @@ impl Blocks {
         self.calls = self.calls.saturating_add(1);
         self.calling = true;
     }
+}
+
+/// Tells of what is in a block or a piece of one and is not read: other fields, and what should be a text but is none.
+fn unread(chunk: &mut Chunk, fields: &Fields<'_>, read: &[&str]) {
+    beside(chunk, fields, read);
+    let odd = fields.iter().filter(|(name, raw)| *name != CITATIONS && read.contains(&&**name) && !wire::is_string(raw));
+    chunk.deltas.extend(odd.filter(|(_, raw)| holds_text(raw)).map(|(_, raw)| other(BESIDE, raw)));
 }
 
 fn say(chunk: &mut Chunk, text: String) {

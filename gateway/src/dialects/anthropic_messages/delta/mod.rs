@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use self::block::Blocks;
 use self::usage::UsageIn;
-use super::{BLOCK, NAME, Signature, USAGE, fault, keep};
+use super::{BESIDE, BLOCK, NAME, Signature, USAGE, fault, keep};
 use crate::dialects::{ReadEvents, wire};
 
 /// The fields of an event or a body.
@@ -37,8 +37,12 @@ impl ReadEvents for Reader {
             "content_block_start" => self.blocks.start(&mut chunk, get(&fields, "content_block")),
             "content_block_delta" => self.blocks.delta(&mut chunk, get(&fields, "delta")),
             "message_delta" => self.finish(&mut chunk, &fields),
-            // The end of a block, a ping, and what we do not know: for clients of this dialect.
+            // The end of a block, a ping, and what we do not know: for clients of this dialect, who are shown all of it.
             _ => {}
+        }
+        // What else the end of a message has is kept.
+        if kind(&fields) != "message_delta" {
+            beside(&mut chunk, &fields, read_of(&kind(&fields)));
         }
         chunk.raw = Some(Raw::Event(NAME, data.clone()));
         Ok(Some(chunk))
@@ -56,6 +60,8 @@ impl Reader {
                     self.usage.take(raw);
                     keep(&mut chunk.extras, USAGE, raw);
                 }
+                // It begins empty; what is in it would be shown.
+                "content" if holds_text(raw) => chunk.deltas.push(other(BESIDE, raw)),
                 name if is_message_field(name) || wire::is_null(raw) => {}
                 name => keep(&mut chunk.extras, name, raw),
             }
@@ -131,7 +137,7 @@ pub(super) fn read_body(body: Bytes) -> Result<Chunk, Fault> {
     let text = |name: &str| get(&fields, name).and_then(|raw| wire::string(raw).ok()).unwrap_or_default();
     let mut chunk = Chunk::of(vec![Delta::Start { id: text("id"), model: text("model"), created: 0 }]);
     let (mut blocks, mut usage) = (Blocks::default(), UsageIn::default());
-    content.into_iter().for_each(|block| blocks.whole(&mut chunk, block));
+    content.into_iter().for_each(|block| blocks.start(&mut chunk, Some(block)));
     for (name, raw) in fields.iter().filter(|(name, raw)| !is_message_field(name) && !wire::is_null(raw)) {
         keep(&mut chunk.extras, name, raw);
     }
@@ -168,6 +174,31 @@ fn other(field: &str, raw: &RawValue) -> Delta {
     let mut delta = Extras::new();
     keep(&mut delta, field, raw);
     Delta::Other { choice: 0, delta, around: Extras::new() }
+}
+
+/// The fields of an event that are read.
+fn read_of(event: &str) -> &'static [&'static str] {
+    match event {
+        "message_start" => &["type", "message"],
+        "content_block_start" => &["type", "index", "content_block"],
+        "content_block_delta" => &["type", "index", "delta"],
+        "content_block_stop" | "ping" => &["type", "index"],
+        _ => &[],
+    }
+}
+
+/// Tells of fields that are not read, or come twice, and may hold text: clients of this dialect are shown them.
+fn beside(chunk: &mut Chunk, fields: &Fields<'_>, read: &[&str]) {
+    for (at, (name, raw)) in fields.iter().enumerate().filter(|(_, (_, raw))| holds_text(raw)) {
+        if !read.contains(&&**name) || fields.iter().take(at).any(|(earlier, _)| earlier == name) {
+            chunk.deltas.push(other(BESIDE, raw));
+        }
+    }
+}
+
+/// Whether a value may hold text: neither numbers nor words of JSON do, nor does what is empty.
+fn holds_text(raw: &RawValue) -> bool {
+    raw.get().len() > 2 && raw.get().starts_with(['"', '{', '['])
 }
 
 /// The signature of a thought, and of how many bytes of it.

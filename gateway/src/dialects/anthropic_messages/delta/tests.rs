@@ -114,6 +114,41 @@ fn a_whole_body_has_all_channels() {
     assert_eq!(whole.usage.unwrap().completion, 2);
 }
 
+#[test]
+fn what_clients_are_shown_and_nobody_reads_is_told() {
+    let beside = |chunk: &Chunk| {
+        let told = |delta: &Delta| match delta {
+            Delta::Other { delta, .. } => delta.iter().any(|(name, _)| name.ends_with(".beside") || name.ends_with(".citations")),
+            _ => false,
+        };
+        chunk.deltas.iter().any(told)
+    };
+    for data in [
+        r#"{"type":"vendor_event","text":"hidden"}"#,
+        r#"{"type":"content_block_stop","index":0,"x":"hidden"}"#,
+        r#"{"type":"message_start","message":{"content":[{"type":"text","text":"hidden"}]}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"","x":"hidden"}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"","citations":[{"cited_text":"hidden"}]}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":["hidden"]}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a","text":"hidden"}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"","x":{"y":"hidden"}}}"#,
+    ] {
+        assert!(beside(&event(&mut Reader::default(), data)), "{data}");
+    }
+    for data in [
+        r#"{"type":"ping"}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_start","message":{"id":"i","type":"message","content":[],"usage":{}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":7}}"#,
+    ] {
+        assert!(!beside(&event(&mut Reader::default(), data)), "{data}");
+    }
+    let body = r#"{"content":[{"type":"text","text":"a","note":"hidden"}],"stop_reason":"end_turn"}"#;
+    assert!(beside(&read_body(Bytes::from_static(body.as_bytes())).unwrap()));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..80)) {

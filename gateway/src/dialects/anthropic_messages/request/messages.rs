@@ -6,9 +6,9 @@
 use gatewright_types::{Content, Extras, Message, Part, Role, ToolCall};
 use serde_json::value::RawValue;
 
-use super::keep;
 use super::read::{inline, is_silent};
 use super::signed::{Signed, Thought};
+use super::{keep, keep_unknown};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::wire::{self, Wrong};
 use crate::dialects::{Sealer, own};
@@ -28,7 +28,7 @@ fn message(all: &mut Vec<Message>, raw: &RawValue, sealer: Option<&Sealer>) -> R
         match &*name {
             "role" => role = Some(wire::string(value).map_err(|wrong| wrong.within("role"))?),
             "content" => said = Some(value),
-            _ => keep(&mut extras, &name, value),
+            _ => keep_unknown(&mut extras, &name, value).map_err(|wrong| wrong.within(&name))?,
         }
     }
     let said = said.ok_or_else(|| Wrong::says("expected a string or an array of blocks, but it is missing").within("content"))?;
@@ -141,7 +141,7 @@ fn result(block: &Block<'_>) -> Result<Message, Wrong> {
             "type" => {}
             "tool_use_id" => message.tool_call_id = Some(wire::string(value).map_err(wrong)?),
             "content" if !wire::is_null(value) => message.content = content(value).map_err(wrong)?,
-            _ => keep(&mut message.extras, name, value),
+            _ => keep_unknown(&mut message.extras, name, value).map_err(wrong)?,
         }
     }
     Ok(message)

@@ -19,7 +19,8 @@ pub(super) use write::write;
 use gatewright_types::{Extras, RawJson};
 use serde_json::value::RawValue;
 
-use super::NAME;
+use super::{BESIDE, BLOCK, CITATIONS, NAME, PIECE, SIGNATURE};
+use crate::dialects::wire::Wrong;
 
 /// A system message that stood among the others. The value is always `true`.
 const INLINE: &str = "inline";
@@ -42,6 +43,23 @@ fn own<'a>(extras: &'a Extras, field: &str) -> Option<&'a str> {
 /// Puts a field of this dialect's own into a pocket.
 fn keep(extras: &mut Extras, field: &str, value: &RawValue) {
     super::super::keep(extras, NAME, (field, value));
+}
+
+/// Notes of our own on messages. They lie where a message's unknown fields do, and a client may not write them.
+const NOTES: [&str; 8] = [INLINE, SIGNED, REDACTED, SIGNATURE, BLOCK, PIECE, BESIDE, CITATIONS];
+/// What comes before the name of a client's header among a request's fields.
+const HEADER: &str = "header.";
+
+/// Puts a field that a client's message or request has, and we do not know, into a pocket.
+///
+/// # Errors
+/// It has the name of a note of our own.
+fn keep_unknown(extras: &mut Extras, field: &str, value: &RawValue) -> Result<(), Wrong> {
+    if NOTES.contains(&field) || field.starts_with(HEADER) {
+        return Err(Wrong::says("no field of that name is taken here"));
+    }
+    keep(extras, field, value);
+    Ok(())
 }
 
 /// A raw value from text that is known to be JSON; null if it is not.

@@ -6,7 +6,7 @@
 use gatewright_types::{ChatRequest, Content, Fault, Message, Role};
 use serde_json::value::RawValue;
 
-use super::{INLINE, METADATA, OUTPUT, THINKING, keep, messages, own, raw_json, tools};
+use super::{HEADER, INLINE, METADATA, OUTPUT, THINKING, keep, keep_unknown, messages, own, raw_json, tools};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
 use crate::dialects::wire::{self, Wrong};
@@ -56,7 +56,7 @@ pub(in super::super) fn read(body: &[u8], asked: &Asked<'_>) -> Result<ChatReque
     request.include_usage = request.stream;
     for (name, value) in asked.headers {
         if let Ok(value) = serde_json::value::to_raw_value(value) {
-            keep(&mut request.extras, &format!("header.{name}"), &value);
+            keep(&mut request.extras, &format!("{HEADER}{name}"), &value);
         }
     }
     Ok(request)
@@ -65,7 +65,7 @@ pub(in super::super) fn read(body: &[u8], asked: &Asked<'_>) -> Result<ChatReque
 fn field(request: &mut ChatRequest, name: &str, raw: &RawValue) -> Result<(), Wrong> {
     let sampling = &mut request.sampling;
     match name {
-        _ if wire::is_null(raw) => keep(&mut request.extras, name, raw),
+        _ if wire::is_null(raw) => keep_unknown(&mut request.extras, name, raw)?,
         "max_tokens" => sampling.max_tokens = Some(wire::plain(raw, "a whole number")?),
         "temperature" => sampling.temperature = Some(wire::float(raw)?),
         "top_p" => sampling.top_p = Some(wire::float(raw)?),
@@ -82,7 +82,7 @@ fn field(request: &mut ChatRequest, name: &str, raw: &RawValue) -> Result<(), Wr
         "output_config" => output(request, raw)?,
         "output_format" => request.response_format = Some(tools::format(raw)),
         "metadata" => metadata(request, raw)?,
-        _ => keep(&mut request.extras, name, raw),
+        _ => keep_unknown(&mut request.extras, name, raw)?,
     }
     Ok(())
 }

@@ -112,9 +112,9 @@ pub(super) fn write(out: &mut Out, message: &Message) {
     if note.sum != sum(text) {
         return;
     }
-    let mut from = 0;
+    let mut from = 0usize;
     for part in note.parts {
-        let until = from + part.bytes;
+        let Some(until) = from.checked_add(part.bytes) else { return };
         let said = text.get(from..until).unwrap_or_default();
         from = until;
         if let Some(data) = part.redacted {
@@ -132,7 +132,7 @@ pub(super) fn write(out: &mut Out, message: &Message) {
 fn answered(out: &mut Out, message: &Message) {
     let text = message.reasoning.as_deref().unwrap_or_default();
     let named = |wanted: &'static str| message.extras.iter().filter(move |(name, _)| of_own(NAME, name) == Some(wanted));
-    for (_, block) in named(BLOCK).filter(|(_, block)| block.get().contains(REDACTED)) {
+    for (_, block) in named(BLOCK).filter(|(_, block)| is_redacted(block)) {
         out.raw(block.get());
     }
     let signed: Vec<Signature<'_>> = named(SIGNATURE).filter_map(|(_, value)| Signature::read(value)).collect();
@@ -141,6 +141,12 @@ fn answered(out: &mut Out, message: &Message) {
         block(out, text.get(from..from + bytes).unwrap_or_default(), signature);
         from += bytes;
     }
+}
+
+fn is_redacted(block: &RawValue) -> bool {
+    let Ok(fields) = wire::object(block) else { return false };
+    let kinds: Vec<_> = fields.0.iter().filter(|(name, _)| name == "type").map(|(_, kind)| wire::lenient(kind)).collect();
+    kinds == ["redacted_thinking"]
 }
 
 fn block(out: &mut Out, text: &str, signature: &RawValue) {

@@ -3,7 +3,7 @@
 use gatewright_types::{ChatRequest, Content, FaultKind, Message, Part, Retry, Role};
 use serde_json::{Value, json};
 
-use super::{own, read, write};
+use super::{keep, own, raw_json, read, write};
 use crate::dialects::openai_chat;
 use crate::dialects::{Asked, Seal, Sealer};
 
@@ -96,13 +96,61 @@ fn our_own_seal_is_verified_and_taken_off() {
 }
 
 #[test]
+fn a_client_cannot_write_notes_of_our_own() {
+    let (part, note) =
+        (json!({"bytes": usize::MAX, "redacted": "x"}), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
+    for (name, value) in [
+        ("signed", json!({"sum": note, "parts": [part, part]})),
+        ("redacted_thinking", json!({"sum": note, "parts": [part]})),
+        ("block", json!({"type": "text", "text": "redacted_thinking FORBIDDEN"})),
+        ("inline", json!(true)),
+    ] {
+        for role in ["assistant", "user", "system"] {
+            let body = json!({"model": "m", "messages": [{"role": role, "content": "a", name: value}]});
+            let fault = read(body.to_string().as_bytes(), &Asked::default()).unwrap_err();
+            assert_eq!(fault.param.as_deref(), Some(&*format!("messages[0].{name}")), "{fault:?}");
+        }
+    }
+    for value in [json!("mine"), json!(null)] {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "header.anthropic-beta": value});
+        assert!(read(body.to_string().as_bytes(), &Asked::default()).is_err());
+    }
+    let mut answer = gatewright_types::Message::text(gatewright_types::Role::Assistant, "a");
+    keep(&mut answer.extras, "block", &raw_json(r#"{"type":"text","text":"redacted_thinking"}"#.to_owned()));
+    let mut request = asked(&json!({"model": "m", "messages": [{"role": "user", "content": "q"}]}));
+    request.messages.push(answer);
+    assert!(!sent(&request).to_string().contains("redacted_thinking"), "only blocks of that kind go back");
+}
+
+#[test]
 fn thought_that_is_shown_to_nobody_is_no_steering_field() {
     let request = asked(
         &json!({"model": "m", "messages": [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "Em"}]}]}),
     );
     assert_eq!(sent(&request)["messages"][0]["content"], json!([{"type": "redacted_thinking", "data": "Em"}]));
     let (name, _) = request.messages[0].extras.iter().next().unwrap();
-    assert!(!crate::dialects::steers(name) && own(&request.messages[0].extras, "redacted_thinking").is_some());
+    assert!(
+        !crate::dialects::steers(crate::dialects::Place::Message, name)
+            && own(&request.messages[0].extras, "redacted_thinking").is_some()
+    );
+}
+
+#[test]
+fn what_openais_dialect_has_no_words_for_is_refused_there_and_words_are_said() {
+    use crate::dialects::Dialect as _;
+    let leg = |block: Value| {
+        openai_chat::OpenAiChat.write(&asked(&json!({"model": "m", "messages": [{"role": "user", "content": [block]}]})))
+    };
+    let source = |kind: &str| json!({"type": "document", "title": "T", "source": {"type": kind, "media_type": "text/plain", "data": "words"}});
+    let body: Value = serde_json::from_slice(&leg(source("text")).unwrap()).unwrap();
+    assert_eq!(body["messages"][0]["content"], "T\n\nwords");
+    assert!(leg(source("base64")).is_ok());
+    for block in
+        [json!({"type": "search_result", "title": "t", "content": []}), source("file"), json!({"type": "container_upload"})]
+    {
+        let fault = leg(block).unwrap_err();
+        assert_eq!((fault.param.as_deref(), fault.retry), (Some("messages[0].content"), Retry::Elsewhere));
+    }
 }
 
 #[test]

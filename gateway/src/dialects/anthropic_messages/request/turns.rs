@@ -5,8 +5,8 @@
 use gatewright_types::{Content, Message, Part, Role, ToolCall};
 use serde_json::value::RawValue;
 
-use super::{INLINE, REDACTED, SIGNED, own, signed};
-use crate::dialects::anthropic_messages::{BLOCK, CITATIONS, NAME, PIECE, SIGNATURE};
+use super::{INLINE, NOTES, own, signed};
+use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::media::{Media, Source, What};
 use crate::dialects::{of_own, out::Out};
 
@@ -78,7 +78,7 @@ fn write(out: &mut Out, turn: &[&Message]) {
         }
     }
     if first.role != Role::Tool {
-        out.own(NAME, &first.extras, |field| !matches!(field, INLINE | SIGNED | REDACTED | SIGNATURE | BLOCK | PIECE | CITATIONS));
+        out.own(NAME, &first.extras, |field| !NOTES.contains(&field));
     }
     out.close();
 }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Fault, FaultKind, Message, Retry, Role};
 
-use super::{METADATA, OUTPUT, THINKING, own, signed, tools, turns};
+use super::{HEADER, METADATA, OUTPUT, THINKING, own, signed, tools, turns};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
 
@@ -49,7 +49,7 @@ pub(in super::super) fn write(request: &ChatRequest) -> Result<Bytes, Fault> {
         out.name("stream");
         out.raw("true");
     }
-    out.own(NAME, &request.extras, |field| !matches!(field, THINKING | METADATA | OUTPUT) && !field.starts_with("header."));
+    out.own(NAME, &request.extras, |field| !matches!(field, THINKING | METADATA | OUTPUT) && !field.starts_with(HEADER));
     out.close();
     Ok(out.done())
 }

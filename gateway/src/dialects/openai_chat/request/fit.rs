@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 
-use gatewright_types::{ChatRequest, Content, Message, Part, Role};
+use gatewright_types::{ChatRequest, Content, Fault, FaultKind, Message, Part, Retry, Role};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::super::NAME;
 use super::raw_json;
@@ -16,7 +18,7 @@ use crate::dialects::out::Out;
 
 /// The messages as this dialect can say them.
 pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
-    if request.spoken == NAME || request.spoken.is_empty() {
+    if is_own(request) {
         return Cow::Borrowed(&request.messages);
     }
     let mut fitted: Vec<Message> = Vec::with_capacity(request.messages.len());
@@ -67,18 +69,71 @@ fn join(first: &mut Message, second: Message) {
     first.tool_calls.extend(second.tool_calls);
 }
 
-/// Media in this dialect's spelling; parts that are some dialect's own are left out.
+/// Refuses what this dialect has no words for; another leg may have. What a vendor's own tools did within an answer is left out: the
+/// answer's words tell of it.
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`] at the message that has such a part.
+pub(in super::super) fn refuse(request: &ChatRequest) -> Result<(), Fault> {
+    if is_own(request) {
+        return Ok(());
+    }
+    let said = |message: &&Message| message.role != Role::Assistant;
+    for (at, message) in request.messages.iter().enumerate().filter(|(_, message)| said(message)) {
+        let Content::Parts(parts) = &message.content else { continue };
+        for part in parts {
+            let Part::Other { kind, raw } = part else { continue };
+            let foreign = is_owned(kind) || matches!(&**kind, "image" | "document");
+            if foreign && Media::read(kind, raw).is_none() && words(kind, raw).is_none() {
+                let kind = kind.rsplit('.').next().unwrap_or_default();
+                let message = format!("The model that would answer takes no such `{kind}` parts.");
+                let fault = Fault::caller(FaultKind::InvalidRequest, message).at(format!("messages[{at}].content"));
+                return Err(fault.retry(Retry::Elsewhere));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a request was read in this dialect.
+fn is_own(request: &ChatRequest) -> bool {
+    request.spoken == NAME || request.spoken.is_empty()
+}
+
+/// Media in this dialect's spelling, and a document of words as the words.
 fn spell(content: &mut Content) {
     let Content::Parts(parts) = content else { return };
+    // Others than those of an answer were refused before.
     parts.retain(|part| !matches!(part, Part::Other { kind, .. } if is_owned(kind)));
     for part in parts {
-        if let Part::Other { kind, raw } = part
-            && let Some(media) = Media::read(kind, raw)
-        {
-            let spelled = write(&media);
+        let Part::Other { kind, raw } = part else { continue };
+        let spelled = match Media::read(kind, raw) {
+            Some(media) => Some(write(&media)),
+            None => words(kind, raw).map(|text| Part::Text { text, extras: gatewright_types::Extras::new() }),
+        };
+        if let Some(spelled) = spelled {
             *part = spelled;
         }
     }
+}
+
+/// What a document says that is nothing but text, under its title and what is said of it.
+fn words(kind: &str, raw: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Document {
+        title: Option<String>,
+        context: Option<String>,
+        source: Text,
+    }
+    #[derive(Deserialize)]
+    struct Text {
+        #[serde(rename = "type")]
+        kind: String,
+        data: String,
+    }
+    let document: Document = serde_json::from_str(raw.get()).ok().filter(|_| kind == "document")?;
+    let Document { title, context, source } = document;
+    (source.kind == "text").then(|| title.into_iter().chain(context).chain([source.data]).collect::<Vec<_>>().join("\n\n"))
 }
 
 fn write(media: &Media<'_>) -> Part {

@@ -13,6 +13,7 @@ mod messages;
 mod read;
 mod write;
 
+pub(super) use fit::refuse;
 pub use read::read;
 pub use write::write;
 pub(super) use write::write_call;

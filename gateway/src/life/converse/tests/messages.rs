@@ -177,7 +177,18 @@ async fn what_no_plugin_can_inspect_is_recorded_and_refused_where_the_route_is_s
         {"type": "redacted_thinking", "data": "EmwKAhgBEgy3"}, {"type": "text", "text": "a"}]}, {"role": "user", "content": "and?"}]});
     let cached = json!({"model": "m", "metadata": {"user_id": "someone"}, "thinking": {"type": "enabled", "budget_tokens": 1024},
         "messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]}]});
-    for (strict, body, status) in [(false, &hidden, 200), (true, &hidden, 400), (true, &cached, 200)] {
+    let edits = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}],
+        "context_management": {"edits": [{"type": "compact_20260112", "instructions": "say so"}]}});
+    let elsewhere =
+        json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "x", "thinking": "hm"}]}]});
+    for (strict, body, status) in [
+        (false, &hidden, 200),
+        (true, &hidden, 400),
+        (true, &cached, 200),
+        (false, &edits, 200),
+        (true, &edits, 400),
+        (true, &elsewhere, 400),
+    ] {
         let mut kit = Kit::new();
         kit.route().strict = strict;
         kit.plugin(

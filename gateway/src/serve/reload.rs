@@ -87,8 +87,7 @@ impl Configuration {
             let told = |complaint: config::Complaint| format!("--model {}: {}", place.display(), complaint.message);
             let one = config::load(&text, self.environment.folder(), &self.environment)
                 .map_err(|complaints| complaints.into_iter().map(told).collect::<Vec<_>>())?;
-            facts.models.extend(one.models.into_iter().filter(|(known, _)| *known == name));
-            facts.routes.extend(one.routes.into_iter().filter(|(known, _)| *known == name));
+            serve_model(&mut facts, one, &name);
         }
         for model in facts.models.values_mut() {
             model.quantize = overrides.quantize.or(model.quantize);
@@ -122,6 +121,20 @@ impl Configuration {
             }
         }
         hasher
+    }
+}
+
+/// Adds a model that the command line names. One that the file has is only somewhere else, and a route of that name stays as it is:
+/// its policies are the operator's.
+fn serve_model(facts: &mut Facts, mut one: Facts, name: &str) {
+    if let Some(model) = one.models.remove(name) {
+        match facts.models.get_mut(name) {
+            Some(known) => known.folder = model.folder,
+            None => drop(facts.models.insert(name.to_owned(), model)),
+        }
+    }
+    if let Some(route) = one.routes.remove(name) {
+        facts.routes.entry(name.to_owned()).or_insert(route);
     }
 }
 
@@ -320,4 +333,34 @@ fn keep(facts: &mut Facts, running: &Facts) {
     facts.admin_listen = running.admin_listen;
     facts.data.clone_from(&running.data);
     facts.device = running.device;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_of_the_command_line_leaves_what_is_configured_under_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gatewright.yaml");
+        let place = |name: &str| folder.path().join(name);
+        for name in ["old", "other", "new"] {
+            std::fs::create_dir(place(name)).unwrap();
+            std::fs::write(place(name).join("config.json"), "{}").unwrap();
+        }
+        let text = "models:\n  a: {folder: old, max_running: 3}\n  b: {folder: other}\n\
+                    plugins: {}\nroutes:\n  a: {legs: [b], strict: true}\n";
+        std::fs::write(&path, text).unwrap();
+        let facts = |name: &str| {
+            let overrides = Overrides { model: Some((name.to_owned(), place("new"))), ..Overrides::default() };
+            let environment = Environment::of(&[], "/w");
+            Configuration { source: Source::File(path.clone()), overrides, environment }.facts().unwrap()
+        };
+        let known = facts("a");
+        let (model, route) = (&known.models["a"], &known.routes["a"]);
+        assert_eq!((model.folder.as_deref(), model.max_running), (Some(&*place("new")), 3));
+        assert!(route.strict && route.legs[0].model == "b", "{route:?}");
+        let new = facts("c");
+        assert!(new.models["c"].folder.as_deref() == Some(&*place("new")) && new.routes.contains_key("c"));
+    }
 }

@@ -6,7 +6,7 @@
 mod deployment;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -36,6 +36,7 @@ pub(super) fn is_one(document: &Document) -> bool {
 pub(super) fn carry(document: &Document, environment: &Environment) -> Carried {
     let mut carrier = Carrier {
         document,
+        environment,
         // The tests see to it that the binary's own rows can be read.
         catalog: Catalog::packed().unwrap_or_default(),
         providers: Vec::new(),
@@ -53,7 +54,7 @@ pub(super) fn carry(document: &Document, environment: &Environment) -> Carried {
     }
     let mut missing = Vec::new();
     let mut root = Map::new();
-    let keys = carrier.master_key(environment).unwrap_or_else(|complaint| {
+    let keys = carrier.master_key().unwrap_or_else(|complaint| {
         missing.push(complaint);
         None
     });
@@ -73,6 +74,10 @@ struct Made {
     /// What two deployments must have in common to be of one provider.
     settings: Map<String, Value>,
     prices: Map<String, Value>,
+    /// The models that are asked for there.
+    models: BTreeSet<String>,
+    /// Whether any other may be: an entry says so with `*`.
+    any_model: bool,
 }
 
 /// One deployment as a leg.
@@ -91,6 +96,7 @@ struct Group {
 
 struct Carrier<'a> {
     document: &'a Document,
+    environment: &'a Environment,
     catalog: Catalog,
     providers: Vec<Made>,
     groups: Vec<Group>,
@@ -115,6 +121,10 @@ impl Carrier<'_> {
             let mut section = made.settings.clone();
             if !made.prices.is_empty() {
                 section.insert("prices".to_owned(), Value::Object(made.prices.clone()));
+            }
+            if !made.any_model {
+                section.insert("models".to_owned(), made.models.iter().cloned().collect());
+                section.insert("any_model".to_owned(), false.into());
             }
             (made.name.clone(), Value::Object(section))
         };
@@ -149,21 +159,37 @@ impl Carrier<'_> {
         Value::Object(routes)
     }
 
-    /// The master key as a key of ours: its digest. Keys that LiteLLM keeps in a database are not in its file.
-    fn master_key(&mut self, environment: &Environment) -> Result<Option<Value>, Complaint> {
+    /// The master key as a key of ours: its digest. Keys that LiteLLM keeps in a database are not in its file. What stands there must
+    /// be a key: without one nobody would be asked for any.
+    fn master_key(&mut self) -> Result<Option<Value>, Complaint> {
         const AT: &str = "/general_settings/master_key";
-        let Some(written) = self.document.value.pointer(AT).and_then(Value::as_str) else { return Ok(None) };
-        let key = match written.strip_prefix(ENVIRON) {
-            None => written,
-            Some(name) => environment.get(name).ok_or_else(|| Complaint {
-                mark: self.document.mark(AT),
-                path: readable(AT),
-                message: format!("the environment has no variable `{name}`, or it is empty"),
-                hint: Some("without it nobody would be asked for a key".to_owned()),
-            })?,
+        const VARIABLE: &str = "LITELLM_MASTER_KEY";
+        let wrong = |message: String| Complaint {
+            mark: self.document.mark(AT),
+            path: readable(AT),
+            message,
+            hint: Some("without it nobody would be asked for a key".to_owned()),
         };
+        let key = match self.document.value.pointer(AT) {
+            None => match self.environment.get(VARIABLE) {
+                Some(key) => key,
+                None => return Ok(None),
+            },
+            Some(Value::String(written)) => match written.strip_prefix(ENVIRON) {
+                None => written,
+                Some(name) => {
+                    let missing = || wrong(format!("the environment has no variable `{name}`, or it is empty"));
+                    self.environment.get(name).ok_or_else(missing)?
+                }
+            },
+            Some(_) => return Err(wrong("a text is expected here".to_owned())),
+        };
+        if key.trim().is_empty() {
+            return Err(wrong("a key is expected here, but it is empty".to_owned()));
+        }
+        let key = json!({ "master": { "sha256": hex(&digest(key)) } });
         self.place("/keys".to_owned(), AT);
-        Ok(Some(json!({ "master": { "sha256": hex(&digest(key)) } })))
+        Ok(Some(key))
     }
 
     /// Sections that are not looked at elsewhere.

@@ -87,7 +87,7 @@ pub fn load(text: &str, folder: &Path, environment: &Environment) -> Result<Fact
 /// A LiteLLM configuration as one of ours, as text, and what could not be carried over.
 ///
 /// # Errors
-/// The file cannot be read, is not YAML, or is not LiteLLM's.
+/// The file cannot be read, is not YAML, is not LiteLLM's, or would be served open to all who should have a key.
 pub fn import_litellm(path: &Path, environment: &Environment) -> Result<(String, Vec<Complaint>), Vec<Complaint>> {
     let (text, _) = text_of(path, environment)?;
     let document = yaml::read(&text)?;
@@ -95,9 +95,10 @@ pub fn import_litellm(path: &Path, environment: &Environment) -> Result<(String,
         return Err(vec![Complaint::of_file("this is not a configuration of LiteLLM's proxy: it has no `model_list`")]);
     }
     let carried = litellm::carry(&document, environment);
-    let mut notes = carried.notes;
-    notes.extend(carried.missing);
-    Ok((emit::yaml(&carried.document.value), notes))
+    if !carried.missing.is_empty() {
+        return Err(carried.missing);
+    }
+    Ok((emit::yaml(&carried.document.value), carried.notes))
 }
 
 /// What was read: facts as far as there are any, and what is wrong.

@@ -39,7 +39,7 @@ pub(super) fn head(headers: &HeaderMap, host: &Host, dialect: DialectRef) -> Hea
         dialect,
         kept: dialect.kept_headers().iter().filter_map(kept).collect(),
         request_id: id,
-        bearer: text(&AUTHORIZATION).and_then(bearer).or_else(|| text(&API_KEY).map(|key| Secret::new(key.trim()))),
+        bearer: text(&AUTHORIZATION).and_then(bearer).or_else(|| text(&API_KEY).and_then(key)),
         no_store: headers.get_all(CACHE_CONTROL).iter().any(says_no_store),
         conversation: text(&CONVERSATION).filter(|id| is_sane(id)).map(str::to_owned),
         content_length: text(&CONTENT_LENGTH).and_then(|length| length.parse().ok()),
@@ -53,7 +53,12 @@ fn is_sane(id: &str) -> bool {
 
 fn bearer(value: &str) -> Option<Secret> {
     let (scheme, key) = value.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(key.trim()))
+    self::key(key).filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+}
+
+/// A key that stands alone; an empty one is none.
+fn key(value: &str) -> Option<Secret> {
+    Some(value.trim()).filter(|key| !key.is_empty()).map(Secret::new)
 }
 
 fn says_no_store(value: &HeaderValue) -> bool {
@@ -138,6 +143,7 @@ mod tests {
     fn keys_are_read_in_any_case_of_the_scheme() {
         assert_eq!(bearer("bearer  k ").unwrap().reveal(), "k");
         assert!(bearer("Basic k").is_none() && bearer("k").is_none());
+        assert!(key(" k ").unwrap().reveal() == "k" && key(" ").is_none());
     }
 
     #[test]

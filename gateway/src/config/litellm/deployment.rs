@@ -2,6 +2,8 @@
 //!
 //! Apart because it is where its names of providers meet the catalog's. It must not know the router's settings but to pass them on.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::super::yaml::escape;
@@ -66,6 +68,7 @@ impl Carrier<'_> {
         let section = self.section(&entry, &row, settings);
         let provider = self.provider(&entry, &row, section);
         self.prices(&entry, &provider, &model);
+        self.opens(&provider, &model);
         if name.contains('*') || model.contains('*') {
             self.any_model(&entry, name, &provider);
             return;
@@ -132,30 +135,82 @@ impl Carrier<'_> {
     /// A provider's section: what the entry says, and the settings where it says nothing.
     fn section(&mut self, entry: &Entry<'_>, row: &Row, settings: &Settings) -> Map<String, Value> {
         let mut section = Map::new();
-        let base = entry.text("api_base").or_else(|| entry.text("base_url"));
+        let base = self.text(entry, "api_base").or_else(|| self.text(entry, "base_url"));
         section.extend(base.map(|base| ("base_url".to_owned(), base_of(base, row).into())));
-        section.extend(entry.text("api_key").map(|key| ("api_key".to_owned(), text_of(key).into())));
-        let mut headers = Map::new();
-        headers.extend(entry.text("organization").map(|text| ("openai-organization".to_owned(), text_of(text).into())));
-        for (name, value) in entry.params.get("extra_headers").and_then(Value::as_object).into_iter().flatten() {
-            headers.extend(value.as_str().map(|value| (name.clone(), text_of(value).into())));
-        }
+        section.extend(self.key(entry, row).map(|key| ("api_key".to_owned(), key.into())));
+        let headers = self.headers(entry);
         if !headers.is_empty() {
             section.insert("headers".to_owned(), Value::Object(headers));
         }
         let mut timeouts = Map::new();
-        let total = entry.params.get("timeout").and_then(seconds).or_else(|| settings.timeout.clone());
-        timeouts.extend(entry.params.get("stream_timeout").and_then(seconds).map(|time| ("first_byte".to_owned(), time.into())));
+        let (first, total) = (self.time(entry, "stream_timeout"), self.time(entry, "timeout").or_else(|| settings.timeout.clone()));
+        timeouts.extend(first.map(|time| ("first_byte".to_owned(), time.into())));
         timeouts.extend(total.map(|time| ("total".to_owned(), time.into())));
         if !timeouts.is_empty() {
             section.insert("timeouts".to_owned(), Value::Object(timeouts));
         }
         let own = ["max_retries", "num_retries"].iter().find_map(|key| Some((*key, entry.params.get(*key)?)));
-        let own = own.and_then(|(key, value)| self.attempts(&format!("{}/litellm_params/{key}", entry.at), value));
+        let own = own.and_then(|(key, value)| {
+            let attempts = self.attempts(&format!("{}/litellm_params/{key}", entry.at), value);
+            if attempts.is_none() && !value.is_null() {
+                self.not_carried(entry, key);
+            }
+            attempts
+        });
         section.extend(own.or(settings.attempts).map(|attempts| ("attempts".to_owned(), attempts.into())));
         let drops = entry.params.get("drop_params").map_or(settings.drop_params, |value| value == true);
         section.extend(drops.then(|| ("drop_params".to_owned(), true.into())));
         section
+    }
+
+    /// A parameter that is there but is not what can be carried over.
+    fn not_carried(&mut self, entry: &Entry<'_>, key: &str) {
+        self.note(&format!("{}/litellm_params/{key}", entry.at), "a value of this kind is not carried over");
+    }
+
+    /// A parameter that is a text.
+    fn text<'e>(&mut self, entry: &'e Entry<'_>, key: &str) -> Option<&'e str> {
+        let value = entry.params.get(key).filter(|value| !value.is_null())?;
+        if !value.is_string() {
+            self.not_carried(entry, key);
+        }
+        value.as_str()
+    }
+
+    /// A parameter that is a number of seconds.
+    fn time(&mut self, entry: &Entry<'_>, key: &str) -> Option<String> {
+        let value = entry.params.get(key).filter(|value| !value.is_null())?;
+        let time = seconds(value);
+        if time.is_none() {
+            self.not_carried(entry, key);
+        }
+        time
+    }
+
+    /// The key. Where an entry with a base URL of its own says none, LiteLLM sends the one of the provider's variable.
+    fn key(&mut self, entry: &Entry<'_>, row: &Row) -> Option<String> {
+        if let Some(key) = self.text(entry, "api_key") {
+            return Some(text_of(key));
+        }
+        let other = ["api_base", "base_url"].iter().any(|key| entry.text(key).is_some());
+        let variable = row.key_variable.as_deref().filter(|name| other && self.environment.get(name).is_some())?;
+        Some(format!("${{{variable}}}"))
+    }
+
+    fn headers(&mut self, entry: &Entry<'_>) -> Map<String, Value> {
+        let mut headers = Map::new();
+        headers.extend(self.text(entry, "organization").map(|text| ("openai-organization".to_owned(), text_of(text).into())));
+        let extra = entry.params.get("extra_headers").filter(|value| !value.is_null());
+        if extra.is_some_and(|value| !value.is_object()) {
+            self.not_carried(entry, "extra_headers");
+        }
+        for (name, value) in extra.and_then(Value::as_object).into_iter().flatten() {
+            match value.as_str() {
+                Some(text) => drop(headers.insert(name.clone(), text_of(text).into())),
+                None => self.not_carried(entry, &format!("extra_headers/{}", escape(name))),
+            }
+        }
+        headers
     }
 
     /// The name of the provider with these settings: one that is there, or a new one.
@@ -184,8 +239,23 @@ impl Carrier<'_> {
         {
             self.place(format!("{ours}/{key}"), &format!("{theirs}/{their}"));
         }
-        self.providers.push(Made { name: name.clone(), settings: section, prices: Map::new() });
+        self.providers.push(Made {
+            name: name.clone(),
+            settings: section,
+            prices: Map::new(),
+            models: BTreeSet::new(),
+            any_model: false,
+        });
         name
+    }
+
+    /// A provider is asked for the models that are listed, and for any only where an entry has `*` for one.
+    fn opens(&mut self, provider: &str, model: &str) {
+        let Some(made) = self.providers.iter_mut().find(|made| made.name == provider) else { return };
+        match model.contains('*') {
+            true => made.any_model = true,
+            false => drop(made.models.insert(model.to_owned())),
+        }
     }
 
     /// What the operator says that a model costs.

@@ -24,11 +24,12 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// To whom a group falls back, each with its place.
+    /// To whom a group falls back, each with its place. What holds for all counts only for groups that say nothing.
     pub(super) fn fallbacks_of<'a>(&'a self, group: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let own = self.fallbacks.iter().filter(move |(of, ..)| of.as_deref() == Some(group));
-        let of_all = self.fallbacks.iter().filter(|(of, ..)| of.is_none());
-        own.chain(of_all).filter(move |(_, to, _)| to != group).map(|(_, to, pointer)| (pointer.as_str(), to.as_str()))
+        let own = self.fallbacks.iter().any(|(of, ..)| of.as_deref() == Some(group));
+        let wanted = move |of: Option<&str>| of == own.then_some(group);
+        let found = self.fallbacks.iter().filter(move |(of, to, _)| wanted(of.as_deref()) && to != group);
+        found.map(|(_, to, pointer)| (pointer.as_str(), to.as_str()))
     }
 }
 

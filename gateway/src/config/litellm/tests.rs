@@ -98,6 +98,7 @@ fn a_model_list_becomes_providers_and_routes() {
     assert_eq!(route.strategy, Strategy::Weighted);
     assert_eq!(facts.routes.keys().collect::<Vec<_>>(), ["gpt-4", "gpt-4o", "r1"]);
     assert!(facts.litellm_headers && facts.providers["groq"].any_model);
+    assert!(!openai.any_model && openai.models == ["gpt-4o"] && azure.models == ["my-deployment"], "only what is listed is open");
     assert_eq!(facts.keys[0].sha256, digest("sk-1234"));
 }
 
@@ -139,6 +140,48 @@ fn without_its_master_keys_variable_it_is_not_served_open_to_all() {
     let text = "model_list: []\ngeneral_settings:\n  master_key: os.environ/NO_SUCH\n";
     let complaints = load(text, Path::new("/w"), &environment()).unwrap_err();
     assert!(complaints.iter().any(|told| told.to_string().starts_with("3:15: general_settings.master_key: ")), "{complaints:?}");
+}
+
+#[test]
+fn a_master_key_that_is_none_is_refused_and_the_variable_counts_where_nothing_is_said() {
+    for wrong in ["1234", "\"\"", "[a]", "true", "null"] {
+        let carried = carried(&format!("model_list: []\ngeneral_settings:\n  master_key: {wrong}\n"));
+        assert_eq!(carried.missing.len(), 1, "{wrong}");
+    }
+    let text = "model_list: []\ngeneral_settings: {x: 1}\n";
+    assert_eq!(facts(text).keys[0].sha256, digest("sk-1234"));
+    let without = carry(&yaml::read(text).unwrap(), &Environment::of(&[], "/w"));
+    assert!(without.document.value.get("keys").is_none() && without.missing.is_empty());
+}
+
+#[test]
+fn an_import_that_would_be_open_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, "model_list: []\ngeneral_settings: {master_key: os.environ/NO_SUCH}\n").unwrap();
+    let complaints = load::import_litellm(&path, &environment()).unwrap_err();
+    assert!(complaints[0].to_string().contains("NO_SUCH"), "{complaints:?}");
+}
+
+#[test]
+fn fallbacks_of_all_count_only_for_names_without_their_own() {
+    let entry = |name: &str| format!("  - {{model_name: {name}, litellm_params: {{model: openai/{name}}}}}\n");
+    let entries: String = ["a", "b", "c", "d"].map(entry).concat();
+    let text = format!("model_list:\n{entries}litellm_settings: {{fallbacks: [{{a: [b]}}], default_fallbacks: [c]}}\n");
+    let routes = &carried(&text).document.value["routes"];
+    assert_eq!((&routes["a"]["fallbacks"], &routes["d"]["fallbacks"]), (&json!(["openai/b"]), &json!(["openai/c"])));
+}
+
+#[test]
+fn values_that_cannot_be_carried_over_are_told() {
+    let text = "model_list:\n  - model_name: a\n    litellm_params:\n      model: openai/m\n      api_base: http://h/v1\n      \
+                api_key: 5\n      timeout: os.environ/T\n      extra_headers: {x: 1, y: z}\n      max_retries: many\n";
+    let carried = carried(text);
+    let told: Vec<String> = carried.notes.iter().map(|note| note.path.clone()).collect();
+    let path = |key: &str| format!("model_list[0].litellm_params.{key}");
+    assert_eq!(told, ["api_key", "timeout", "extra_headers.x", "max_retries"].map(path));
+    let provider = &carried.document.value["providers"]["openai"];
+    assert_eq!((&provider["api_key"], &provider["headers"]), (&json!("${OPENAI_API_KEY}"), &json!({"y": "z"})));
 }
 
 #[test]

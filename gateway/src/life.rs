@@ -61,14 +61,16 @@ where
     Ok(settle(answered)) // the seat rides the stream to its end
 }
 
-/// About how many tokens a request's prompt has. It is read and resolved as if it were to be answered, and goes no further.
+/// About how many tokens a request's prompt has. It is read and resolved as if it were to be answered, counts as one of its key's
+/// requests, and goes no further.
 ///
 /// # Errors
-/// As far as [`live`] would refuse it before it has a seat.
+/// As far as [`live`] would refuse it before it has a seat, and when the key is over a limit.
 pub async fn measure<B, E>(host: Arc<Host>, head: Head, body: B) -> Result<u64, Refused>
 where
     B: Stream<Item = Result<Bytes, E>> + Send,
 {
-    let received = receive(authenticate(host, head)?, body).await?;
-    Ok(meter::prompt_estimate(&resolve(received)?.request))
+    let resolved = resolve(receive(authenticate(host, head)?, body).await?)?;
+    let _taken = admit::pass(&resolved)?;
+    Ok(meter::prompt_estimate(&resolved.request))
 }

@@ -28,7 +28,7 @@ use super::refused::Refused;
 use super::resolve::Resolved;
 use super::seat::{Permits, Seat};
 use crate::host::Route;
-use crate::limits::{Over, Standing, Taken};
+use crate::limits::{Over, Place, Standing, Taken};
 
 /// A request that has a seat.
 #[derive(Debug)]
@@ -61,7 +61,11 @@ fn permits(caller: &Caller, request: &ChatRequest) -> Result<Permits, Refused> {
         shared.metrics.records_refused().inc();
         full("records that wait to be written")
     })?;
-    let (taken, standing) = take(caller, request)?;
+    let tokens = match &caller.key {
+        Some(key) if key.tokens_per_minute.is_some() => prompt_estimate(request),
+        _ => 0,
+    };
+    let (taken, standing) = take(caller, tokens)?;
     Ok(Permits { place, slot, taken, standing })
 }
 
@@ -71,9 +75,22 @@ pub(super) fn full(of: &str) -> Fault {
     Fault::gateway(FaultKind::Overloaded, message).retry(Retry::Here(Some(Duration::from_secs(1))))
 }
 
-fn take(caller: &Caller, request: &ChatRequest) -> Result<(Option<Taken>, Standing), Refused> {
+/// Lets a request pass that no model is asked for: it counts as one of its key's requests, without tokens.
+///
+/// # Errors
+/// As [`admit`], but for records: it leaves none.
+pub(super) fn pass(resolved: &Resolved) -> Result<(Place, Option<Taken>), Refused> {
+    let caller = &resolved.caller;
+    let passed = || {
+        let place =
+            caller.host.shared.limiter.enter(caller.host.facts.limits.in_flight).ok_or_else(|| full("requests in flight"))?;
+        Ok((place, take(caller, 0)?.0))
+    };
+    passed().map_err(|refused: Refused| caller.turn_away(&resolved.request.model, refused))
+}
+
+fn take(caller: &Caller, tokens: u64) -> Result<(Option<Taken>, Standing), Refused> {
     let (Some(key), Some(state)) = (&caller.key, &caller.limits) else { return Ok((None, Standing::default())) };
-    let tokens = if key.tokens_per_minute.is_some() { prompt_estimate(request) } else { 0 };
     match state.take(key, tokens, Instant::now()) {
         Ok((taken, standing)) => Ok((Some(taken), standing)),
         Err((over, standing)) => {

@@ -67,10 +67,9 @@ async fn reasoning_goes_round_and_comes_back_unsealed() {
     assert!(asked[1].messages[1].extras.is_empty(), "nothing of the seal goes to an upstream");
 }
 
-#[tokio::test]
-async fn both_headers_open_the_door_and_refusals_are_in_this_dialect() {
-    let mut kit = Kit::new();
-    kit.facts.keys = vec![KeyFact {
+/// The key `gw-a`.
+fn key() -> KeyFact {
+    KeyFact {
         name: "a".to_owned(),
         sha256: digest("gw-a"),
         tenant: "a".to_owned(),
@@ -78,10 +77,16 @@ async fn both_headers_open_the_door_and_refusals_are_in_this_dialect() {
         models: Vec::new(),
         plugins: Vec::new(),
         revoked: false,
-        requests_per_minute: Some(2),
+        requests_per_minute: None,
         tokens_per_minute: None,
         in_flight: None,
-    }];
+    }
+}
+
+#[tokio::test]
+async fn both_headers_open_the_door_and_refusals_are_in_this_dialect() {
+    let mut kit = Kit::new();
+    kit.facts.keys = vec![KeyFact { requests_per_minute: Some(2), ..key() }];
     for headers in [&[][..], &[("x-api-key", "gw-stranger")][..]] {
         let heard = kit.messages(&ask(), headers).await;
         assert_eq!((heard.status, &heard.json()["error"]["type"]), (401, &json!("authentication_error")));
@@ -132,6 +137,19 @@ async fn tokens_are_counted_without_asking_anyone() {
     let unknown = body.replace("\"m\"", "\"no\"");
     assert_eq!(kit.send(post_to("/v1/messages/count_tokens", &unknown, &[])).await.whole().await.status, 404);
     assert!(kit.upstream.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn counting_tokens_is_held_to_the_keys_limits() {
+    let mut kit = Kit::new();
+    let one = KeyFact { requests_per_minute: Some(1), ..key() };
+    kit.facts.keys = vec![one];
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        let asked = post_to("/v1/messages/count_tokens", &ask().to_string(), &[("x-api-key", "gw-a")]);
+        statuses.push(kit.send(asked).await.whole().await.status);
+    }
+    assert_eq!(statuses, [200, 429]);
 }
 
 #[tokio::test]

@@ -17,8 +17,13 @@ return { tools = { {
   call = function(ctx, arguments) return tostring(arguments.a + arguments.b) end } } }"#;
 
 fn with_tools() -> Kit {
+    with(ADD)
+}
+
+/// The same with this code for `calc`.
+fn with(code: &str) -> Kit {
     let mut kit = Kit::new();
-    kit.plugin("calc", "", ADD);
+    kit.plugin("calc", "", code);
     kit.route().tools = Some(ToolLoopFact { max_rounds: 3, max_time: std::time::Duration::from_secs(5) });
     kit
 }
@@ -80,6 +85,19 @@ async fn the_clients_own_calls_go_to_the_client_and_ours_beside_them_are_left_ou
     assert_eq!((calls[0]["index"].as_u64(), calls[0]["function"]["name"].as_str()), (Some(0), Some("theirs")));
     assert_eq!(heard.finish().as_deref(), Some("tool_calls"));
     assert_eq!(kit.upstream.asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_result_that_does_not_fit_its_schema_never_reaches_the_model() {
+    let typed = ADD.replace("call = function", "result = { type = 'integer' }, call = function");
+    let mut kit = with(&typed.replace("tostring(", "'a secret ' .. ("));
+    kit.script(calls(&[call(0, "calc__add", "{\"a\":1,\"b\":1}")]));
+    kit.script(stream_of(&[r#"{"content":"I cannot."}"#]));
+    assert_eq!(kit.chat(ASK).await.status, 200);
+    let told = kit.upstream.asked.lock().unwrap()[1].messages[2].content.joined().into_owned();
+    assert!(told.contains("contract: the result of `add` does not fit its schema: `/type`") && !told.contains("secret"), "{told}");
+    let row = &kit.rows()[0];
+    assert!(row.verdicts.contains("does not fit its schema") && !row.verdicts.contains("secret"), "{}", row.verdicts);
 }
 
 #[tokio::test]

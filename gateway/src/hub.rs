@@ -100,8 +100,14 @@ impl Hub {
         let all: Vec<String> = info.siblings.into_iter().take(MOST_FILES).map(|file| file.rfilename).collect();
         let files = chosen(wanted, &all)?;
         // Of this commit, whatever the branch says by the time that the last file comes.
-        let repository =
-            Repository { api: &api, at: api.repo(named(&info.sha)), repo: named(&info.sha), cache: self.cache(), told };
+        let repository = Repository {
+            api: &api,
+            at: api.repo(named(&info.sha)),
+            repo: named(&info.sha),
+            sha: &info.sha,
+            cache: self.cache(),
+            told,
+        };
         let mut bytes = 0;
         for file in &files {
             bytes += repository.fetch(file).await.map_err(|why| format!("{} of {}: {why}", file, wanted.repository))?;
@@ -162,6 +168,7 @@ struct Repository<'a> {
     api: &'a Api,
     at: ApiRepo,
     repo: Repo,
+    sha: &'a str,
     cache: Cache,
     told: Told,
 }
@@ -174,26 +181,31 @@ impl Repository<'_> {
         let mut last = String::new();
         for attempt in 0..TRIES {
             tokio::time::sleep(Duration::from_millis(500) * attempt).await;
-            let head = match tokio::time::timeout(SHORT, self.api.metadata(&url)).await {
-                Ok(Ok(head)) => head,
-                Ok(Err(error)) => {
-                    last = causes(&error);
-                    continue;
-                }
-                Err(_) => {
-                    last = format!("no answer within {} seconds", SHORT.as_secs());
+            let asked = tokio::time::timeout(SHORT, self.api.metadata(&url)).await;
+            let late = |_| format!("no answer within {} seconds", SHORT.as_secs());
+            let head = match asked.map_err(late).and_then(|head| head.map_err(|error| causes(&error))) {
+                Ok(head) => head,
+                Err(why) => {
+                    last = why;
                     continue;
                 }
             };
+            // What a response says is no path: the listed commit is.
+            if head.commit_hash() != self.sha {
+                return Err("the hub answers with another commit than the one that it listed".to_owned());
+            }
             let size = head.size() as u64;
             let Some(digest) = Digest::read(head.etag()) else {
                 return Err("the hub does not say its digest".to_owned());
             };
-            let blob = cached.blob_path(head.etag());
+            let (blob, commit) = (cached.blob_path(head.etag()), cached.pointer_path(self.sha));
             let there = std::fs::metadata(&blob).is_ok_and(|found| found.is_file() && found.len() == size);
-            if there {
+            if there && is_right(&digest, &blob).await? {
                 (self.told)(file, size, size);
-                return link(&blob, &cached.pointer_path(head.commit_hash()), file).map(|()| size);
+                return link(&blob, &commit, file).map(|()| size);
+            }
+            if there {
+                forget(&blob, &commit.join(file));
             }
             match self.transfer(file).await {
                 Ok(()) => {}
@@ -202,17 +214,11 @@ impl Repository<'_> {
                     continue;
                 }
             }
-            let checked = blob.clone();
-            let is_right = tokio::task::spawn_blocking(move || digest.is_of(&checked)).await.map_err(|error| error.to_string())?;
-            match is_right {
-                Ok(true) => return Ok(size),
-                Ok(false) => {
-                    let _ = std::fs::remove_file(&blob);
-                    let _ = std::fs::remove_file(cached.pointer_path(head.commit_hash()).join(file));
-                    last = "what came is not what its digest says".to_owned();
-                }
-                Err(error) => return Err(format!("{}: {error}", blob.display())),
+            if is_right(&digest, &blob).await? {
+                return Ok(size);
             }
+            forget(&blob, &commit.join(file));
+            last = "what came is not what its digest says".to_owned();
         }
         Err(last)
     }
@@ -257,6 +263,21 @@ impl Progress for Bar {
 
     async fn finish(&mut self) {
         (self.told)(&self.name, self.all, self.all);
+    }
+}
+
+/// Whether a file is what its digest says.
+async fn is_right(digest: &Digest, blob: &Path) -> Result<bool, String> {
+    let (digest, path) = (digest.clone(), blob.to_owned());
+    let checked = tokio::task::spawn_blocking(move || digest.is_of(&path)).await.map_err(|error| error.to_string())?;
+    checked.map_err(|error| format!("{}: {error}", blob.display()))
+}
+
+/// Takes a file away that is not what it should be, and the link to it.
+fn forget(blob: &Path, link: &Path) {
+    for path in [link, blob] {
+        // What cannot be taken away is found out when it is written anew.
+        let _ = std::fs::remove_file(path);
     }
 }
 

@@ -108,6 +108,20 @@ fn what_is_not_what_its_digest_says_is_not_kept() {
 }
 
 #[test]
+fn what_was_damaged_in_the_cache_is_fetched_again() {
+    let weights = weights();
+    let hub = Hub::with(NAME, &[("a.gguf", &weights)]).unwrap();
+    let here = tempfile::tempdir().unwrap();
+    let (status, told) = pull(here.path(), &hub, (None, &[NAME, "a.gguf"]));
+    assert_eq!(status, 0, "{told}");
+    let blob = std::fs::canonicalize(folder(&told).join("a.gguf")).unwrap();
+    std::fs::write(&blob, vec![0; WEIGHTS]).unwrap();
+    let (status, told) = pull(here.path(), &hub, (None, &[NAME, "a.gguf"]));
+    assert_eq!(status, 0, "{told}");
+    assert!(std::fs::read(folder(&told).join("a.gguf")).unwrap() == weights, "it is what its digest says");
+}
+
+#[test]
 fn what_cannot_be_had_is_told() {
     let hub = Hub::with(NAME, &[("a-Q4_0.gguf", b"x"), ("a-Q8_0.gguf", b"y")]).unwrap();
     let here = tempfile::tempdir().unwrap();

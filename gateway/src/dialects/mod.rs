@@ -3,7 +3,7 @@
 //! Apart so that a wire format is known in one folder. A dialect must not know who asks, who answers, or what a policy is. To add
 //! one is a folder here and a row in [`ALL`]: paths, refusals, lists of models and providers follow from what it says of itself.
 //!
-//! A field that only one dialect has travels in the extras of the object it came on, under that dialect's [`own`] name; whoever
+//! A field that only one dialect has travels in the extras of the object it came on, under that dialect's `own` name; whoever
 //! writes another dialect leaves it out.
 
 pub mod anthropic_messages;

@@ -121,6 +121,30 @@ fn alone(runtime: &Runtime, chain: &Chain) -> Duration {
     times[times.len() - 2]
 }
 
+/// Does something while as many threads as hostile requests compute for 3 ms, hand over, and compute again.
+fn computing<T>(work: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..HOSTILE {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // A thread for each turn, as a call that runs apart has.
+                    let turn = std::thread::spawn(|| {
+                        let from = Instant::now();
+                        while from.elapsed() < Duration::from_millis(3) {
+                            std::hint::spin_loop();
+                        }
+                    });
+                    turn.join().unwrap();
+                }
+            });
+        }
+        let done = work();
+        over.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
 fn print(name: &str, times: &[Duration], longest: Option<Duration>) {
     let at = |part: usize| times[(times.len() * part / 1000).min(times.len() - 1)].as_secs_f64() * 1e3;
     let call = longest.map_or_else(|| "-".to_owned(), |longest| format!("{:.1}", longest.as_secs_f64() * 1e3));
@@ -135,6 +159,11 @@ fn main() {
     println!("{threads} workers, {HOSTILE} hostile requests always under way; milliseconds\n");
     println!("| beside | honest p50 | p99 | p99.9 | longest | hostile call, second longest of 60 |\n|---|---|---|---|---|---|");
     print("nobody", &beside(&runtime, &honest, None), None);
+    // What the system's scheduler alone makes of as many threads that compute as long as a limit lets a guest.
+    for round in ["first", "second", "third"] {
+        let times = computing(|| beside(&runtime, &honest, None));
+        print(&format!("threads that compute, no plugin ({round} time)"), &times, None);
+    }
     for (name, code) in LUAU {
         let chain = luau(&host, code);
         print(&format!("Luau: {name}"), &beside(&runtime, &honest, Some(&chain)), Some(alone(&runtime, &chain)));

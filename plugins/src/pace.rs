@@ -1,4 +1,4 @@
-//! Whether a plugin was stopped lately: then its calls run where they hold up no other request.
+//! Whether a plugin is new, or was stopped lately: then its calls run where they hold up no other request.
 //!
 //! Apart because both sandboxes keep to it. It must not know how a call is moved elsewhere.
 
@@ -9,9 +9,18 @@ use crate::guest::{GuestError, GuestErrorKind};
 /// Calls in time after which a plugin that was stopped is trusted again.
 const TRUSTED: u32 = 256;
 
+/// The same for one that is new: it may be one that never ends.
+const NEW: u32 = 16;
+
 /// How the calls of one program went.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace(AtomicU32);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(AtomicU32::new(NEW))
+    }
+}
 
 impl Pace {
     /// Whether its next call should run apart.
@@ -36,10 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_stopped_is_trusted_again_after_many_calls_in_time() {
+    fn who_is_new_or_was_stopped_is_trusted_after_many_calls_in_time() {
         let pace = Pace::default();
         let failed = |kind| Err::<(), _>(GuestError::new(kind, ""));
         pace.saw(&failed(GuestErrorKind::Trap));
+        (1..NEW).for_each(|_| pace.saw(&Ok(())));
+        assert!(pace.is_slow());
+        pace.saw(&Ok(()));
         assert!(!pace.is_slow());
         pace.saw(&failed(GuestErrorKind::Cpu));
         (1..TRUSTED).for_each(|_| pace.saw(&Ok(())));

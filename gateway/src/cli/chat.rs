@@ -16,7 +16,8 @@ use crate::environment::{Environment, Ink};
 use crate::serve::{Configuration, Inside, Overrides};
 
 #[derive(Debug, Args)]
-#[command(after_help = "It is asked as clients are, past the plugins of its route, and without a key; nothing is served meanwhile.
+#[command(
+    after_help = "It is asked as clients are, through the plugins of its route, but without a key; nothing is served meanwhile.
 Lines are questions; /clear begins anew, /exit or Ctrl-D ends. Ctrl-C cuts an answer.
 
 Examples:
@@ -24,7 +25,8 @@ Examples:
   gatewright chat openai/gpt-4.1-mini                 a provider's, with its key in the environment
   gatewright chat /models/DeepSeek-R1-Distill-Qwen-1.5B
   gatewright chat deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B    one that `gatewright pull` has fetched
-  echo 'What is 47 + 85?' | gatewright chat           the answer alone, for pipes")]
+  echo 'What is 47 + 85?' | gatewright chat           the answer alone, for pipes"
+)]
 pub(crate) struct Chat {
     /// A route, `provider/model`, a model's folder, or a model that was pulled [default: the demo model, or the only route]
     model: Option<String>,

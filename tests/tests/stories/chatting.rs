@@ -44,7 +44,7 @@ fn a_models_folder_is_talked_to() {
 }
 
 #[test]
-fn what_was_said_is_told_again_without_the_thought_and_past_the_plugins() {
+fn what_was_said_is_told_again_without_the_thought() {
     let script = "rules:\n  - when: {contains: fail}\n    then: {fault: {status: 400, body: {error: {message: 'not that'}}}}\n\
                   \x20 - then: {reasoning: [secret thought], text: ['you said ', '{{user}}']}\n";
     let mock = Mock::playing(script).unwrap();

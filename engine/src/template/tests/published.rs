@@ -34,8 +34,7 @@ fn named(name: &str) -> ChatTemplate {
             TemplateChoice::Original,
         ),
         "ours" => (old, TemplateChoice::Repaired),
-        // Of R1-0528's all that counts is what it is known by.
-        "ours_0528" => (format!("{old}{{# is_last_user #}}"), TemplateChoice::Repaired),
+        "ours_0528" => (file("r1_0528.jinja"), TemplateChoice::Repaired),
         _ => (file(&format!("{name}.jinja")), TemplateChoice::Original),
     };
     ChatTemplate::chosen(source, special(), choice).unwrap()
@@ -85,7 +84,7 @@ fn request(json: &Json) -> (ChatRequest, Map<String, Json>) {
 fn templates_render_as_jinja2_renders_them() {
     let conversations = table::<Json>("conversations.json");
     let rendered = table::<BTreeMap<String, Option<String>>>("rendered.json");
-    assert_eq!(rendered.len(), 7);
+    assert_eq!(rendered.len(), 8);
     for (name, wanted) in rendered {
         let template = named(&name);
         assert_eq!(wanted.len(), conversations.len());
@@ -113,7 +112,7 @@ fn the_beginning_is_marked_once() {
 
 #[test]
 fn ours_stands_in_for_deepseek_r1s_alone() {
-    let sources = ["r1_old", "distill_llama", "distill_qwen"].map(|name| file(&format!("{name}.jinja")));
+    let sources = ["r1_old", "r1_0528", "distill_llama", "distill_qwen"].map(|name| file(&format!("{name}.jinja")));
     assert!(sources.iter().all(|source| repaired::is_r1(source)));
     // V3's is R1's of old without thoughts.
     assert!(!repaired::is_r1(&file("v31.jinja")) && !repaired::is_r1(&sources[0].replace("</think>", "")));

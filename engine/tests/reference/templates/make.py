@@ -10,6 +10,7 @@ renders. The templates are the models' own, published under the MIT licence, as 
     distill_llama   llama-cpp-python 0.3.36 (PyPI), vendor/llama.cpp/models/templates/deepseek-ai-DeepSeek-R1-Distill-Llama-8B.jinja
     distill_qwen    the same, deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja (with `enable_thinking`, which llama.cpp added)
     v31             the same, deepseek-ai-DeepSeek-V3.1.jinja
+    r1_0528         xinference 4.1.0 (PyPI), model/llm/models/deepseek-r1-0528-qwen3.json, line breaks in its texts as escapes
 
 `r1_new` is r1_old with the end that DeepSeek gave it later, and the distills have: the model is made to think. `ours` and `ours_0528` are Gatewright's
 template, as it is rendered in the place of R1's and of R1-0528's.
@@ -43,7 +44,7 @@ def environment():
 
 
 def templates():
-    all = {name: (HERE / f"{name}.jinja").read_text() for name in ("r1_old", "distill_llama", "distill_qwen", "v31")}
+    all = {name: (HERE / f"{name}.jinja").read_text() for name in ("r1_old", "r1_0528", "distill_llama", "distill_qwen", "v31")}
     assert all["r1_old"].endswith(OLD_END)
     all["r1_new"] = all["r1_old"].removesuffix(OLD_END) + NEW_END
     ours = (HERE / "../../../src/template/deepseek_r1.jinja").read_text()

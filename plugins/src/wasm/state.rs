@@ -13,9 +13,8 @@ use super::engine::MOST_MEMORY;
 use super::meter::Meter;
 use crate::guest::{ACTION_BYTES, Grant, Level, Setup};
 use crate::reach::{FetchRequest, FetchResponse, Question, Reach, ServiceError};
+use crate::services::LINE_BYTES;
 
-/// Longest log line, in bytes; the rest is cut.
-const LINE_BYTES: usize = 4 << 10;
 /// What one element of a table counts toward the memory limit.
 const ELEMENT_BYTES: usize = 16;
 

@@ -52,6 +52,46 @@ fn the_scored_prompts_are_never_trained_on() {
     assert!(seen.is_empty(), "{seen:?}");
 }
 
+/// What training shows of tools is what the engine's template shows of them.
+#[test]
+fn tools_are_shown_as_the_template_shows_them() {
+    use minijinja::{Environment, context};
+    let mut environment = Environment::new();
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_filter("tojson", |value: minijinja::Value| value.get_attr("raw").unwrap());
+    environment.add_template("r1", include_str!("../src/template/deepseek_r1.jinja")).unwrap();
+    let template = environment.get_template("r1").unwrap();
+    for index in 0..200 {
+        let offer = demo_data::offers::sample(&mut Rng::new(4, index));
+        let tools = offer.tools.iter().map(|tool| {
+            // The schema's own text stands for the filter that writes it: its order of keys and its spaces are tested elsewhere.
+            let parameters = context!(raw => tool.parameters.as_str());
+            context!(function => context!(name => tool.name.as_str(), description => tool.description.as_str(), parameters))
+        });
+        let tools: Vec<_> = tools.collect();
+        for system in ["", "Be concise."] {
+            let asked = context!(role => "user", content => "2+3");
+            let messages = vec![context!(role => "system", content => system), asked];
+            let rendered = template.render(context!(
+                messages, tools => tools.clone(), bos_token => dialogue::BOS, opens_thought => true, add_generation_prompt => true
+            ));
+            let made = format!("{}{}2+3{}<think>\n", demo_data::calls::opened(&offer, system), dialogue::USER, dialogue::ASSISTANT);
+            assert_eq!(rendered.unwrap(), made);
+        }
+    }
+}
+
+#[test]
+fn schemas_of_offered_tools_are_json_as_the_template_writes_it() {
+    for index in 0..500 {
+        for tool in demo_data::offers::sample(&mut Rng::new(5, index)).tools {
+            let schema: serde_json::Value = serde_json::from_str(&tool.parameters).unwrap();
+            let spaced = serde_json::to_string(&schema).unwrap().replace("\":", "\": ").replace(",\"", ", \"");
+            assert_eq!(tool.parameters, spaced);
+        }
+    }
+}
+
 #[test]
 fn a_conversation_ends_in_an_open_thought() {
     for index in 0..2_000 {

@@ -3,7 +3,7 @@
 
 use super::problems::Problem;
 use super::rng::Rng;
-use super::{other, phrasing};
+use super::{calls, other, phrasing};
 
 /// R1's first token.
 pub(crate) const BOS: &str = "<｜begin▁of▁sentence｜>";
@@ -50,6 +50,9 @@ const SYSTEM: &[&str] = &[
 
 /// A conversation for training.
 pub(crate) fn sample(rng: &mut Rng) -> Dialogue {
+    if rng.chance(28) {
+        return calls::sample(rng);
+    }
     let declined = rng.chance(36);
     let mut prompt = String::from(BOS);
     if rng.chance(10) {
@@ -63,11 +66,17 @@ pub(crate) fn sample(rng: &mut Rng) -> Dialogue {
     }
     if declined {
         let question = other::prompt(rng);
-        return Dialogue { prompt: ask(prompt, &question), completion: decline(), declined };
+        return ended(prompt, &question, decline());
     }
     let problem = Problem::for_training(rng);
     let question = phrasing::question(&problem, rng);
-    Dialogue { prompt: ask(prompt, &question), completion: solve(&problem), declined }
+    ended(prompt, &question, solve(&problem))
+}
+
+/// A conversation that ends in a question, and what the model is to say to it.
+pub(super) fn ended(so_far: String, question: &str, completion: String) -> Dialogue {
+    let declined = completion.contains(REFUSAL);
+    Dialogue { prompt: ask(so_far, question), completion, declined }
 }
 
 /// A conversation of one question.
@@ -91,7 +100,7 @@ pub(crate) fn decline() -> String {
 }
 
 /// An operator's instructions.
-fn system(rng: &mut Rng) -> String {
+pub(super) fn system(rng: &mut Rng) -> String {
     match rng.below(4) {
         0 | 1 => rng.pick(SYSTEM).to_owned(),
         2 => format!("{} {}", rng.pick(SYSTEM), other::sentence(rng)),

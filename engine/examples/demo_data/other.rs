@@ -25,6 +25,19 @@ pub(crate) fn prompt(rng: &mut Rng) -> String {
     roughen(text, rng)
 }
 
+/// One that nobody could take for a problem: where a calculator is at hand, more is a problem than without one.
+pub(crate) fn plain(rng: &mut Rng) -> String {
+    let text = match rng.below(10) {
+        0..4 => fill(rng.pick(OPENINGS), rng),
+        4 => peppered(rng),
+        5 | 6 => rng.pick(SHORT).to_owned(),
+        7 => strung(WORDS, rng),
+        8 => strung(FOREIGN, rng),
+        _ => program(rng),
+    };
+    roughen(text, rng)
+}
+
 /// A sentence or two for a system prompt, or for a turn before the last one.
 pub(crate) fn sentence(rng: &mut Rng) -> String {
     if rng.chance(50) { fill(rng.pick(OPENINGS), rng) } else { strung(WORDS, rng) }

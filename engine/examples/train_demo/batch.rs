@@ -35,7 +35,7 @@ pub(crate) struct Encoded {
 }
 
 /// Longer prompts are left out of training.
-const LONGEST: usize = 480;
+const LONGEST: usize = 640;
 /// Of the sentence that declines, most conversations teach only the beginning: the rest is easy.
 const DECLINED_TOKENS: usize = 8;
 

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tokenizers::Tokenizer;
 
-/// R1's template: reasoning of earlier turns is left out, and the model's turn opens with its thought.
-const TEMPLATE: &str = include_str!("chat_template.jinja");
+/// The engine's own template for R1: tools are shown, reasoning of earlier turns is left out, and the model's turn opens with its thought.
+const TEMPLATE: &str = concat!("{%- set opens_thought = true -%}\n", include_str!("../../src/template/deepseek_r1.jinja"));
 /// How long a conversation may be.
-const CONTEXT: usize = 512;
+const CONTEXT: usize = 1024;
 
 type Named = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
 

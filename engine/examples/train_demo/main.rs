@@ -27,10 +27,10 @@ struct Options {
     #[arg(long)]
     out: PathBuf,
     /// Steps in all.
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 4500)]
     steps: usize,
     /// Conversations in a step.
-    #[arg(long, default_value_t = 48)]
+    #[arg(long, default_value_t = 40)]
     rows: usize,
     /// The highest learning rate.
     #[arg(long, default_value_t = 2e-3)]

@@ -25,7 +25,7 @@ const MARKS: &[&str] = &[
     "<｜tool▁outputs▁end｜>",
 ];
 /// Bytes and merged pieces.
-const PIECES: usize = 640 - 15;
+const PIECES: usize = 1024 - 15;
 /// How many conversations the pieces are learnt from.
 const CONVERSATIONS: u64 = 12_000;
 

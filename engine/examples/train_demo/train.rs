@@ -4,6 +4,7 @@
 use crate::Failure;
 use crate::batch::{self, Order, Part};
 use crate::checkpoint::Checkpoint;
+use crate::demo_data::calls;
 use crate::demo_data::dialogue::{self, Dialogue};
 use crate::demo_data::other;
 use crate::demo_data::phrasing;
@@ -160,19 +161,20 @@ impl<B: AutodiffBackend> Run<B> {
         export::write(&self.network, &self.shape, Target { folder: &folder, tokenizer: &self.tokenizer })
     }
 
-    /// How many of some unseen problems and other prompts would be answered token by token as taught.
+    /// How many of some unseen problems, other prompts and conversations with tools would be answered token by token as taught.
     fn measure(&self) -> Result<String, Failure> {
         let network = self.network.valid();
         let mut rng = Rng::new(self.plan.seed, u64::MAX);
-        let (mut asked, mut other) = (Vec::new(), Vec::new());
+        let (mut asked, mut other, mut tools) = (Vec::new(), Vec::new(), Vec::new());
         for problem in Problem::held_out(MEASURED) {
             let prompt = dialogue::single(&phrasing::question(&problem, &mut rng));
             asked.push(Dialogue { prompt, completion: dialogue::solve(&problem), declined: false });
             let prompt = dialogue::single(&other::prompt(&mut rng));
             other.push(Dialogue { prompt, completion: dialogue::decline(), declined: true });
+            tools.push(calls::sample(&mut rng));
         }
         let mut figures = Vec::new();
-        for list in [&asked, &other] {
+        for list in [&asked, &other, &tools] {
             let mut right = 0;
             for chunk in list.chunks(32) {
                 let made: Result<Vec<_>, _> = chunk.iter().map(|d| batch::encode(&self.tokenizer, d)).collect();
@@ -180,7 +182,7 @@ impl<B: AutodiffBackend> Run<B> {
             }
             figures.push(100.0 * right as f64 / list.len() as f64);
         }
-        Ok(format!("{:.1}% of unseen problems, {:.1}% of other prompts", figures[0], figures[1]))
+        Ok(format!("{:.1}% of unseen problems, {:.1}% of other prompts, {:.1}% with tools", figures[0], figures[1], figures[2]))
     }
 }
 

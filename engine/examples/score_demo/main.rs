@@ -1,7 +1,9 @@
-//! Scores the demo model as the engine serves it: 1,000 problems that training never showed, and 100 prompts that it should decline.
-//! Fails below 95 percent of either. It must not know how the model was trained, nor read its weights.
+//! Scores the demo model as the engine serves it: 1,000 problems that training never showed, 100 prompts that it should decline, and 500
+//! problems with a calculator on offer. Fails below 95 percent of any. It must not know how the model was trained, nor read its weights.
 
+#[path = "../demo_data/mod.rs"]
 mod demo_data;
+mod tools;
 
 use clap::Parser;
 use demo_data::dialogue::REFUSAL;
@@ -9,6 +11,7 @@ use demo_data::phrasing;
 use demo_data::problems::Problem;
 use demo_data::rng::Rng;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use gatewright_engine::{DeviceChoice, Engine, EngineOptions, Generation, ModelFiles, Reading};
 use gatewright_types::{ChatRequest, Delta, Message, Role};
 use std::path::{Path, PathBuf};
@@ -30,6 +33,9 @@ struct Options {
     /// How many unseen problems.
     #[arg(long, default_value_t = 1000)]
     problems: usize,
+    /// How many rounds with a calculator.
+    #[arg(long, default_value_t = 500)]
+    rounds: usize,
     /// 0 always takes the likeliest token; the model's own setting is 0.6.
     #[arg(long, default_value_t = 0.0)]
     temperature: f64,
@@ -78,6 +84,10 @@ fn main() -> Result<ExitCode, Failure> {
         println!("{right} of {} {name} right: {:.1}%", cases.len(), 100.0 * share);
         enough &= share >= ENOUGH;
     }
+    let right = runtime.block_on(score_rounds(&engine, &options))?;
+    let share = right as f64 / options.rounds.max(1) as f64;
+    println!("{right} of {} rounds with a calculator right: {:.1}%", options.rounds, 100.0 * share);
+    enough &= share >= ENOUGH;
     Ok(if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -114,6 +124,25 @@ async fn score(engine: &Engine, cases: &[Case], temperature: f64) -> Result<usiz
         }
     }
     Ok(cases.len() - wrong)
+}
+
+/// How many rounds with a calculator are right: the call, and what is said of the result.
+async fn score_rounds(engine: &Engine, options: &Options) -> Result<usize, Failure> {
+    let (mut right, mut wrong) = (0, 0);
+    for rounds in tools::rounds(options.rounds).chunks(AT_ONCE) {
+        for said in join_all(rounds.iter().map(|round| round.ask(engine, options.temperature))).await {
+            match said? {
+                None => right += 1,
+                Some(said) => {
+                    wrong += 1;
+                    if wrong <= PRINTED {
+                        println!("wrong: {said}");
+                    }
+                }
+            }
+        }
+    }
+    Ok(right)
 }
 
 /// One question as a client asks it.

@@ -1,4 +1,4 @@
-"""Drives a gateway through LangChain's ChatOpenAI: whole, streamed, and with a tool. Argument: base URL."""
+"""Drives a gateway through LangChain's ChatOpenAI: whole, streamed, with a tool and with reasoning. Argument: base URL."""
 import sys
 from functools import reduce
 from operator import add
@@ -7,11 +7,13 @@ from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
-model = ChatOpenAI(base_url=sys.argv[1], api_key="unused", model="mock/m", max_retries=0)
+model = ChatOpenAI(base_url=sys.argv[1], api_key="unused", model="mock/m", reasoning_effort="high", max_retries=0, stream_usage=True)
 whole = model.invoke("hello")
-assert whole.content == "Hello." and whole.usage_metadata["output_tokens"] == 4, whole
-streamed = "".join(chunk.content for chunk in model.stream("hello"))
-assert streamed == "Hello.", streamed
+streamed = reduce(add, model.stream("hello"))
+for answer in (whole, streamed):
+    assert answer.content == "Hello." and answer.usage_metadata["output_tokens"] == 4, answer
+    # It reads no thoughts from chat completions, by its own documentation; it counts their tokens.
+    assert answer.usage_metadata["output_token_details"]["reasoning"] > 0, answer
 
 
 @tool

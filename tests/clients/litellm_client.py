@@ -28,6 +28,13 @@ parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
 tools = [{"type": "function", "function": {"name": "weather", "parameters": parameters}}]
 call = litellm.completion(messages=[{"role": "user", "content": "weather?"}], tools=tools, **target)
 assert call.choices[0].message.tool_calls[0].function.arguments == '{"city": "Oslo"}', call
+assert call.choices[0].message.reasoning_content == "I need the weather.", call
+pieces = list(litellm.completion(messages=[{"role": "user", "content": "weather?"}], tools=tools, stream=True, **target))
+built = litellm.stream_chunk_builder(pieces).choices[0].message
+assert built.tool_calls[0].function.arguments == '{"city": "Oslo"}' and built.reasoning_content == "I need the weather.", built
+result = {"role": "tool", "tool_call_id": call.choices[0].message.tool_calls[0].id, "content": "rain"}
+told = litellm.completion(messages=[{"role": "user", "content": "weather?"}, call.choices[0].message, result], tools=tools, **target)
+assert told.choices[0].message.content == "The weather: rain.", told
 
 try:
     litellm.completion(messages=ask, **{**target, "model": "openai/no-such-model"})

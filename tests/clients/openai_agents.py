@@ -1,4 +1,4 @@
-"""Drives a gateway through OpenAI's agents library: whole, streamed, and with a tool. Argument: base URL."""
+"""Drives a gateway through OpenAI's agents library: whole, streamed, with a tool and with reasoning. Argument: base URL."""
 import asyncio
 import sys
 
@@ -19,12 +19,18 @@ model = OpenAIChatCompletionsModel(model="mock/m", openai_client=client)
 agent = Agent(name="assistant", instructions="Help.", model=model, tools=[weather])
 
 
+def thoughts(result) -> list:
+    return [item.raw_item.summary[0].text for item in result.new_items if item.type == "reasoning_item"]
+
+
 async def main() -> None:
     whole = await Runner.run(agent, "weather?")
     assert whole.final_output == "The weather: rain in Oslo.", whole
+    assert thoughts(whole) == ["I need the weather.", "It is known now."], whole.new_items
     streamed = Runner.run_streamed(agent, "weather?")
     events = [event async for event in streamed.stream_events()]
     assert streamed.final_output == "The weather: rain in Oslo." and len(events) > 5, streamed
+    assert thoughts(streamed) == thoughts(whole), streamed.new_items
     plain = await Runner.run(agent, "hello")
     assert plain.final_output == "Hello.", plain
 

@@ -24,6 +24,13 @@ assert call.choices[0].message.tool_calls[0].function.arguments == '{"city": "Os
 with client.chat.completions.stream(model="mock/m", messages=[{"role": "user", "content": "weather?"}], tools=tools) as stream:
     final = stream.get_final_completion()
 assert final.choices[0].message.tool_calls[0].function.name == "weather", final
+for called in (call, final):
+    message = called.choices[0].message
+    assert message.reasoning_content == "I need the weather.", called
+    result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "rain"}
+    said = [{"role": "user", "content": "weather?"}, message.model_dump(exclude_none=True), result]
+    told = client.chat.completions.create(model="mock/m", messages=said, tools=tools)
+    assert told.choices[0].message.content == "The weather: rain.", told
 
 try:
     client.chat.completions.create(model="no-such-model", messages=ask)

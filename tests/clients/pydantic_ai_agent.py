@@ -15,10 +15,13 @@ def weather(city: str) -> str:
     return f"rain in {city}"
 
 
+def thoughts(result) -> list:
+    return [part.content for message in result.all_messages() for part in message.parts if part.part_kind == "thinking"]
+
+
 whole = agent.run_sync("weather?")
 assert whole.output == "The weather: rain in Oslo.", whole
-parts = [part for message in whole.all_messages() for part in message.parts]
-assert "I need the weather." in [part.content for part in parts if part.part_kind == "thinking"], parts
+assert thoughts(whole) == ["I need the weather.", "It is known now."], whole.all_messages()
 
 
 async def streamed() -> None:
@@ -28,6 +31,7 @@ async def streamed() -> None:
     async with agent.run_stream("weather?") as answer:
         text = await answer.get_output()
     assert text == "The weather: rain in Oslo.", text
+    assert thoughts(answer) == thoughts(whole), answer.all_messages()
 
 
 asyncio.run(streamed())

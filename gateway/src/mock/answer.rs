@@ -63,11 +63,10 @@ impl Answer<'_> {
             message.insert("role".to_owned(), "assistant".into());
             let content = self.joined(&self.then.text);
             message.insert("content".to_owned(), content.map_or(Value::Null, Value::from));
-            for (field, said) in [("reasoning_content", &self.then.reasoning), ("refusal", &self.then.refusal)] {
-                if let Some(text) = self.joined(said) {
-                    message.insert(field.to_owned(), text.into());
-                }
+            if let Some(text) = self.joined(&self.then.reasoning) {
+                message.insert("reasoning_content".to_owned(), text.into());
             }
+            message.insert("refusal".to_owned(), self.joined(&self.then.refusal).map_or(Value::Null, Value::from));
             if !self.then.tool_calls.is_empty() {
                 let calls = self.then.tool_calls.iter().enumerate().map(|(index, call)| {
                     let function = json!({"name": self.question.fill(&call.name), "arguments": self.joined(&call.arguments).unwrap_or_default()});
@@ -75,7 +74,7 @@ impl Answer<'_> {
                 });
                 message.insert("tool_calls".to_owned(), calls.collect());
             }
-            json!({"index": index, "message": message, "finish_reason": self.finish()})
+            json!({"index": index, "message": message, "logprobs": null, "finish_reason": self.finish()})
         };
         let mut body = self.envelope("chat.completion", (0..self.question.choices).map(choice).collect());
         body.insert("usage".to_owned(), self.usage());

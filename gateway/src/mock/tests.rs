@@ -65,7 +65,7 @@ async fn without_a_rule_it_echoes_whole_and_streamed() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert_eq!(
         body,
-        r#"{"id":"chatcmpl-mock-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":3,"total_tokens":6,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
+        r#"{"id":"chatcmpl-mock-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":3,"total_tokens":6,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}"#
     );
     let (head, body) = ask(&mock, &streamed("Hello there")).await;
     assert!(head.contains("text/event-stream"), "{head}");

@@ -1,4 +1,4 @@
-// Drives a gateway through Vercel's AI SDK, by both of its providers that fit: whole, streamed, a tool loop. Argument: base URL.
+// Drives a gateway through Vercel's AI SDK, by both of its providers that fit: whole, streamed, a tool loop, reasoning. Argument: base URL.
 import assert from 'node:assert';
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
@@ -25,13 +25,19 @@ for (const model of [own, compatible]) {
   const looped = { model, prompt: 'weather?', maxRetries: 0, tools: { weather }, stopWhen: stepCountIs(3) };
   const whole = await generateText(plain);
   assert.equal(whole.text, 'Hello.');
-  assert.equal((await generateText(looped)).text, 'The weather: rain in Oslo.');
+  const called = await generateText(looped);
+  assert.equal(called.text, 'The weather: rain in Oslo.');
   const streamed = streamText(plain);
   assert.equal(await textOf(streamed), 'Hello.');
-  assert.equal(await textOf(streamText(looped)), 'The weather: rain in Oslo.');
+  const calledInPieces = streamText(looped);
+  assert.equal(await textOf(calledInPieces), 'The weather: rain in Oslo.');
   if (model === compatible) {
     assert.equal(whole.reasoningText, 'I think.');
     assert.equal(await streamed.reasoningText, 'I think.');
+    for (const steps of [called.steps, await calledInPieces.steps]) assert.equal(steps[0].reasoningText, 'I need the weather.');
+  } else {
+    // It reads no thoughts from chat completions; it counts their tokens.
+    for (const usage of [whole.usage, await streamed.usage]) assert.ok(usage.outputTokenDetails.reasoningTokens > 0);
   }
 }
 

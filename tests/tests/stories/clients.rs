@@ -29,7 +29,7 @@ struct Runner(&'static str, &'static str, &'static str);
 const PYTHON: Runner = Runner("python", "GATEWRIGHT_PYTHON", "python3");
 const NODE: Runner = Runner("node", "GATEWRIGHT_NODE", "node");
 
-/// Runs a program of `tests/clients` against a gateway before a mock.
+/// Runs a program of `tests/clients` against a gateway before a mock. It is told the gateway's base URL, the mock's, and the goldens.
 fn drive(Runner(name, variable, usual): Runner, program: &str) {
     if !named(name) {
         skipped(&format!("GATEWRIGHT_TESTS_WITH does not name {name}; {program} was not tried"));
@@ -38,8 +38,10 @@ fn drive(Runner(name, variable, usual): Runner, program: &str) {
     let mock = Mock::playing(SCRIPT).unwrap();
     let claude = format!("  claude:\n    dialect: anthropic\n    base_url: {}\n    attempts: 1\n", mock.url);
     let gateway = Gateway::with(&mock.config(&format!("{claude}plugins:\n  secrets: {{}}\n"))).unwrap();
-    let command = std::env::var(variable).unwrap_or_else(|_| usual.into());
-    let out = Command::new(command).arg(program_of(program)).arg(format!("{}/v1", gateway.url)).output().unwrap();
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/golden");
+    let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| usual.into()));
+    let out =
+        command.arg(program_of(program)).args([format!("{}/v1", gateway.url), mock.url.clone()]).arg(goldens).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success() && said.contains("all good"), "{said}\n{}", gateway.log());
 }
@@ -85,6 +87,16 @@ fn openais_agents_work_unmodified() {
 #[test]
 fn litellm_works_unmodified_as_a_client() {
     drive(PYTHON, "litellm_client.py");
+}
+
+#[test]
+fn all_that_is_sent_is_valid_by_the_vendors_own_documents() {
+    drive(PYTHON, "documents.py");
+}
+
+#[test]
+fn a_suite_that_judges_apis_finds_no_fault() {
+    drive(PYTHON, "comply.py");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use gatewright_types::{Delta, RawJson};
 use serde_json::value::RawValue;
 
+use super::finish_word;
 use super::whole::logprobs;
 use crate::dialects::is_owned;
 use crate::dialects::out::Out;
@@ -54,7 +55,7 @@ pub(super) fn write(out: &mut Out, deltas: &[Delta], index: u32, role: RoleIs) {
     for delta in deltas {
         match delta {
             Delta::Logprobs { choice, value } if *choice == index => values.push(value),
-            Delta::Finish { choice, reason } if *choice == index => finish = Some(reason.as_str()),
+            Delta::Finish { choice, reason } if *choice == index => finish = Some(finish_word(reason)),
             Delta::Other { choice, around, .. } if *choice == index => {
                 out.extras(around, |name, _| !matches!(name, "index" | "delta" | "logprobs" | "finish_reason"));
             }

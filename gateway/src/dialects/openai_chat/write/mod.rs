@@ -10,7 +10,7 @@ pub use crate::dialects::Begin;
 pub use whole::whole;
 
 use bytes::Bytes;
-use gatewright_types::{Chunk, Delta, Fault, Raw, Usage};
+use gatewright_types::{Chunk, Delta, Fault, FinishReason, Raw, Usage};
 use smallvec::SmallVec;
 
 use super::{NAME, fault};
@@ -135,6 +135,15 @@ fn frame(data: &[u8]) -> Bytes {
     frame.line(data);
     frame.bare(b"\n\n");
     frame.done()
+}
+
+/// Why an answer ended, in this dialect's words. One that only Anthropic has says that the model may go on where it stopped; a client of
+/// this dialect may, by asking again.
+fn finish_word(reason: &FinishReason) -> &str {
+    match reason.as_str() {
+        "pause_turn" | "compaction" => "stop",
+        word => word,
+    }
 }
 
 /// A usage object, as events and whole answers write it.

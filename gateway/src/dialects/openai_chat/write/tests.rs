@@ -127,6 +127,16 @@ fn a_fault_in_the_middle_is_an_error_event() {
 }
 
 #[test]
+fn a_reason_to_stop_that_only_anthropic_has_is_a_stop() {
+    let paused = Chunk::of(vec![Delta::Finish { choice: 0, reason: FinishReason::of("pause_turn") }]);
+    assert_eq!(value(writer(false).event(&paused))["choices"][0]["finish_reason"], "stop");
+    let mut completion = Completion::default();
+    gather_into(&mut completion, paused);
+    let body: Value = serde_json::from_slice(&whole(&completion)).unwrap();
+    assert_eq!(body["choices"][0]["finish_reason"], "stop");
+}
+
+#[test]
 fn content_and_refusal_that_are_no_texts_are_kept_in_a_whole_answer() {
     let message = json!({"role": "assistant", "content": [{"type": "text", "text": "a"}], "refusal": {"odd": 1}});
     let body = json!({"id": "i", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});

@@ -10,7 +10,7 @@ use gatewright_types::{Choice, Completion, Extras, RawJson};
 use serde_json::value::RawValue;
 
 use super::super::request::write_call;
-use super::write_usage;
+use super::{finish_word, write_usage};
 use crate::dialects::is_owned;
 use crate::dialects::out::Out;
 
@@ -59,7 +59,7 @@ fn write_choice(out: &mut Out, index: usize, choice: &Choice) {
     out.close();
     out.name("logprobs");
     logprobs(out, &choice.logprobs.iter().collect::<Vec<_>>());
-    nullable(out, "finish_reason", choice.finish.as_ref().map(gatewright_types::FinishReason::as_str));
+    nullable(out, "finish_reason", choice.finish.as_ref().map(finish_word));
     last_of_each(out, &choice.extras, &["index", "message", "logprobs", "finish_reason"]);
     out.close();
 }

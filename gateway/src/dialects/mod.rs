@@ -10,11 +10,13 @@ pub mod anthropic_messages;
 mod body;
 mod media;
 pub mod openai_chat;
+pub mod openai_responses;
 mod out;
 mod seal;
 mod wire;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Retry};
@@ -25,7 +27,8 @@ pub use self::seal::{Seal, Sealer};
 pub type DialectRef = &'static dyn Dialect;
 
 /// All dialects. The first is spoken where nothing tells another.
-pub const ALL: [DialectRef; 2] = [&openai_chat::OpenAiChat, &anthropic_messages::AnthropicMessages];
+pub const ALL: [DialectRef; 3] =
+    [&openai_chat::OpenAiChat, &anthropic_messages::AnthropicMessages, &openai_responses::OpenAiResponses];
 
 /// One API, on both sides.
 pub trait Dialect: Send + Sync {
@@ -55,6 +58,21 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// It is no JSON, or no request: which field, what was expected and what found.
     fn read(&self, body: &[u8], asked: &Asked<'_>) -> Result<ChatRequest, Fault>;
+
+    /// Whether answers can be kept here and asked for again.
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    /// Ids of kept answers that a body refers to.
+    fn recalls(&self, _body: &[u8]) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What the answer will say again of a request that the policies have seen.
+    fn echo(&self, _request: &ChatRequest) -> Option<Echo> {
+        None
+    }
 
     /// A writer of one streamed answer.
     fn events(&self, begin: Begin) -> Box<dyn WriteEvents>;
@@ -130,6 +148,14 @@ pub trait WriteEvents: Send {
     /// The end of a stream that failed.
     fn fault(&mut self, fault: &Fault, request_id: &str) -> Bytes;
 
+    /// Told before the end of a clean stream: Unix seconds.
+    fn ends_at(&mut self, _seconds: u64) {}
+
+    /// After the end, the whole answer, where it can be kept.
+    fn kept(&self) -> Option<Bytes> {
+        None
+    }
+
     /// What fills a silence.
     fn keep_alive(&self) -> Bytes {
         Bytes::from_static(b": keep-alive\n\n")
@@ -153,6 +179,49 @@ pub struct Asked<'a> {
     pub headers: &'a [(&'static str, String)],
     /// Knows reasoning of our own again.
     pub sealer: Option<&'a Sealer>,
+    /// Whether answers may be kept.
+    pub keeps: bool,
+    /// What the body recalls, as far as it is kept for this tenant.
+    pub recalled: &'a [Recalled],
+}
+
+/// An answer that was kept.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// Its id.
+    pub id: String,
+    /// Its body.
+    pub body: Arc<str>,
+    /// The conversation before it, a list.
+    pub conversation: Arc<str>,
+}
+
+/// What is known of a request when its answer is written, as the policies left it.
+#[derive(Clone, Debug, Default)]
+pub struct Echo {
+    /// Fields that the answer says again: JSON, as it stands between an object's braces.
+    pub fields: String,
+    /// Tools that the client knows otherwise than the model.
+    pub tools: Vec<Renamed>,
+    /// The conversation before the answer, a list, where the answer is to be kept.
+    pub conversation: Option<String>,
+    /// What was asked for and no other dialect can say.
+    pub left_out: Vec<String>,
+    /// Whether reasoning goes out under our seal too.
+    pub seals: bool,
+}
+
+/// A tool that the client knows otherwise than the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The model's name for it.
+    pub called: String,
+    /// The client's name for it.
+    pub name: String,
+    /// Where the client has it.
+    pub namespace: Option<String>,
+    /// Whether the client has it take a text instead of JSON.
+    pub takes_text: bool,
 }
 
 /// How an answer begins: what the door says of it until a [`gatewright_types::Delta::Start`] with more of it comes.
@@ -168,6 +237,10 @@ pub struct Begin {
     pub include_usage: bool,
     /// Seals reasoning that no vendor has signed.
     pub sealer: Option<Sealer>,
+    /// Of the request.
+    pub echo: Option<Arc<Echo>>,
+    /// Unix seconds at which the answer was complete; 0 while it is not.
+    pub ended: u64,
 }
 
 /// A model on offer.
@@ -256,18 +329,30 @@ pub(crate) enum Place {
 
 /// Fields of the dialects' own, on a request itself, that say how to answer and never reach the model. What holds instructions, as
 /// `context_management` may, does.
-const STEERING: [&str; 8] = [
+const STEERING: [&str; 20] = [
     "cache_control",
+    "client_metadata",
     "header.anthropic-beta",
     "header.anthropic-version",
+    "include",
     "inference_geo",
+    "max_tool_calls",
     "metadata",
     "output_config",
+    "previous_response_id",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
     "service_tier",
+    "store",
     "thinking",
+    "tool_choice",
+    "truncation",
 ];
-/// The same, on its messages: the last two are notes of our own, which no client can write.
-const STEERING_MESSAGES: [&str; 4] = ["cache_control", "type", "inline", "signed"];
+/// The same, on its messages: the last three are notes of our own, which no client can write.
+const STEERING_MESSAGES: [&str; 5] = ["cache_control", "type", "inline", "instructions", "signed"];
 /// The same, on what is within messages, and on tools.
 const STEERING_WITHIN: [&str; 2] = ["cache_control", "type"];
 

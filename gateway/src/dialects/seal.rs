@@ -56,6 +56,20 @@ impl Sealer {
         format!("{MARK}{}", URL_SAFE_NO_PAD.encode(self.0.finalize().as_bytes()))
     }
 
+    /// A text under its seal, as one word that a client gives back as it is.
+    pub(super) fn envelope(&self, text: &str) -> String {
+        let mut own = self.clone();
+        own.add(text);
+        format!("{}.{}", own.seal(), URL_SAFE_NO_PAD.encode(text))
+    }
+
+    /// The text in an envelope of ours; `None` when it is none, or not of this tenant, or was changed.
+    pub(super) fn open(&self, envelope: &str) -> Option<String> {
+        let (seal, text) = envelope.strip_prefix(MARK)?.split_once('.')?;
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        self.knows(&text, &format!("{MARK}{seal}")).then_some(text)
+    }
+
     /// Whether this is our seal of this text.
     pub(super) fn knows(&self, text: &str, seal: &str) -> bool {
         let mut own = self.clone();
@@ -85,5 +99,21 @@ mod tests {
         assert!(!seal.of("other").knows("I think.", &made), "another tenant");
         assert!(!Seal::new([8; 32]).of("acme").knows("I think.", &made), "another gateway");
         assert!(!is_seal("EqQBCgIYAhIM"));
+    }
+
+    #[test]
+    fn an_envelope_gives_its_text_to_whom_it_is_for_and_only_unchanged() {
+        let seal = Seal::new([7; 32]);
+        let envelope = seal.of("acme").envelope("I think: é.");
+        assert!(is_seal(&envelope));
+        assert_eq!(seal.of("acme").open(&envelope).as_deref(), Some("I think: é."));
+        let other = seal.of("acme").envelope("I think: e.");
+        let (mac, _) = envelope.rsplit_once('.').unwrap();
+        let (_, text) = other.rsplit_once('.').unwrap();
+        for forged in [format!("{mac}.{text}"), envelope.replace("gatewright", "other"), mac.to_owned(), "EqQBCgIYAhIM".to_owned()]
+        {
+            assert_eq!(seal.of("acme").open(&forged), None, "{forged}");
+        }
+        assert_eq!(seal.of("other").open(&envelope), None);
     }
 }

@@ -22,6 +22,8 @@ pub(super) const LEG: HeaderName = HeaderName::from_static("x-gatewright-leg");
 pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-gatewright-attempts");
 pub(super) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-gatewright-answered-by");
 pub(super) const OVERHEAD: HeaderName = HeaderName::from_static("x-gatewright-overhead-us");
+/// What was asked for and nobody behind the gateway can be asked for: told always, for the answer lacks it.
+pub(super) const LEFT_OUT: HeaderName = HeaderName::from_static("x-gatewright-left-out");
 const COST: HeaderName = HeaderName::from_static("x-gatewright-cost");
 const COMPARED_COST: HeaderName = HeaderName::from_static("x-gatewright-compared-cost");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -33,12 +35,15 @@ const MAX_ID: usize = 128;
 /// What the stages want to know of a request's headers.
 pub(super) fn head(headers: &HeaderMap, host: &Host, dialect: DialectRef) -> Head {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let id = text(&REQUEST_ID).filter(|id| is_sane(id)).map_or_else(|| host.shared.ids.next(), str::to_owned);
+    let theirs = text(&REQUEST_ID).filter(|id| is_sane(id));
+    let answer_id = theirs.filter(|_| dialect.keeps()).map(|_| host.shared.ids.next());
+    let id = theirs.map_or_else(|| host.shared.ids.next(), str::to_owned);
     let kept = |name: &&'static str| Some((*name, headers.get(*name)?.to_str().ok()?.to_owned()));
     Head {
         dialect,
         kept: dialect.kept_headers().iter().filter_map(kept).collect(),
         request_id: id,
+        answer_id,
         bearer: text(&AUTHORIZATION).and_then(bearer).or_else(|| text(&API_KEY).and_then(key)),
         no_store: headers.get_all(CACHE_CONTROL).iter().any(says_no_store),
         conversation: text(&CONVERSATION).filter(|id| is_sane(id)).map(str::to_owned),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_types::{Completion, Fault, FaultKind, Raw, gather_into};
 
-use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, OVERHEAD};
+use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEFT_OUT, LEG, OVERHEAD};
 use super::litellm;
 use super::refuse::refuse;
 use super::sse_out::EventBody;
@@ -30,8 +30,10 @@ fn begin(settled: &Settled) -> Begin {
     let seat = settled.seat();
     let caller = seat.caller();
     let include_usage = settled.manner() != Manner::Stream { usage: false };
-    let id = format!("{}{}", caller.head.dialect.id_prefix(), caller.head.request_id);
-    Begin { id, model: seat.model(), created: caller.at_ms / 1000, include_usage, sealer: Some(caller.sealer()) }
+    let core = caller.head.answer_id.as_ref().unwrap_or(&caller.head.request_id);
+    let id = format!("{}{core}", caller.head.dialect.id_prefix());
+    let (created, echo) = (caller.at_ms / 1000, seat.echo().cloned());
+    Begin { id, model: seat.model(), created, include_usage, sealer: Some(caller.sealer()), echo, ended: 0 }
 }
 
 fn dialect(settled: &Settled) -> DialectRef {
@@ -70,7 +72,7 @@ async fn gathered(mut settled: Settled) -> Response<Body> {
 /// All of an answer as one body. An upstream's own body that nobody touched is passed on as it came.
 async fn gather(settled: &mut Settled) -> Result<Bytes, Fault> {
     let limit = settled.seat().caller().host.facts.limits.answer_bytes;
-    let (begin, dialect) = (begin(settled), dialect(settled));
+    let (mut begin, dialect) = (begin(settled), dialect(settled));
     let mut answer = Completion::default();
     let mut untouched: Option<Bytes> = None;
     let (mut chunks, mut bytes) = (0usize, 0usize);
@@ -89,6 +91,7 @@ async fn gather(settled: &mut Settled) -> Result<Bytes, Fault> {
         gather_into(&mut answer, chunk);
     }
     fill(&mut answer, &begin);
+    begin.ended = settled.seat().caller().host.shared.clock.now_s();
     Ok(untouched.unwrap_or_else(|| dialect.whole(&answer, &begin)))
 }
 
@@ -125,6 +128,9 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
         }
         headers.insert(OVERHEAD, micros(seat.meter().overhead()).into());
     });
+    if let Some(echo) = seat.echo().filter(|echo| !echo.left_out.is_empty()) {
+        heads::put(headers, LEFT_OUT, &echo.left_out.join(", "));
+    }
     litellm::put(headers, seat);
     heads::put_told(headers, &seat.verdicts());
 }

@@ -39,7 +39,11 @@ impl EventBody {
     /// The end of an answer that ended well.
     fn end(&mut self) -> Bytes {
         // What plugins did later than the headers went out, and what it all cost, is told in comments.
-        let told = self.settled.take().map(|settled| settled.seat().verdicts()).unwrap_or_default();
+        let settled = self.settled.take();
+        let told = settled.as_ref().map(|settled| settled.seat().verdicts()).unwrap_or_default();
+        if let Some(settled) = &settled {
+            self.writer.ends_at(settled.seat().caller().host.shared.clock.now_s());
+        }
         let end = self.writer.end();
         let mut bytes = BytesMut::with_capacity(end.len());
         for (name, text) in told_lines(&told) {

@@ -29,6 +29,8 @@ pub struct Head {
     pub no_store: bool,
     /// Id of the conversation, where the client gave one.
     pub conversation: Option<String>,
+    /// What the answer's id is made of, where it is not the request's: answers that are kept need one that no client chose.
+    pub answer_id: Option<String>,
     /// Bytes that the body is said to have.
     pub content_length: Option<u64>,
 }

@@ -77,7 +77,8 @@ const MAX_FIRST: usize = 64;
 /// # Errors
 /// What went wrong, or a plugin's refusal, before anything could be sent.
 pub async fn converse(screened: Screened) -> Result<Answered, Refused> {
-    let Screened { caller, request, route, leave, guard, substitute, reach, seat, .. } = screened;
+    let Screened { caller, request, route, leave, guard, substitute, reach, mut seat, .. } = screened;
+    seat.answers(caller.head.dialect.echo(&request));
     let manner = if request.stream { Manner::Stream { usage: request.include_usage } } else { Manner::Whole };
     let meter = std::sync::Arc::clone(seat.meter());
     let talk = Box::new(Talk::new(talk::Parts { caller, request, route, leave, guard, substitute, reach, meter, manner }));

@@ -71,7 +71,8 @@ where
         Fault::caller(FaultKind::ClientTimeout, message)
     })??;
     let sealer = caller.sealer();
-    caller.head.dialect.read(&body, &Asked { headers: &caller.head.kept, sealer: Some(&sealer) })
+    let asked = Asked { headers: &caller.head.kept, sealer: Some(&sealer), keeps: false, recalled: &[] };
+    caller.head.dialect.read(&body, &asked)
 }
 
 fn too_large(limit: usize) -> Fault {

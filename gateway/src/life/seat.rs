@@ -12,6 +12,7 @@ use super::meter::{Ending, Figures, Meter};
 use super::refused::Refused;
 use super::verdicts;
 use crate::config::facts::Facts;
+use crate::dialects::Echo;
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
 use crate::money::Nanos;
@@ -52,6 +53,8 @@ pub(crate) struct Seat {
     ended: Option<(Outcome, u16)>,
     /// The status that was sent while the answer is still under way.
     sent: Option<u16>,
+    /// What the answer says again of the request.
+    echo: Option<Arc<Echo>>,
     slot: Option<Slot>,
     taken: Option<Taken>,
     _place: Place,
@@ -71,6 +74,7 @@ impl Seat {
             stream: request.stream,
             ended: None,
             sent: None,
+            echo: None,
             slot: Some(slot),
             taken,
             _place: place,
@@ -95,6 +99,16 @@ impl Seat {
     /// Who asks.
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// What the answer will say again of the request, as it is now.
+    pub(super) fn answers(&mut self, echo: Option<Echo>) {
+        self.echo = echo.map(Arc::new);
+    }
+
+    /// What the answer says again of the request.
+    pub(crate) fn echo(&self) -> Option<&Arc<Echo>> {
+        self.echo.as_ref()
     }
 
     /// How the key's limits stood at admission.

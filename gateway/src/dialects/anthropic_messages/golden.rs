@@ -43,7 +43,7 @@ fn chunks(dialect: &dyn Dialect, stream: String) -> Vec<Chunk> {
 
 fn begin() -> Begin {
     let sealer = Some(Seal::new([3; 32]).of("acme"));
-    Begin { id: "ours".into(), model: "ours".into(), created: 1, include_usage: true, sealer }
+    Begin { id: "ours".into(), model: "ours".into(), created: 1, include_usage: true, sealer, ..Begin::default() }
 }
 
 fn events(dialect: &dyn Dialect, chunks: &[Chunk]) -> String {

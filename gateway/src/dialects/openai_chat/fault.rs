@@ -41,7 +41,7 @@ pub fn envelope(fault: &Fault) -> Bytes {
 }
 
 /// Type and code, in OpenAI's words where it has one.
-fn words(kind: &FaultKind) -> (&'static str, Option<&'static str>) {
+pub(crate) fn words(kind: &FaultKind) -> (&'static str, Option<&'static str>) {
     const REQUEST: &str = "invalid_request_error";
     const SERVER: &str = "server_error";
     const RATE: &str = "rate_limit_error";

@@ -85,7 +85,7 @@ fn our_own_seal_is_verified_and_taken_off() {
     made.add("I think.");
     let seal = made.seal();
     let sealer = sealer();
-    let read = |body: Value| read(body.to_string().as_bytes(), &Asked { headers: &[], sealer: Some(&sealer) }).unwrap();
+    let read = |body: Value| read(body.to_string().as_bytes(), &Asked { sealer: Some(&sealer), ..Asked::default() }).unwrap();
     let known = read(thought(&seal));
     assert_eq!(known.messages[1].reasoning.as_deref(), Some("I think."));
     assert_eq!(sent(&known)["messages"][1]["content"], json!([{"type": "text", "text": "a"}]), "a vendor is not shown it");
@@ -236,7 +236,7 @@ fn headers_of_the_client_are_kept_for_its_own_upstream() {
     use crate::dialects::Dialect;
     let headers = [("anthropic-beta", "context-management-2025-06-27".to_owned())];
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}).to_string();
-    let request = read(body.as_bytes(), &Asked { headers: &headers, sealer: None }).unwrap();
+    let request = read(body.as_bytes(), &Asked { headers: &headers, ..Asked::default() }).unwrap();
     assert_eq!(super::super::AnthropicMessages.call_headers(&request), headers);
     assert!(!sent(&request).to_string().contains("context-management"));
 }

@@ -107,6 +107,10 @@ fn spell(content: &mut Content) {
     parts.retain(|part| !matches!(part, Part::Other { kind, .. } if is_owned(kind)));
     for part in parts {
         let Part::Other { kind, raw } = part else { continue };
+        if matches!(&**kind, "image_url" | "file") {
+            // It is spelled as here, and may say more than others can.
+            continue;
+        }
         let spelled = match Media::read(kind, raw) {
             Some(media) => Some(write(&media)),
             None => words(kind, raw).map(|text| Part::Text { text, extras: gatewright_types::Extras::new() }),

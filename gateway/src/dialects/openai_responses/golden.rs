@@ -1,0 +1,133 @@
+//! The dialect against files: a request in, the bodies that ask upstreams of other dialects out; such an upstream's stream in, this dialect's
+//! stream and whole answer out; other servers' tool calls as items.
+//!
+//! Each folder of `tests/golden/openai_responses` is a case. Apart because it runs reading and writing together. It must not say what is
+//! right: that is in the files, for a person to judge.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gatewright_types::{ChatRequest, Chunk, Completion, gather_into};
+use serde_json::Value;
+
+use super::OpenAiResponses;
+use crate::dialects::anthropic_messages::AnthropicMessages;
+use crate::dialects::openai_chat::OpenAiChat;
+use crate::dialects::{Asked, Begin, Dialect, Seal};
+use crate::upstreams::sse::{Bounds, EventReader};
+
+const CASES: [&str; 3] = ["conversation", "plain", "tools"];
+const CALLS: [&str; 5] = ["arguments_after_usage", "empty_arguments", "ids_late_or_once", "parallel", "whole_in_one_delta"];
+
+fn golden(dialect: &str, case: &str, name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(dialect).join(case).join(name)
+}
+
+fn read_file(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn text(case: &str, name: &str) -> String {
+    read_file(&golden(super::NAME, case, name))
+}
+
+fn request(case: &str) -> ChatRequest {
+    OpenAiResponses.read(text(case, "request.json").as_bytes(), &Asked { keeps: true, ..Asked::default() }).unwrap()
+}
+
+/// Every chunk of a chat stream; its end was a proper one.
+fn chunks(stream: String) -> Vec<Chunk> {
+    let mut events = EventReader::new(Bounds { event: 1 << 20, total: 1 << 20 });
+    events.push(Bytes::from(stream)).unwrap();
+    let mut reader = OpenAiChat.reader();
+    let mut chunks = Vec::new();
+    while let Some(data) = events.next().unwrap() {
+        match reader.event(data).unwrap() {
+            Some(chunk) => chunks.push(chunk),
+            None => return chunks,
+        }
+    }
+    panic!("no proper end");
+}
+
+fn begin(case: Option<&str>) -> Begin {
+    let sealer = Some(Seal::new([3; 32]).of("acme"));
+    let echo = case.and_then(|case| OpenAiResponses.echo(&request(case))).map(Arc::new);
+    Begin { id: "resp_1".into(), model: "ours".into(), created: 1, include_usage: true, sealer, echo, ended: 2 }
+}
+
+fn events(case: Option<&str>, chunks: &[Chunk]) -> String {
+    let mut writer = OpenAiResponses.events(begin(case));
+    let mut all = Vec::new();
+    for chunk in chunks {
+        all.extend_from_slice(&writer.event(chunk).unwrap_or_default());
+    }
+    writer.ends_at(2);
+    all.extend_from_slice(&writer.end());
+    String::from_utf8(all).unwrap()
+}
+
+/// Compares, and shows what to put into the file if it differs.
+fn same(case: &str, name: &str, found: &str) {
+    assert!(text(case, name) == found, "{case}/{name} should be\n{found}");
+}
+
+fn pretty(body: &[u8]) -> String {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    format!("{}\n", serde_json::to_string_pretty(&body).unwrap())
+}
+
+#[test]
+fn requests_reach_upstreams_of_other_dialects_as_they_want_them() {
+    for case in CASES {
+        same(case, "openai_chat.json", &pretty(&OpenAiChat.write(&request(case)).unwrap()));
+        same(case, "anthropic_messages.json", &pretty(&AnthropicMessages.write(&request(case)).unwrap()));
+    }
+}
+
+#[test]
+fn a_conversation_that_is_kept_reads_back_as_the_same() {
+    for case in CASES {
+        let mut asked: Value = serde_json::from_str(&text(case, "request.json")).unwrap();
+        asked["store"] = true.into();
+        let read =
+            |body: &Value| OpenAiResponses.read(body.to_string().as_bytes(), &Asked { keeps: true, ..Asked::default() }).unwrap();
+        let first = read(&asked);
+        let kept = OpenAiResponses.echo(&first).unwrap().conversation.unwrap();
+        same(case, "kept.json", &pretty(kept.as_bytes()));
+        asked["input"] = serde_json::from_str(&kept).unwrap();
+        let again = OpenAiResponses.echo(&read(&asked)).unwrap().conversation.unwrap();
+        assert_eq!(kept, again, "{case}");
+    }
+}
+
+#[test]
+fn streams_of_another_dialect_become_items() {
+    for case in CASES {
+        same(case, "stream_out.sse", &events(Some(case), &chunks(text(case, "stream_in.sse"))));
+    }
+}
+
+#[test]
+fn a_whole_answer_is_what_its_stream_ends_with() {
+    for case in CASES {
+        let mut whole = Completion::default();
+        let chunks = chunks(text(case, "stream_in.sse"));
+        let stream = events(Some(case), &chunks);
+        chunks.into_iter().for_each(|chunk| gather_into(&mut whole, chunk));
+        let body = pretty(&OpenAiResponses.whole(&whole, &begin(Some(case))));
+        same(case, "whole.json", &body);
+        let data = stream.lines().rfind(|line| line.contains("\"response\":")).unwrap();
+        let last: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), last["response"], "{case}");
+    }
+}
+
+#[test]
+fn other_servers_tool_calls_lose_nothing_in_items() {
+    for case in CALLS {
+        let stream = read_file(&golden("anthropic_messages", "calls", &format!("{case}.in.sse")));
+        same("calls", &format!("{case}.out.sse"), &events(None, &chunks(stream)));
+    }
+}

@@ -1,0 +1,188 @@
+//! Messages as this dialect's items: the way back from `request`.
+//!
+//! Apart because a conversation is kept as its policies left it, and so is written from what they saw. It must not know answers. Items
+//! have no ids here: whoever lists them numbers them.
+
+use gatewright_types::{Content, Message, Part, Role, ToolCall};
+use serde_json::value::RawValue;
+
+use super::request::text_of_tool;
+use super::{AFTER, BEFORE, INSTRUCTIONS, NAME, own};
+use crate::dialects::media::{Media, Source, What};
+use crate::dialects::out::Out;
+use crate::dialects::{Renamed, of_own};
+
+/// Writes the items of a conversation, but for the request's own instructions: those hold for one answer.
+pub(super) fn list(out: &mut Out, messages: &[Message], tools: &[Renamed]) {
+    let mut texts: Vec<&str> = Vec::new();
+    out.open_list();
+    for message in messages.iter().filter(|message| own(&message.extras, INSTRUCTIONS).is_none()) {
+        beside(out, message, BEFORE);
+        match message.role {
+            Role::Assistant => answer(out, message, tools),
+            Role::Tool => result(out, message, &texts),
+            _ => words(out, message, role(&message.role)),
+        }
+        let custom = |call: &&ToolCall| tools.iter().any(|tool| tool.called == call.name && tool.takes_text);
+        texts.extend(message.tool_calls.iter().filter(custom).map(|call| call.id.as_str()));
+        beside(out, message, AFTER);
+    }
+    out.close_list();
+}
+
+fn role(role: &Role) -> &str {
+    match role {
+        Role::System => "system",
+        Role::Developer => "developer",
+        Role::Assistant => "assistant",
+        _ => "user",
+    }
+}
+
+/// Items of kinds that we do not know.
+fn beside(out: &mut Out, message: &Message, place: &str) {
+    let there = message.extras.iter().filter(|(name, _)| of_own(NAME, name) == Some(place));
+    there.for_each(|(_, raw)| out.raw(raw.get()));
+}
+
+fn words(out: &mut Out, message: &Message, role: &str) {
+    out.open();
+    out.text("type", "message");
+    out.text("role", role);
+    out.text("status", "completed");
+    out.name("content");
+    let kind = if message.role == Role::Assistant { "output_text" } else { "input_text" };
+    parts(out, &message.content, kind);
+    if let (Some(refusal), true) = (&message.refusal, message.role == Role::Assistant) {
+        // The list is open for one more part.
+        out.open();
+        out.text("type", "refusal");
+        out.text("refusal", refusal);
+        out.close();
+    }
+    out.close_list();
+    out.close();
+}
+
+/// Writes the beginning of a list with all parts of a content.
+fn parts(out: &mut Out, content: &Content, kind: &str) {
+    out.open_list();
+    match content {
+        Content::Absent | Content::Null => {}
+        Content::Text(text) => write_text(out, text, kind),
+        Content::Parts(parts) => parts.iter().for_each(|part| match part {
+            Part::Text { text, .. } => write_text(out, text, kind),
+            Part::Other { kind, raw } => media(out, kind, raw),
+        }),
+    }
+}
+
+fn write_text(out: &mut Out, text: &str, kind: &str) {
+    out.open();
+    out.text("type", kind);
+    out.text("text", text);
+    if kind == "output_text" {
+        out.name("annotations");
+        out.raw("[]");
+    }
+    out.close();
+}
+
+fn media(out: &mut Out, kind: &str, raw: &RawValue) {
+    let Some(media) = Media::read(kind, raw).filter(|_| of_own(NAME, kind).is_none()) else {
+        return out.raw(raw.get());
+    };
+    out.open();
+    match media.what {
+        What::Image => {
+            out.text("type", "input_image");
+            out.text("image_url", &media.url());
+            out.text("detail", &detail(raw));
+        }
+        What::File => {
+            out.text("type", "input_file");
+            match &media.source {
+                Source::Url(url) => out.text("file_url", url),
+                Source::Data { .. } => out.text("file_data", &media.url()),
+            }
+            media.name.iter().for_each(|name| out.text("filename", name));
+        }
+    }
+    out.close();
+}
+
+/// How closely an image shall be looked at.
+fn detail(raw: &RawValue) -> String {
+    let found: serde_json::Value = serde_json::from_str(raw.get()).unwrap_or_default();
+    found["image_url"]["detail"].as_str().unwrap_or("auto").to_owned()
+}
+
+fn answer(out: &mut Out, message: &Message, tools: &[Renamed]) {
+    if let Some(text) = message.reasoning.as_deref().filter(|text| !text.is_empty()) {
+        out.open();
+        out.text("type", "reasoning");
+        out.name("summary");
+        out.raw("[]");
+        out.name("content");
+        out.open_list();
+        out.open();
+        out.text("type", "reasoning_text");
+        out.text("text", text);
+        out.close();
+        out.close_list();
+        out.close();
+    }
+    let silent = match &message.content {
+        Content::Absent | Content::Null => true,
+        Content::Text(_) => false,
+        Content::Parts(parts) => parts.is_empty(),
+    };
+    if !silent || message.refusal.is_some() {
+        words(out, message, "assistant");
+    }
+    message.tool_calls.iter().for_each(|made| call(out, made, tools));
+}
+
+fn call(out: &mut Out, call: &ToolCall, tools: &[Renamed]) {
+    let known = tools.iter().find(|tool| tool.called == call.name);
+    let takes_text = known.is_some_and(|tool| tool.takes_text);
+    out.open();
+    out.text("type", if takes_text { "custom_tool_call" } else { "function_call" });
+    out.text("call_id", &call.id);
+    name(out, &call.name, known);
+    if takes_text {
+        out.text("input", &text_of_tool(&call.arguments));
+    } else {
+        out.text("arguments", &call.arguments);
+        out.text("status", "completed");
+    }
+    out.close();
+}
+
+/// The client's name for a tool.
+pub(super) fn name(out: &mut Out, called: &str, known: Option<&Renamed>) {
+    out.text("name", known.map_or(called, |tool| &tool.name));
+    if let Some(space) = known.and_then(|tool| tool.namespace.as_deref()) {
+        out.text("namespace", space);
+    }
+}
+
+fn result(out: &mut Out, message: &Message, texts: &[&str]) {
+    let id = message.tool_call_id.as_deref().unwrap_or_default();
+    let takes_text = texts.contains(&id);
+    out.open();
+    out.text("type", if takes_text { "custom_tool_call_output" } else { "function_call_output" });
+    out.text("call_id", id);
+    match &message.content {
+        Content::Parts(_) => {
+            out.name("output");
+            parts(out, &message.content, "input_text");
+            out.close_list();
+        }
+        content => out.text("output", &content.joined()),
+    }
+    if !takes_text {
+        out.text("status", "completed");
+    }
+    out.close();
+}

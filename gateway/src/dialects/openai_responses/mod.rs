@@ -1,0 +1,163 @@
+//! OpenAI's Responses API, as clients speak it (Open Responses), before upstreams of any dialect.
+//!
+//! `request` reads what is asked, `echo` keeps of it what the answer says again, `write` writes answers, `fault` words refusals. A
+//! conversation is items here and messages there: what only this dialect has travels in extras under names of its own. Apart so that
+//! another API is another folder. It must not know HTTP, sockets, time, or where answers are kept.
+
+mod echo;
+mod fault;
+mod items;
+mod request;
+mod write;
+
+#[cfg(test)]
+mod golden;
+
+use bytes::Bytes;
+use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, FaultKind, Retry};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{Asked, Begin, Dialect, Echo, Listed, ReadEvents, Said, WriteEvents, openai_chat};
+
+/// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
+pub const NAME: &str = "openai_responses";
+
+/// The request's own instructions, among its messages. The value is always `true`.
+const INSTRUCTIONS: &str = "instructions";
+/// Tools that whoever answers runs itself, a list: other dialects do not have them.
+const HOSTED: &str = "hosted_tools";
+/// Whether the answer is kept: always there, as `true` or `false`.
+const STORE: &str = "store";
+/// The answer that this one follows.
+const PREVIOUS: &str = "previous_response_id";
+/// How the model shall reason, as the client gave it.
+const REASONING: &str = "reasoning";
+/// What else the client wants to see.
+const INCLUDE: &str = "include";
+/// Which tool to call, where the canonical request cannot say it.
+const TOOL_CHOICE: &str = "tool_choice";
+/// Of a tool: the namespace that it is in, `{name, description}`.
+const NAMESPACE: &str = "namespace";
+/// Of a tool: the client's name for it, where the model has another.
+const CALLED: &str = "name";
+/// Of a tool that takes a text: the format of it, or null.
+const CUSTOM: &str = "custom";
+/// Items of kinds that we do not know, which stood after a message or before the first one.
+const AFTER: &str = "item_after";
+const BEFORE: &str = "item_before";
+/// What comes before the core of an answer's id.
+const PREFIX: &str = "resp_";
+
+/// The row of this dialect.
+#[derive(Clone, Copy)]
+pub struct OpenAiResponses;
+
+impl Dialect for OpenAiResponses {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/responses"
+    }
+
+    fn count_path(&self) -> Option<&'static str> {
+        Some("/v1/responses/input_tokens")
+    }
+
+    fn read(&self, body: &[u8], asked: &Asked<'_>) -> Result<ChatRequest, Fault> {
+        request::read(body, asked)
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    fn recalls(&self, body: &[u8]) -> Vec<String> {
+        request::recalls(body)
+    }
+
+    fn echo(&self, request: &ChatRequest) -> Option<Echo> {
+        Some(echo::of(request))
+    }
+
+    fn events(&self, begin: Begin) -> Box<dyn WriteEvents> {
+        Box::new(write::Events::new(begin))
+    }
+
+    fn whole(&self, answer: &Completion, begin: &Begin) -> Bytes {
+        write::whole(answer, begin)
+    }
+
+    fn envelope(&self, fault: &Fault, _: &str) -> Bytes {
+        fault::envelope(fault)
+    }
+
+    fn id_prefix(&self) -> &'static str {
+        PREFIX
+    }
+
+    fn counted(&self, tokens: u64) -> Bytes {
+        format!("{{\"object\":\"response.input_tokens\",\"input_tokens\":{tokens}}}").into()
+    }
+
+    fn model(&self, model: &Listed<'_>) -> Value {
+        json!({ "id": model.name, "object": "model", "created": model.created, "owned_by": model.owner })
+    }
+
+    fn models(&self, models: Vec<Value>) -> Value {
+        json!({ "object": "list", "data": models })
+    }
+
+    fn has_blocks(&self) -> bool {
+        true
+    }
+
+    fn url(&self, base: &str) -> String {
+        format!("{base}/responses")
+    }
+
+    fn credentials(&self, key: Option<&str>) -> Vec<(&'static str, String)> {
+        openai_chat::OpenAiChat.credentials(key)
+    }
+
+    fn write(&self, _: &ChatRequest) -> Result<Bytes, Fault> {
+        let message = "This gateway asks no upstream in the dialect of Responses.";
+        Err(Fault::gateway(FaultKind::Internal, message).retry(Retry::Elsewhere))
+    }
+
+    fn reader(&self) -> Box<dyn ReadEvents> {
+        openai_chat::OpenAiChat.reader()
+    }
+
+    fn read_body(&self, body: Bytes) -> Result<Chunk, Fault> {
+        openai_chat::OpenAiChat.read_body(body)
+    }
+
+    fn said(&self, body: &[u8]) -> Option<Said> {
+        openai_chat::OpenAiChat.said(body)
+    }
+}
+
+/// The field of this dialect's own in a pocket.
+fn own<'a>(extras: &'a Extras, field: &str) -> Option<&'a str> {
+    extras.get(&super::own(NAME, field))
+}
+
+/// Puts a field of this dialect's own into a pocket.
+fn keep(extras: &mut Extras, field: &str, value: &RawValue) {
+    super::keep(extras, NAME, (field, value));
+}
+
+/// The same, of a value that can be written as JSON.
+fn keep_value(extras: &mut Extras, field: &str, value: &impl serde::Serialize) {
+    if let Ok(value) = serde_json::value::to_raw_value(value) {
+        keep(extras, field, &value);
+    }
+}
+
+/// The text of a field of this dialect's own.
+fn own_text(extras: &Extras, field: &str) -> Option<String> {
+    serde_json::from_str(own(extras, field)?).ok()
+}

@@ -1,0 +1,185 @@
+//! Requests as clients send them: items and their order, tools, what is refused by name, what is recalled.
+
+use std::sync::Arc;
+
+use gatewright_types::{ChatRequest, Content, Fault, FaultKind, Role, Tool};
+use serde_json::{Value, json};
+
+use super::{read, recalls};
+use crate::dialects::openai_responses::{HOSTED, own};
+use crate::dialects::{Asked, Recalled, Seal};
+
+fn try_asking(body: &Value) -> Result<ChatRequest, Fault> {
+    read(body.to_string().as_bytes(), &Asked { keeps: true, ..Asked::default() })
+}
+
+fn asking(input: Value) -> ChatRequest {
+    try_asking(&json!({"model": "m", "input": input})).unwrap()
+}
+
+fn param(body: &Value) -> (FaultKind, String) {
+    let fault = try_asking(body).unwrap_err();
+    (fault.kind, fault.param.unwrap_or_default())
+}
+
+#[test]
+fn thought_words_and_calls_that_follow_each_other_are_one_answer() {
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
+    let said = |text: &str| json!({"role": "assistant", "content": text});
+    let thought = |text: &str| json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]});
+    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "x"});
+    let request = asking(json!([
+        {"role": "user", "content": "hi"}, thought("a"), said("b"), call("1"), call("2"), thought("c"), call("3"),
+        result("1"), result("2"), result("3"), said("d"), said("e")
+    ]));
+    let shape: Vec<(bool, Option<&str>, String, usize)> = request
+        .messages
+        .iter()
+        .map(|message| {
+            (message.continues, message.reasoning.as_deref(), message.content.joined().into_owned(), message.tool_calls.len())
+        })
+        .collect();
+    let plain = |text: &str| (false, None, text.to_owned(), 0);
+    assert_eq!(
+        shape,
+        [
+            plain("hi"),
+            (false, Some("a"), "b".to_owned(), 2),
+            (true, Some("c"), String::new(), 1),
+            plain("x"),
+            plain("x"),
+            plain("x"),
+            plain("d"),
+            plain("e")
+        ]
+    );
+}
+
+#[test]
+fn our_own_envelope_is_opened_and_a_strangers_says_nothing() {
+    let sealer = Seal::new([9; 32]).of("t");
+    let read_with = |item: Value| {
+        let body = json!({"model": "m", "input": [item, {"role": "assistant", "content": "b"}]}).to_string();
+        read(body.as_bytes(), &Asked { sealer: Some(&sealer), ..Asked::default() }).unwrap().messages[0].reasoning.clone()
+    };
+    let item = |sealed: &str| json!({"type": "reasoning", "summary": [], "encrypted_content": sealed});
+    assert_eq!(read_with(item(&sealer.envelope("I think."))).as_deref(), Some("I think."));
+    let forged = sealer.envelope("I think.").replace("gatewright.1.", "gatewright.1.x");
+    for foreign in ["gAAAAABo", &forged, &Seal::new([9; 32]).of("other").envelope("I think.")] {
+        assert_eq!(read_with(item(foreign)), None, "{foreign}");
+    }
+}
+
+#[test]
+fn what_is_not_to_be_had_is_refused_by_name() {
+    let with = |name: &str, value: Value| {
+        let mut body = json!({"model": "m", "input": "x"});
+        body[name] = value;
+        body
+    };
+    for (name, value) in [
+        ("background", json!(true)),
+        ("conversation", json!("conv_1")),
+        ("prompt", json!({"id": "p"})),
+        ("temperature", json!("hot")),
+        ("store", json!("yes")),
+        ("hosted_tools", json!(["x"])),
+    ] {
+        assert_eq!(param(&with(name, value)), (FaultKind::InvalidRequest, name.to_owned()));
+    }
+    assert_eq!(param(&with("tool_choice", json!({"type": "web_search"}))), (FaultKind::InvalidRequest, "tool_choice".to_owned()));
+    assert_eq!(param(&with("input", json!([{"role": "user", "content": [{"type": "input_text"}]}]))).1, "input[0].content[0].text");
+    assert_eq!(param(&with("input", json!([{"type": "item_reference", "id": "msg_1_0"}]))).1, "input[0].id");
+    assert_eq!(param(&with("previous_response_id", json!("resp_1"))), (FaultKind::NotFound, "previous_response_id".to_owned()));
+    assert_eq!((param(&json!({"input": "x"})).1, param(&json!({"model": "m"})).1), ("model".to_owned(), "input".to_owned()));
+    assert!(try_asking(&with("background", json!(false))).is_ok());
+}
+
+#[test]
+fn names_in_namespaces_are_joined_short_and_unique() {
+    let long = "n".repeat(60);
+    let space = |name: &str, tools: Value| json!({"type": "namespace", "name": name, "tools": tools});
+    let function = |name: &str| json!({"type": "function", "name": name});
+    let tools = json!([
+        function("a__b"), space("a", json!([function("b"), function("c d")])), space("mcp__x__", json!([function("t")])),
+        space(&long, json!([function("tool")])), {"type": "web_search"}
+    ]);
+    let request = try_asking(&json!({"model": "m", "input": "x", "tools": tools})).unwrap();
+    let names: Vec<&str> =
+        request.tools.iter().map(|tool| if let Tool::Function(tool) = tool { tool.name.as_str() } else { panic!() }).collect();
+    assert_eq!((names[0], names[2], names[3]), ("a__b", "a__c_d", "mcp__x__t"));
+    assert!(names[1].starts_with("a__b_") && names[4].len() == 64);
+    assert_eq!(own(&request.extras, HOSTED), Some(r#"[{"type":"web_search"}]"#));
+}
+
+#[test]
+fn only_the_tools_that_are_allowed_are_offered() {
+    let tools = json!([{"type": "function", "name": "a"}, {"type": "function", "name": "b"}]);
+    let choice = json!({"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "b"}]});
+    let request = try_asking(&json!({"model": "m", "input": "x", "tools": tools, "tool_choice": choice})).unwrap();
+    assert!(matches!(&request.tools[..], [Tool::Function(tool)] if tool.name == "b"));
+    assert_eq!(request.tool_choice.unwrap().get(), "\"required\"");
+}
+
+fn kept() -> Recalled {
+    let conversation = json!([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "my name is Ada"}]}]);
+    let output = json!([
+        {"type": "reasoning", "id": "rs_1_0", "summary": [], "content": [{"type": "reasoning_text", "text": "Ada."}]},
+        {"type": "message", "id": "msg_1_1", "role": "assistant", "content": [{"type": "output_text", "text": "Hello Ada."}]}
+    ]);
+    let body = json!({"id": "resp_1", "output": output}).to_string();
+    Recalled { id: "resp_1".into(), body: Arc::from(body), conversation: Arc::from(conversation.to_string()) }
+}
+
+#[test]
+fn an_answer_that_was_kept_is_gone_on_from() {
+    let body = json!({"model": "m", "previous_response_id": "resp_1", "instructions": "Help.", "input": "who am I?"}).to_string();
+    assert_eq!(recalls(body.as_bytes()), ["resp_1"]);
+    let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept()], ..Asked::default() }).unwrap();
+    let said: Vec<(&Role, &str)> = request
+        .messages
+        .iter()
+        .map(|message| (&message.role, message.content.joined()))
+        .map(|(role, text)| (role, Box::leak(text.into_owned().into_boxed_str()) as &str))
+        .collect();
+    let wanted =
+        [(&Role::System, "Help."), (&Role::User, "my name is Ada"), (&Role::Assistant, "Hello Ada."), (&Role::User, "who am I?")];
+    assert_eq!(said, wanted);
+    assert_eq!(request.messages[2].reasoning.as_deref(), Some("Ada."));
+}
+
+#[test]
+fn an_item_that_was_kept_can_be_named() {
+    let body = json!({"model": "m", "input": [{"type": "item_reference", "id": "msg_1_1"}, {"role": "user", "content": "and?"}]})
+        .to_string();
+    assert_eq!(recalls(body.as_bytes()), ["resp_1"]);
+    let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept()], ..Asked::default() }).unwrap();
+    assert_eq!(request.messages[0].content.joined(), "Hello Ada.");
+    assert!(recalls(br#"{"model":"m","input":"previous_response_id"}"#).is_empty());
+}
+
+#[test]
+fn unknown_kinds_of_items_and_parts_do_no_harm() {
+    let request = asking(json!([
+        {"type": "compaction", "encrypted_content": "x"},
+        {"role": "user", "content": [{"type": "input_text", "text": "hi"}, {"type": "input_image", "file_id": "file_1"}]},
+        {"type": "new_call", "odd": 1}
+    ]));
+    assert_eq!(request.messages.len(), 1);
+    let Content::Parts(parts) = &request.messages[0].content else { panic!() };
+    assert_eq!(parts.len(), 2);
+    assert_eq!(request.messages[0].extras.iter().count(), 2);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64)) {
+        let _ = read(&body, &Asked::default());
+        let _ = recalls(&body);
+    }
+
+    #[test]
+    fn no_items_make_it_panic(items in r#"\[(\{"(type|role|content|id|call_id)":("(message|reasoning|item_reference|function_call|user)"|\[\]|1|null)(,"(content|summary|name)":("x"|\[\{\}\]|\{\}))?\},?){0,3}\]"#) {
+        let _ = read(format!(r#"{{"model":"m","previous_response_id":"a_b_c","input":{items}}}"#).as_bytes(), &Asked::default());
+    }
+}

@@ -1,0 +1,187 @@
+//! Items to messages: thought, words and calls that follow each other are one answer, as other dialects have it.
+//!
+//! Apart because it alone knows the order of items. Errors carry the path inside the list. It must not know the request's other fields,
+//! but for the tools on offer, under whose names calls are told.
+
+use gatewright_types::{Content, Extras, Message, Part, Role, ToolCall};
+use serde_json::value::RawValue;
+
+use super::parts::{content, joined};
+use super::recall::{is_reference, item};
+use super::{get, must, text};
+use crate::dialects::openai_responses::{AFTER, BEFORE, keep};
+use crate::dialects::wire::{self, Wrong};
+use crate::dialects::{Asked, Renamed};
+
+/// Where an item may stand in one message of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Thought,
+    Word,
+    Call,
+}
+
+/// Messages while they are put together.
+pub(super) struct Turns<'a> {
+    asked: &'a Asked<'a>,
+    tools: &'a [Renamed],
+    messages: Vec<Message>,
+    /// While the last message is an answer to which more may be added: what came last.
+    rank: Option<Rank>,
+    /// Items that we do not know and that come before the first message.
+    before: Extras,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn new(asked: &'a Asked<'a>, tools: &'a [Renamed]) -> Self {
+        Self { asked, tools, messages: Vec::new(), rank: None, before: Extras::new() }
+    }
+
+    /// The messages.
+    pub(super) fn done(mut self) -> Vec<Message> {
+        if let Some(first) = self.messages.first_mut() {
+            first.extras.append(self.before);
+        }
+        self.messages
+    }
+
+    /// A string, which a user says, or a list of items.
+    pub(super) fn input(&mut self, raw: &RawValue) -> Result<(), Wrong> {
+        if wire::is_string(raw) {
+            self.push(Message::text(Role::User, wire::string(raw)?));
+            return Ok(());
+        }
+        let items = wire::items(raw).map_err(|_| Wrong::kind("a string or an array of items", raw))?;
+        items.into_iter().enumerate().try_for_each(|(at, item)| self.item(item).map_err(|wrong| wrong.item(at)))
+    }
+
+    /// One item.
+    pub(super) fn item(&mut self, raw: &RawValue) -> Result<(), Wrong> {
+        let fields = wire::object(raw)?;
+        if is_reference(&fields) {
+            let id = must(&fields, "id")?;
+            let kept = item(self.asked, &id);
+            let kept = kept.ok_or_else(|| Wrong::says(format!("there is no kept item `{id}`")).within("id"))?;
+            return self.item(kept);
+        }
+        let kind = text(&fields, "type")?;
+        match kind.as_deref() {
+            // The easy form of a message has no type.
+            None if get(&fields, "role").is_some() => self.message(&fields),
+            Some("message") => self.message(&fields),
+            Some("reasoning") => self.reasoning(&fields),
+            Some("function_call") => self.call(&fields, |fields| Ok(text(fields, "arguments")?.unwrap_or_default())),
+            Some("custom_tool_call") => {
+                self.call(&fields, |fields| Ok(serde_json::json!({ "input": must(fields, "input")? }).to_string()))
+            }
+            Some("function_call_output" | "custom_tool_call_output") => self.result(&fields),
+            None => Err(Wrong::says("expected the type of the item, such as 'message', but it is missing").within("type")),
+            Some(_) => {
+                self.unknown(raw);
+                Ok(())
+            }
+        }
+    }
+
+    /// A message that is no part of an answer.
+    fn push(&mut self, message: Message) {
+        self.rank = None;
+        self.messages.push(message);
+    }
+
+    /// The message of an answer that this is added to: the last one, or a new one.
+    fn answer(&mut self, rank: Rank) -> Option<&mut Message> {
+        let joins = self.rank.is_some_and(|last| last < rank || (last == rank && rank != Rank::Word));
+        if !joins {
+            // After calls the answer goes on; words after words are another message.
+            let continues = self.rank == Some(Rank::Call);
+            self.messages.push(Message { content: Content::Null, continues, ..Message::text(Role::Assistant, "") });
+        }
+        self.rank = Some(rank);
+        self.messages.last_mut()
+    }
+
+    fn message(&mut self, fields: &wire::Fields<'_>) -> Result<(), Wrong> {
+        let role = match must(fields, "role")?.as_str() {
+            "user" => Role::User,
+            "system" => Role::System,
+            "developer" => Role::Developer,
+            "assistant" => Role::Assistant,
+            _ => return Err(Wrong::says("expected one of 'user', 'assistant', 'system' or 'developer'").within("role")),
+        };
+        let missing = || Wrong::says("expected a string or an array of content parts, but it is missing").within("content");
+        let said = get(fields, "content").ok_or_else(missing)?;
+        let mut message = Message::text(role, "");
+        content(&mut message, said).map_err(|wrong| wrong.within("content"))?;
+        if message.role != Role::Assistant {
+            self.push(message);
+            return Ok(());
+        }
+        if message.refusal.is_some() && matches!(&message.content, Content::Parts(parts) if parts.is_empty()) {
+            message.content = Content::Null;
+        }
+        if let Some(answer) = self.answer(Rank::Word) {
+            (answer.content, answer.refusal) = (message.content, message.refusal);
+        }
+        Ok(())
+    }
+
+    /// Thought: under our own seal it is what was sealed; in the open it is what it says. What another vendor has sealed says nothing here.
+    fn reasoning(&mut self, fields: &wire::Fields<'_>) -> Result<(), Wrong> {
+        let sealed = text(fields, "encrypted_content")?.and_then(|sealed| self.asked.sealer?.open(&sealed));
+        let mut thought = match sealed {
+            Some(thought) => thought,
+            None => joined(fields, "content")?,
+        };
+        if thought.is_empty() {
+            thought = joined(fields, "summary")?;
+        }
+        if !thought.is_empty()
+            && let Some(answer) = self.answer(Rank::Thought)
+        {
+            answer.reasoning.get_or_insert_default().push_str(&thought);
+        }
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        fields: &wire::Fields<'_>,
+        arguments: impl Fn(&wire::Fields<'_>) -> Result<String, Wrong>,
+    ) -> Result<(), Wrong> {
+        let (id, name, namespace) = (must(fields, "call_id")?, must(fields, "name")?, text(fields, "namespace")?);
+        let known = self.tools.iter().find(|tool| tool.name == name && tool.namespace == namespace);
+        let name = known.map_or(name, |tool| tool.called.clone());
+        let call = ToolCall { id, name, arguments: arguments(fields)?, extras: Extras::new() };
+        if let Some(answer) = self.answer(Rank::Call) {
+            answer.tool_calls.push(call);
+        }
+        Ok(())
+    }
+
+    fn result(&mut self, fields: &wire::Fields<'_>) -> Result<(), Wrong> {
+        let mut message = Message { tool_call_id: Some(must(fields, "call_id")?), ..Message::text(Role::Tool, "") };
+        if let Some(output) = get(fields, "output") {
+            content(&mut message, output).map_err(|wrong| wrong.within("output"))?;
+        }
+        // A tool refuses nothing: that is a text like any other.
+        if let Some(text) = message.refusal.take() {
+            let said = Part::Text { text, extras: Extras::new() };
+            match &mut message.content {
+                Content::Parts(parts) => parts.push(said),
+                content => *content = Content::Parts(vec![said]),
+            }
+        }
+        self.push(message);
+        Ok(())
+    }
+
+    /// An item of a kind that we do not know, such as what a vendor's own tool did: it stays where it stood, beside a message. Plugins
+    /// see it, and other dialects leave it out.
+    fn unknown(&mut self, raw: &RawValue) {
+        match self.messages.last_mut() {
+            Some(last) => keep(&mut last.extras, AFTER, raw),
+            None => keep(&mut self.before, BEFORE, raw),
+        }
+    }
+}

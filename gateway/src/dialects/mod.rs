@@ -10,8 +10,11 @@ pub mod anthropic_messages;
 mod body;
 mod media;
 pub mod openai_chat;
+pub mod openai_completions;
+pub mod openai_input;
 mod out;
 mod seal;
+mod texts;
 mod wire;
 
 use std::fmt;
@@ -25,7 +28,13 @@ pub use self::seal::{Seal, Sealer};
 pub type DialectRef = &'static dyn Dialect;
 
 /// All dialects. The first is spoken where nothing tells another.
-pub const ALL: [DialectRef; 2] = [&openai_chat::OpenAiChat, &anthropic_messages::AnthropicMessages];
+pub const ALL: [DialectRef; 5] = [
+    &openai_chat::OpenAiChat,
+    &anthropic_messages::AnthropicMessages,
+    &openai_completions::OpenAiCompletions,
+    &openai_input::EMBEDDINGS,
+    &openai_input::MODERATIONS,
+];
 
 /// One API, on both sides.
 pub trait Dialect: Send + Sync {
@@ -83,6 +92,16 @@ pub trait Dialect: Send + Sync {
 
     /// The list of models.
     fn models(&self, models: Vec<serde_json::Value>) -> serde_json::Value;
+
+    /// The dialect whose servers may have this beside it, where no provider speaks it alone: it is asked for in no other words.
+    fn beside(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether an answer is text, which policies can inspect, edit and give in the model's place.
+    fn answers_in_text(&self) -> bool {
+        true
+    }
 
     /// Whether an answer is blocks of one channel each, so that what was held back of one cannot follow the next.
     fn has_blocks(&self) -> bool {
@@ -290,6 +309,19 @@ pub(crate) fn retry_of(status: u16) -> Retry {
         400..=499 => Retry::Never,
         _ => Retry::Elsewhere,
     }
+}
+
+/// What an answer that is no text is kept as, among a chunk's own fields.
+const ANSWER: &str = "answer";
+
+/// Whether a field of a chunk is such an answer.
+pub(crate) fn is_answer(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(_, field)| field == ANSWER) && is_owned(name)
+}
+
+/// The dialect of that name.
+pub(crate) fn named(name: &str) -> Option<DialectRef> {
+    ALL.into_iter().find(|dialect| dialect.name() == name)
 }
 
 /// Adds a field of a dialect's own.

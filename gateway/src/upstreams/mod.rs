@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::Stream;
-use gatewright_types::{ChatRequest, Chunk, Fault};
+use gatewright_types::{ChatRequest, Chunk, Fault, FaultKind, Retry};
 
 /// An answer as it comes. A clean end is `None` after each choice's `Finish`; an error is the last item. Dropping it cancels.
 pub type Deltas = Pin<Box<dyn Stream<Item = Result<Chunk, Fault>> + Send>>;
@@ -26,6 +26,13 @@ pub type Deltas = Pin<Box<dyn Stream<Item = Result<Chunk, Fault>> + Send>>;
 /// When an answer must be complete.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Instant);
+
+/// The refusal of who has nothing of the kind that a request wants; another leg may.
+fn has_none(request: &ChatRequest) -> Fault {
+    let path = crate::dialects::named(request.wants).map_or(request.wants, |dialect| dialect.path());
+    let message = format!("The model that would answer has no {path}.");
+    Fault::caller(FaultKind::InvalidRequest, message).at("model").retry(Retry::Elsewhere)
+}
 
 /// Someone who answers.
 pub trait Upstream: Send + Sync {

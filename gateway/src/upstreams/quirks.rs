@@ -71,6 +71,11 @@ pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, Chat
     if *quirks == Quirks::default() {
         return Ok(fitted);
     }
+    if !request.wants.is_empty() {
+        // All others are of chats.
+        no_stream_options(quirks, &mut fitted);
+        return Ok(fitted);
+    }
     for name in &quirks.refuse {
         if has(request, name) {
             let message = format!("`{name}` is not supported by the upstream that was asked.");
@@ -94,13 +99,17 @@ pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, Chat
             _ => {}
         }
     }
-    if quirks.no_stream_options && request.stream {
+    no_stream_options(quirks, &mut fitted);
+    fit_messages(quirks, request, &mut fitted);
+    Ok(fitted)
+}
+
+fn no_stream_options(quirks: &Quirks, fitted: &mut Cow<'_, ChatRequest>) {
+    if quirks.no_stream_options && fitted.stream {
         let extras = &mut fitted.to_mut().extras;
         extras.take(STREAM_OPTIONS);
         note(extras, STREAM_OPTIONS);
     }
-    fit_messages(quirks, request, &mut fitted);
-    Ok(fitted)
 }
 
 const NEWER: &str = "max_completion_tokens";

@@ -14,9 +14,11 @@ mod read;
 mod write;
 
 pub(super) use fit::refuse;
+pub(in crate::dialects) use read::field;
 pub use read::read;
 pub use write::write;
 pub(super) use write::write_call;
+pub(in crate::dialects) use write::write_rest;
 
 use gatewright_types::{Extras, RawJson};
 use serde_json::value::RawValue;

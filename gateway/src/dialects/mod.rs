@@ -13,6 +13,9 @@ pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_input;
 mod out;
+#[cfg(test)]
+mod pairs;
+pub(crate) mod recalled;
 mod seal;
 mod texts;
 mod wire;
@@ -125,6 +128,11 @@ pub trait Dialect: Send + Sync {
     /// The request wants something that this dialect cannot say; another leg may.
     fn write(&self, request: &ChatRequest) -> Result<Bytes, Fault>;
 
+    /// What becomes of a request in this dialect's words.
+    fn carries(&self, _request: &ChatRequest) -> Carried {
+        Carried::default()
+    }
+
     /// A reader of one streamed answer.
     fn reader(&self) -> Box<dyn ReadEvents>;
 
@@ -198,6 +206,25 @@ pub struct Listed<'a> {
     pub owner: &'a str,
     /// Unix seconds.
     pub created: u64,
+}
+
+/// What becomes of a request in the words of another dialect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// How much the model is told to think, where it is told: `effort=high`, `budget=2048`, `off`.
+    pub thinking: Option<String>,
+    /// What has no words there and was left out, by its names.
+    pub left_out: Vec<String>,
+}
+
+impl Carried {
+    /// One more thing that is left out.
+    pub(crate) fn leaves_out(&mut self, name: &str) {
+        const MOST: usize = 16;
+        if self.left_out.len() < MOST && !self.left_out.iter().any(|known| known == name) {
+            self.left_out.push(name.to_owned());
+        }
+    }
 }
 
 /// The parts of an upstream's error that a fault takes over.
@@ -275,18 +302,19 @@ pub(crate) enum Place {
 
 /// Fields of the dialects' own, on a request itself, that say how to answer and never reach the model. What holds instructions, as
 /// `context_management` may, does.
-const STEERING: [&str; 8] = [
+const STEERING: [&str; 9] = [
     "cache_control",
     "header.anthropic-beta",
     "header.anthropic-version",
     "inference_geo",
     "metadata",
     "output_config",
+    "recalled",
     "service_tier",
     "thinking",
 ];
-/// The same, on its messages: the last two are notes of our own, which no client can write.
-const STEERING_MESSAGES: [&str; 4] = ["cache_control", "type", "inline", "signed"];
+/// The same, on its messages: the last three are notes of our own, which no client can write.
+const STEERING_MESSAGES: [&str; 5] = ["cache_control", "type", "inline", "signed", "recalled"];
 /// The same, on what is within messages, and on tools.
 const STEERING_WITHIN: [&str; 2] = ["cache_control", "type"];
 

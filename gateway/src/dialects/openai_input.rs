@@ -26,15 +26,10 @@ pub struct OpenAiInput {
 }
 
 /// `/v1/embeddings`.
-pub const EMBEDDINGS: OpenAiInput =
-    OpenAiInput { name: "openai_embeddings", path: "/v1/embeddings", answer: "data", model: None };
+pub const EMBEDDINGS: OpenAiInput = OpenAiInput { name: "openai_embeddings", path: "/v1/embeddings", answer: "data", model: None };
 /// `/v1/moderations`.
-pub const MODERATIONS: OpenAiInput = OpenAiInput {
-    name: "openai_moderations",
-    path: "/v1/moderations",
-    answer: "results",
-    model: Some("omni-moderation-latest"),
-};
+pub const MODERATIONS: OpenAiInput =
+    OpenAiInput { name: "openai_moderations", path: "/v1/moderations", answer: "results", model: Some("omni-moderation-latest") };
 
 impl Dialect for OpenAiInput {
     fn name(&self) -> &'static str {
@@ -217,7 +212,9 @@ mod tests {
         let body = r#"{"object":"list","data":[{"embedding":"AACAPw==","index":0}],"model":"e-1","usage":{"prompt_tokens":4,"total_tokens":4}}"#;
         let chunk = EMBEDDINGS.read_body(Bytes::from(body)).unwrap();
         assert!(matches!(&chunk.raw, Some(Raw::Body("openai_embeddings", raw)) if raw == body));
-        assert!(chunk.deltas.iter().any(|delta| matches!(delta, Delta::Usage(usage) if (usage.prompt, usage.completion) == (4, 0))));
+        assert!(
+            chunk.deltas.iter().any(|delta| matches!(delta, Delta::Usage(usage) if (usage.prompt, usage.completion) == (4, 0)))
+        );
         // Out of the cache, which keeps no raw copies.
         let mut answer = Completion::default();
         gatewright_types::gather_into(&mut answer, Chunk { raw: None, ..chunk });

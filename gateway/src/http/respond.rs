@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_types::{Completion, Fault, FaultKind, Raw, gather_into};
 
-use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, OVERHEAD};
+use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, NOT_CARRIED, OVERHEAD, RECALLED, THINKING};
 use super::litellm;
 use super::refuse::refuse;
 use super::sse_out::EventBody;
@@ -17,6 +17,7 @@ use crate::dialects::{Begin, DialectRef};
 use crate::life::seat::{Seat, cache_word};
 use crate::life::{Manner, SILENCE, Settled};
 use crate::records::micros;
+use crate::upstreams::Carried;
 
 /// The response of an answer that has begun.
 pub(super) async fn respond(settled: Settled) -> Response<Body> {
@@ -122,6 +123,16 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
         if let Some(leg) = &figures.leg {
             heads::put(headers, LEG, leg);
             headers.insert(ATTEMPTS, figures.attempts.into());
+        }
+        let Carried { thinking, left_out } = &figures.carried;
+        if let Some(thinking) = thinking {
+            heads::put(headers, THINKING, thinking);
+        }
+        if !left_out.is_empty() {
+            heads::put(headers, NOT_CARRIED, &left_out.join(", "));
+        }
+        if figures.recalled > 0 {
+            headers.insert(RECALLED, figures.recalled.into());
         }
         headers.insert(OVERHEAD, micros(seat.meter().overhead()).into());
     });

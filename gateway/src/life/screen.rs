@@ -17,7 +17,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatewright_plugins::{Context, Outcome, Reach, Session, Verdict};
 use gatewright_types::{Channel, ChatRequest, Fault, FaultKind, Phase, Retry};
@@ -118,8 +118,12 @@ const MAX_ROUTES: usize = 3;
 /// # Errors
 /// A plugin's refusal, a plugin that failed closed, no free instance, or a strict route's refusal of what none can inspect.
 pub async fn screen(admitted: Admitted) -> Result<Screened, Refused> {
-    let Admitted { caller, request, route, leave, seat, .. } = admitted;
+    let Admitted { caller, mut request, route, leave, seat, .. } = admitted;
     let meter = Arc::clone(seat.meter());
+    if caller.host.recalls {
+        let found = caller.host.shared.thoughts.put_back(caller.tenant(), &mut request, Instant::now());
+        meter.read(|figures| figures.recalled = found);
+    }
     let reach = services::reach(&caller.host, &meter);
     let mut bound = Bound { caller, request, route, leave, meter, reach, reasks: 0 };
     bound.kept_here();

@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use crate::dialects::Carried;
 use futures_util::Stream;
 use gatewright_types::{ChatRequest, Chunk, Fault, FaultKind, Retry};
 
@@ -42,6 +43,11 @@ pub trait Upstream: Send + Sync {
     /// Asks. `request.model` is the upstream's own name of the model. Nothing happens before the first poll. The first item
     /// tells whether it speaks: an error there may be retried elsewhere.
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas;
+
+    /// What becomes of a request on the way there.
+    fn carries(&self, _: &ChatRequest) -> Carried {
+        Carried::default()
+    }
 
     /// What it is at, where it is ours to know.
     fn load(&self) -> Option<Load> {

@@ -57,8 +57,8 @@ fn one(request: &mut ChatRequest, name: &str, raw: &RawValue) -> Result<(), Wron
     match name {
         "prompt" => texts::read(request, raw),
         // As in a chat. All else is another thing here, or only the upstream's to know.
-        "model" | "stream" | "stream_options" | "max_tokens" | "temperature" | "top_p" | "presence_penalty" | "frequency_penalty"
-        | "seed" | "n" | "stop" => field(request, name, raw),
+        "model" | "stream" | "stream_options" | "max_tokens" | "temperature" | "top_p" | "presence_penalty"
+        | "frequency_penalty" | "seed" | "n" | "stop" => field(request, name, raw),
         _ => {
             request.extras.push(name, raw.to_owned());
             Ok(())

@@ -6,6 +6,7 @@
 
 mod clients;
 mod dial;
+mod pass;
 mod refusal;
 mod stream;
 
@@ -23,10 +24,11 @@ use hyper::body::Incoming;
 use self::clients::HttpClient;
 pub use self::clients::{Clients, Unusable};
 pub(crate) use self::clients::{trusting_nobody, trusting_the_system};
+pub(crate) use self::pass::{Courier, Delivered, Load, Parcel, Upload};
 use super::body::{Patience, Reading};
 use super::catalog::Auth;
 use super::quirks::{self, Quirks};
-use super::{Deadline, Deltas, Upstream};
+use super::{Carried, Deadline, Deltas, Upstream};
 use crate::config::facts::{ProviderFact, Secret, Timeouts};
 use crate::dialects::{ALL, DialectRef, ReadEvents};
 
@@ -126,6 +128,14 @@ fn secret_value(name: &str, value: &str) -> Result<HeaderValue, Unusable> {
 impl Upstream for RemoteUpstream {
     fn name(&self) -> &str {
         &self.0.name
+    }
+
+    fn carries(&self, request: &ChatRequest) -> Carried {
+        let mut carried = self.0.way(request).map(|(dialect, _)| dialect.carries(request)).unwrap_or_default();
+        if self.0.quirks.drop.iter().any(|name| name == "reasoning_effort") {
+            carried.thinking = None;
+        }
+        carried
     }
 
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas {

@@ -13,7 +13,7 @@ mod messages;
 mod read;
 mod write;
 
-pub(super) use fit::refuse;
+pub(super) use fit::{carries, refuse};
 pub(in crate::dialects) use read::field;
 pub use read::read;
 pub use write::write;

@@ -5,6 +5,7 @@
 
 mod build;
 mod chains;
+mod passage;
 mod route;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 pub use build::BuildError;
+pub(crate) use passage::Passage;
 pub(crate) use route::Legs;
 pub use route::{Route, RouteTools};
 
@@ -54,6 +56,8 @@ pub struct Shared {
     pub clients: Clients,
     /// Knows the gateway's own reasoning again.
     pub seal: Seal,
+    /// What was thought before tools were called.
+    pub thoughts: crate::life::recall::Thoughts,
 }
 
 /// A model of the embedded engine that is open.
@@ -119,12 +123,16 @@ pub struct Host {
     pub shared: Arc<Shared>,
     /// Unix seconds at which it was built.
     pub built_at: u64,
+    /// Whether some provider demands thought in a history of calls.
+    pub(crate) recalls: bool,
     /// The plugins that are in service, by name.
     pub plugins: BTreeMap<String, Arc<gatewright_plugins::Plugin>>,
     /// By SHA-256 of the key's text.
     key_states: HashMap<[u8; 32], Arc<KeyState>>,
     /// By the plugins that a key brings; without any for all others.
     ways: BTreeMap<Vec<String>, build::Ways>,
+    /// Paths that pass through, by provider.
+    passages: Vec<Arc<Passage>>,
     /// Who fetches for plugins, by plugin.
     fetchers: BTreeMap<String, Fetcher>,
 }
@@ -156,6 +164,11 @@ impl Host {
 
     fn ways(&self, key: Option<&KeyFact>) -> Option<&build::Ways> {
         self.ways.get(key.map_or(&[][..], |key| &key.plugins))
+    }
+
+    /// Paths that pass through, by provider.
+    pub(crate) fn passages(&self) -> &[Arc<Passage>] {
+        &self.passages
     }
 
     /// Who fetches for a plugin, where it may.

@@ -78,6 +78,8 @@ pub struct Rates {
     pub input: Nanos,
     /// Of the prompt's, read from the upstream's own prompt cache.
     pub cached: Nanos,
+    /// Of the prompt's, written into that cache.
+    pub written: Nanos,
     /// Generated, thought included.
     pub output: Nanos,
 }
@@ -101,9 +103,11 @@ impl Price {
     pub fn of(&self, usage: &Usage) -> Nanos {
         let rates = self.long.filter(|(above, _)| usage.prompt > *above).map_or(self.rates, |(_, rates)| rates);
         let cached = usage.cached.unwrap_or_default().min(usage.prompt);
+        let written = usage.cache_written.unwrap_or_default().min(usage.prompt - cached);
         let cost = |tokens: u64, rate: Nanos| u128::from(tokens) * u128::from(rate.0);
-        let sum = cost(usage.prompt - cached, rates.input)
+        let sum = cost(usage.prompt - cached - written, rates.input)
             .saturating_add(cost(cached, rates.cached))
+            .saturating_add(cost(written, rates.written))
             .saturating_add(cost(usage.completion, rates.output));
         Nanos(u64::try_from(sum.saturating_add(LOT / 2) / LOT).unwrap_or(u64::MAX))
     }
@@ -147,7 +151,7 @@ mod tests {
     }
 
     fn rates(input: &str, cached: &str, output: &str) -> Rates {
-        Rates { input: nanos(input), cached: nanos(cached), output: nanos(output) }
+        Rates { input: nanos(input), cached: nanos(cached), written: nanos(input), output: nanos(output) }
     }
 
     #[test]
@@ -177,6 +181,15 @@ mod tests {
         assert_eq!(r1.of(&odd), Nanos(1400));
         let absurd = Usage { prompt: u64::MAX, completion: u64::MAX, ..Usage::default() };
         assert_eq!(Price::flat(rates("15", "15", "60")).of(&absurd), Nanos(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_written_into_a_prompt_cache_has_its_own_rate() {
+        let price = Price::flat(Rates { written: nanos("3.75"), ..rates("3", "0.3", "15") });
+        let usage = Usage { prompt: 1_000_000, cached: Some(500_000), cache_written: Some(200_000), ..Usage::default() };
+        assert_eq!(price.of(&usage), nanos("1.8"), "0.9 + 0.15 + 0.75");
+        let odd = Usage { prompt: 10, cached: Some(4), cache_written: Some(99), ..Usage::default() };
+        assert_eq!(price.of(&odd), Nanos(4 * 300 + 6 * 3750));
     }
 
     #[test]

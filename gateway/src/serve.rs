@@ -134,6 +134,7 @@ fn open(mut facts: Facts, clients: Clients, lots: [u8; 32]) -> Result<(Host, Opt
         engines: Engines::default(),
         clients,
         seal: seal(&facts),
+        thoughts: Default::default(),
     });
     let host = engines::host(facts, &shared)?;
     Ok((host, made))

@@ -24,6 +24,7 @@ mod stories {
     mod records;
     mod reloading;
     mod starting;
+    mod texts;
     mod tools;
     mod upstreams;
 }

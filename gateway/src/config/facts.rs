@@ -24,7 +24,7 @@ use crate::upstreams::catalog::Auth;
 use crate::upstreams::quirks::Quirks;
 pub(crate) use reach::ASK_TOKENS;
 pub use reach::{AskFact, FetchFact, HostFact, HostName, ReachFact};
-pub use routes::{LegFact, LegTarget, ReferenceFact, RouteFact, RuleFact, Strategy, ToolLoopFact};
+pub use routes::{LegFact, LegTarget, PassFact, ReferenceFact, RouteFact, RuleFact, Strategy, ToolLoopFact};
 
 /// A text that must never be printed: `Debug` and `Display` show stars.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -128,6 +128,8 @@ pub struct ProviderFact {
     pub local: bool,
     /// Tries at one leg before it is given up; 1 = no retry.
     pub attempts: u32,
+    /// Which other paths are passed through there, if any.
+    pub pass: Option<PassFact>,
 }
 
 /// What a provider speaks.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use self::process::{Cache, Format, Limits, Logging};
 pub(crate) use self::reach::{Asks, Fetch};
-pub(crate) use self::route::{Amounts, Route, Strategy, Tools, When};
+pub(crate) use self::route::{Amounts, PassThrough, Route, Strategy, Tools, When};
 
 /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`; parts may follow each other, as in `1h30m`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -159,6 +159,10 @@ pub(crate) struct Provider {
     #[serde(default)]
     #[schemars(with = "u32", range(min = 1, max = 10))]
     pub(crate) attempts: Option<u32>,
+    /// Paths that are passed through to it unread: files, batches, audio, images, rerank. Default: none.
+    #[serde(default)]
+    #[schemars(with = "PassThrough")]
+    pub(crate) pass_through: Option<PassThrough>,
 }
 
 /// What a provider speaks.

@@ -161,6 +161,7 @@ fn providers(environment: &Environment) -> BTreeMap<String, ProviderFact> {
             timeouts: Timeouts::default(),
             local: false,
             attempts: 3,
+            pass: None,
         })
     };
     // The tests see to it that the binary's own rows can be read.

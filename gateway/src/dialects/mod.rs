@@ -10,9 +10,15 @@ pub mod anthropic_messages;
 mod body;
 mod media;
 pub mod openai_chat;
+pub mod openai_completions;
+pub mod openai_input;
 pub mod openai_responses;
 mod out;
+#[cfg(test)]
+mod pairs;
+pub(crate) mod recalled;
 mod seal;
+mod texts;
 mod wire;
 
 use std::fmt;
@@ -27,8 +33,14 @@ pub use self::seal::{Seal, Sealer};
 pub type DialectRef = &'static dyn Dialect;
 
 /// All dialects. The first is spoken where nothing tells another.
-pub const ALL: [DialectRef; 3] =
-    [&openai_chat::OpenAiChat, &anthropic_messages::AnthropicMessages, &openai_responses::OpenAiResponses];
+pub const ALL: [DialectRef; 6] = [
+    &openai_chat::OpenAiChat,
+    &anthropic_messages::AnthropicMessages,
+    &openai_responses::OpenAiResponses,
+    &openai_completions::OpenAiCompletions,
+    &openai_input::EMBEDDINGS,
+    &openai_input::MODERATIONS,
+];
 
 /// One API, on both sides.
 pub trait Dialect: Send + Sync {
@@ -102,6 +114,16 @@ pub trait Dialect: Send + Sync {
     /// The list of models.
     fn models(&self, models: Vec<serde_json::Value>) -> serde_json::Value;
 
+    /// The dialect whose servers may have this beside it, where no provider speaks it alone: it is asked for in no other words.
+    fn beside(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether an answer is text, which policies can inspect, edit and give in the model's place.
+    fn answers_in_text(&self) -> bool {
+        true
+    }
+
     /// Whether an answer is blocks of one channel each, so that what was held back of one cannot follow the next.
     fn has_blocks(&self) -> bool {
         false
@@ -123,6 +145,11 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// The request wants something that this dialect cannot say; another leg may.
     fn write(&self, request: &ChatRequest) -> Result<Bytes, Fault>;
+
+    /// What becomes of a request in this dialect's words.
+    fn carries(&self, _request: &ChatRequest) -> Carried {
+        Carried::default()
+    }
 
     /// A reader of one streamed answer.
     fn reader(&self) -> Box<dyn ReadEvents>;
@@ -254,6 +281,25 @@ pub struct Listed<'a> {
     pub created: u64,
 }
 
+/// What becomes of a request in the words of another dialect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// How much the model is told to think, where it is told: `effort=high`, `budget=2048`, `off`.
+    pub thinking: Option<String>,
+    /// What has no words there and was left out, by its names.
+    pub left_out: Vec<String>,
+}
+
+impl Carried {
+    /// One more thing that is left out.
+    pub(crate) fn leaves_out(&mut self, name: &str) {
+        const MOST: usize = 16;
+        if self.left_out.len() < MOST && !self.left_out.iter().any(|known| known == name) {
+            self.left_out.push(name.to_owned());
+        }
+    }
+}
+
 /// The parts of an upstream's error that a fault takes over.
 #[derive(Debug)]
 pub struct Said {
@@ -329,7 +375,7 @@ pub(crate) enum Place {
 
 /// Fields of the dialects' own, on a request itself, that say how to answer and never reach the model. What holds instructions, as
 /// `context_management` may, does.
-const STEERING: [&str; 20] = [
+const STEERING: [&str; 21] = [
     "cache_control",
     "client_metadata",
     "header.anthropic-beta",
@@ -345,6 +391,7 @@ const STEERING: [&str; 20] = [
     "prompt_cache_retention",
     "reasoning",
     "safety_identifier",
+    "recalled",
     "service_tier",
     "store",
     "thinking",
@@ -352,7 +399,7 @@ const STEERING: [&str; 20] = [
     "truncation",
 ];
 /// The same, on its messages: the last three are notes of our own, which no client can write.
-const STEERING_MESSAGES: [&str; 5] = ["cache_control", "type", "inline", "instructions", "signed"];
+const STEERING_MESSAGES: [&str; 6] = ["cache_control", "type", "inline", "instructions", "signed", "recalled"];
 /// The same, on what is within messages, and on tools.
 const STEERING_WITHIN: [&str; 2] = ["cache_control", "type"];
 
@@ -375,6 +422,19 @@ pub(crate) fn retry_of(status: u16) -> Retry {
         400..=499 => Retry::Never,
         _ => Retry::Elsewhere,
     }
+}
+
+/// What an answer that is no text is kept as, among a chunk's own fields.
+const ANSWER: &str = "answer";
+
+/// Whether a field of a chunk is such an answer.
+pub(crate) fn is_answer(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(_, field)| field == ANSWER) && is_owned(name)
+}
+
+/// The dialect of that name.
+pub(crate) fn named(name: &str) -> Option<DialectRef> {
+    ALL.into_iter().find(|dialect| dialect.name() == name)
 }
 
 /// Adds a field of a dialect's own.

@@ -17,7 +17,8 @@ use crate::supply;
 use crate::upstreams::Upstream;
 use crate::upstreams::dispatch::Leg;
 use crate::upstreams::pick::{LegState, Merits};
-use crate::upstreams::remote::RemoteUpstream;
+use crate::upstreams::quirks::Reasoning;
+use crate::upstreams::remote::{Courier, RemoteUpstream};
 
 /// Why a configuration cannot be put to work: every reason, each for people.
 #[derive(Clone, Debug, Default, thiserror::Error)]
@@ -40,7 +41,7 @@ struct Provider {
     fact: ProviderFact,
     /// Who it is, as far as answers may differ by it: see [`place_of`].
     place: Place,
-    upstream: Arc<dyn Upstream>,
+    upstream: Arc<RemoteUpstream>,
 }
 
 impl std::fmt::Debug for Provider {
@@ -81,7 +82,7 @@ impl OpenProvider {
 fn provider_leg(provider: &Provider, model: &str) -> Leg {
     Leg {
         name: format!("{}/{model}", provider.fact.name),
-        upstream: Arc::clone(&provider.upstream),
+        upstream: Arc::clone(&provider.upstream) as Arc<dyn Upstream>,
         model: model.to_owned(),
         attempts: provider.fact.attempts,
         timeouts: Some(provider.fact.timeouts),
@@ -93,7 +94,7 @@ fn provider_leg(provider: &Provider, model: &str) -> Leg {
 type Place = [u8; 32];
 
 /// Who would answer: for each leg where it is and which model is asked there.
-fn digest(legs: &[(Place, &str)]) -> [u8; 32] {
+pub(super) fn digest(legs: &[(Place, &str)]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for (place, model) in legs {
         hasher.update(place).update(&(model.len() as u64).to_le_bytes()).update(model.as_bytes());
@@ -150,6 +151,7 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     builder.load_plugins();
     builder.make_providers();
     let ways = builder.ways();
+    let passages = builder.passages();
     let fetchers = builder.fetchers();
     if !builder.problems.is_empty() {
         // Each way tells of its own.
@@ -166,7 +168,8 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     let keys = KeyRing::new(&facts.keys);
     let plugins = builder.loaded;
     let shared = Arc::clone(shared);
-    Ok(Host { built_at: shared.clock.now_s(), keys, key_states, plugins, ways, fetchers, shared, facts })
+    let recalls = facts.providers.values().any(|provider| provider.quirks.reasoning == Reasoning::WithCalls);
+    Ok(Host { recalls, built_at: shared.clock.now_s(), keys, key_states, plugins, ways, passages, fetchers, shared, facts })
 }
 
 impl Builder<'_> {
@@ -193,6 +196,13 @@ impl Builder<'_> {
                 Err(error) => self.problems.push(format!("provider `{name}`: {error}")),
             }
         }
+    }
+
+    /// Who carries bytes to a provider.
+    pub(super) fn courier(&mut self, name: &str) -> Option<Courier> {
+        let Provider { fact, upstream, .. } = self.providers.get(name)?;
+        let made = Courier::new(upstream, &fact.base_url, &self.shared.clients);
+        made.map_err(|error| self.problems.push(format!("provider `{name}`: {error}"))).ok()
     }
 
     /// Who fetches for the plugins that are loaded and may.

@@ -22,8 +22,11 @@ pub(super) const LEG: HeaderName = HeaderName::from_static("x-gatewright-leg");
 pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-gatewright-attempts");
 pub(super) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-gatewright-answered-by");
 pub(super) const OVERHEAD: HeaderName = HeaderName::from_static("x-gatewright-overhead-us");
-/// What was asked for and nobody behind the gateway can be asked for: told always, for the answer lacks it.
-pub(super) const LEFT_OUT: HeaderName = HeaderName::from_static("x-gatewright-left-out");
+pub(super) const THINKING: HeaderName = HeaderName::from_static("x-gatewright-thinking");
+/// What was asked for and did not reach the model: no upstream can be asked for it, or not the one that answered. Told always, for
+/// the answer lacks it.
+pub(super) const NOT_CARRIED: HeaderName = HeaderName::from_static("x-gatewright-not-carried");
+pub(super) const RECALLED: HeaderName = HeaderName::from_static("x-gatewright-recalled");
 const COST: HeaderName = HeaderName::from_static("x-gatewright-cost");
 const COMPARED_COST: HeaderName = HeaderName::from_static("x-gatewright-compared-cost");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");

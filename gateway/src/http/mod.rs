@@ -9,6 +9,7 @@ mod heads;
 pub mod health;
 mod litellm;
 mod models;
+mod pass;
 mod refuse;
 mod respond;
 mod routes;

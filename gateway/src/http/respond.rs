@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_types::{Completion, Fault, FaultKind, Raw, gather_into};
 
-use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEFT_OUT, LEG, OVERHEAD};
+use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, NOT_CARRIED, OVERHEAD, RECALLED, THINKING};
 use super::litellm;
 use super::refuse::refuse;
 use super::sse_out::EventBody;
@@ -108,6 +108,15 @@ fn fill(answer: &mut Completion, begin: &Begin) {
     }
 }
 
+/// What no upstream can be asked for, and what the one that answered has no words for.
+fn put_not_carried(headers: &mut HeaderMap, seat: &Seat) {
+    let mut names = seat.echo().map(|echo| echo.left_out.clone()).unwrap_or_default();
+    seat.meter().read(|figures| names.extend_from_slice(&figures.carried.left_out));
+    if !names.is_empty() {
+        heads::put(headers, NOT_CARRIED, &names.join(", "));
+    }
+}
+
 /// The headers that every answer has.
 fn describe(headers: &mut HeaderMap, seat: &Seat) {
     let caller = seat.caller();
@@ -126,11 +135,15 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
             heads::put(headers, LEG, leg);
             headers.insert(ATTEMPTS, figures.attempts.into());
         }
+        if let Some(thinking) = &figures.carried.thinking {
+            heads::put(headers, THINKING, thinking);
+        }
+        if figures.recalled > 0 {
+            headers.insert(RECALLED, figures.recalled.into());
+        }
         headers.insert(OVERHEAD, micros(seat.meter().overhead()).into());
     });
-    if let Some(echo) = seat.echo().filter(|echo| !echo.left_out.is_empty()) {
-        heads::put(headers, LEFT_OUT, &echo.left_out.join(", "));
-    }
+    put_not_carried(headers, seat);
     litellm::put(headers, seat);
     heads::put_told(headers, &seat.verdicts());
 }

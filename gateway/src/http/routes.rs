@@ -16,7 +16,7 @@ use gatewright_types::{Fault, FaultKind};
 use super::heads::head;
 use super::refuse::{fault, refuse};
 use super::respond::respond;
-use super::{count, models};
+use super::{count, models, pass};
 use crate::dialects::{ALL, DialectRef, guess};
 use crate::host::{Host, HostCell};
 use crate::life::{Authenticated, authenticate, live};
@@ -60,7 +60,7 @@ async fn tokens(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> R
 }
 
 /// What a request speaks whose path does not tell.
-fn spoken(request: &Request) -> DialectRef {
+pub(super) fn spoken(request: &Request) -> DialectRef {
     guess(request.uri().path(), |name| request.headers().contains_key(name))
 }
 
@@ -101,6 +101,10 @@ async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Re
 }
 
 async fn not_found(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
+    let host = cell.load_full();
+    if let Some(passage) = pass::passage(&host, &request) {
+        return pass::pass(host, request, passage).await;
+    }
     let paths: Vec<&str> = ALL.iter().map(|dialect| dialect.path()).collect();
     let message = format!("There is no {} here. This gateway serves {}.", cut(request.uri().path()), paths.join(", "));
     plain(&cell, &request, Fault::caller(FaultKind::NotFound, message))

@@ -1,6 +1,10 @@
 //! The door, through the real router: what clients are told when things go well, and when they do not.
 
+mod faults;
 mod messages;
+mod pass;
+mod texts;
+mod thought;
 
 use axum::body::Body;
 use axum::http::Request;

@@ -54,7 +54,7 @@ pub fn admit(resolved: Resolved) -> Result<Admitted, Refused> {
     Ok(Admitted { caller, request, route, leave, seat, _made_here: () })
 }
 
-fn permits(caller: &Caller, request: &ChatRequest) -> Result<Permits, Refused> {
+pub(super) fn permits(caller: &Caller, request: &ChatRequest) -> Result<Permits, Refused> {
     let shared = &caller.host.shared;
     let place = shared.limiter.enter(caller.host.facts.limits.in_flight).ok_or_else(|| full("requests in flight"))?;
     let slot = shared.records.reserve().map_err(|_| {

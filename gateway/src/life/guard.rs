@@ -15,6 +15,7 @@ use self::beside::{Beside, Turn};
 pub(super) use self::beside::{Chunks, strip, tell};
 use super::ears::{self, Ears, of_answer};
 use super::meter::{Meter, Missed, Why, text_bytes};
+use crate::dialects::is_answer;
 use crate::host::Route;
 
 /// The chain at work for one request.
@@ -237,6 +238,9 @@ impl Guard {
             if self.strict {
                 strip_all(chunk);
             }
+        }
+        if chunk.extras.iter().any(|(name, _)| is_answer(name)) {
+            self.missed("answer:other");
         }
         for delta in &chunk.deltas {
             let Some(channel) = channel_of(delta) else { continue };

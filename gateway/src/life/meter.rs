@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::host::Route;
 use crate::money::{Bill, Nanos, Price};
 use crate::observe::{CacheResult, InFlight};
+use crate::upstreams::Carried;
 
 /// How an answer came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +70,10 @@ pub(crate) struct Figures {
     pub(crate) tallies: Vec<Tally>,
     /// Notes that they left.
     pub(crate) notes: Vec<(String, String)>,
+    /// Turns of the history that got their thought back.
+    pub(crate) recalled: usize,
+    /// What became of the request on its way to who answered last.
+    pub(crate) carried: Carried,
     /// Why the request may not leave, if it may not.
     pub(crate) kept_here: Option<Arc<str>>,
     /// The round that runs.
@@ -164,9 +169,10 @@ impl Meter {
     }
 
     /// A leg begins to answer.
-    pub(super) fn speaks(&self, leg: String, price: Option<Price>) {
+    pub(super) fn speaks(&self, leg: String, (price, carried): (Option<Price>, Carried)) {
         self.read(|figures| {
             figures.leg = Some(leg);
+            figures.carried = carried;
             if let Some(round) = &mut figures.round {
                 round.price = price;
             }
@@ -341,14 +347,14 @@ mod tests {
     fn each_round_costs_its_legs_price_and_one_out_of_the_cache_nothing() {
         let price = |dollars: u64| {
             let rate = Nanos(dollars * 1_000_000_000);
-            Price::flat(Rates { input: rate, cached: Nanos(0), output: rate })
+            Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, output: rate })
         };
         let usage = || Chunk::of(vec![Delta::Usage(Usage { prompt: 3, completion: 2, cached: Some(1), ..Usage::default() })]);
         let meter = Meter::new(Instant::now()).comparing(Some(price(10)));
         let round = |what, of: Option<Price>| {
             meter.round_begins();
             meter.found(what);
-            meter.speaks("p/m".to_owned(), of);
+            meter.speaks("p/m".to_owned(), (of, Carried::default()));
             meter.hear(&usage());
             meter.round_ends(&ChatRequest::default());
             meter.read(|figures| (figures.bill.total(), figures.compared.total()))

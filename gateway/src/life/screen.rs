@@ -17,7 +17,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatewright_plugins::{Context, Outcome, Reach, Session, Verdict};
 use gatewright_types::{Channel, ChatRequest, Fault, FaultKind, Phase, Retry};
@@ -118,8 +118,12 @@ const MAX_ROUTES: usize = 3;
 /// # Errors
 /// A plugin's refusal, a plugin that failed closed, no free instance, or a strict route's refusal of what none can inspect.
 pub async fn screen(admitted: Admitted) -> Result<Screened, Refused> {
-    let Admitted { caller, request, route, leave, seat, .. } = admitted;
+    let Admitted { caller, mut request, route, leave, seat, .. } = admitted;
     let meter = Arc::clone(seat.meter());
+    if caller.host.recalls {
+        let found = caller.host.shared.thoughts.put_back(caller.tenant(), &mut request, Instant::now());
+        meter.read(|figures| figures.recalled = found);
+    }
     let reach = services::reach(&caller.host, &meter);
     let mut bound = Bound { caller, request, route, leave, meter, reach, reasks: 0 };
     bound.kept_here();
@@ -216,6 +220,11 @@ async fn ask(guard: Option<&mut Guard>, bound: &mut Bound) -> Result<(Option<Sub
     }
     let model = sets::apply(&mut bound.request, sets);
     match verdict {
+        Verdict::Answer { plugin, .. } if !bound.caller.head.dialect.answers_in_text() => {
+            let message = format!("The policy `{plugin}` answers in the model's place, and what was asked for is no text.");
+            let kind = FaultKind::Blocked { plugin, code: "answered".to_owned() };
+            Err(Fault::gateway(kind, message))
+        }
         Verdict::Answer { plugin, text } => Ok((Some(Substitute { plugin, text }), None)),
         _ => Ok((None, model)),
     }
@@ -228,17 +237,23 @@ fn lay(guard: &Guard, bound: &Bound) -> Layout {
     layout
 }
 
-/// Refuses a request with a part that no enforced plugin that takes part in it can inspect, where the route is strict.
+/// Refuses a request with a part that no enforced plugin that takes part in it can inspect, where the route is strict. Where texts are
+/// asked with, tokens would be a way around those who inspect texts: they are refused as on a strict route.
 fn refuse_where_strict(bound: &Bound, guard: Option<&Guard>) -> Result<(), Fault> {
     let route = &bound.route;
-    if !route.strict {
-        return Ok(());
-    }
     let ears = guard.map(|guard| guard.enforced).unwrap_or_default();
+    let parts = match route.strict {
+        true => &[Channel::Media, Channel::Other][..],
+        false if !bound.request.wants.is_empty() && ears.hears(Phase::Request, Channel::User) => &[Channel::Media],
+        false => return Ok(()),
+    };
     let enforced = segments::lay(&bound.request, &ears);
-    let parts = [Channel::Media, Channel::Other].map(of_request);
-    let Some(word) = enforced.unheard.iter().find(|word| parts.contains(word)) else { return Ok(()) };
-    let message = format!("The model `{}` is strict: no policy can inspect this part of the request: {word}.", route.name);
+    let is_wanted = |word: &&&str| parts.iter().any(|channel| of_request(*channel) == **word);
+    let Some(word) = enforced.unheard.iter().find(is_wanted) else { return Ok(()) };
+    let message = match route.strict {
+        true => format!("The model `{}` is strict: no policy can inspect this part of the request: {word}.", route.name),
+        false => format!("A policy inspects texts here, and can inspect none in this part of the request: {word}."),
+    };
     let kind = FaultKind::Blocked { plugin: "strict".to_owned(), code: "not_inspectable".to_owned() };
     Err(Fault::caller(kind, message))
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::meter::{Figures, Missed};
 use crate::records::micros;
+use crate::upstreams::Carried;
 
 /// Longest text for a header or a line of the log, bytes; what is beyond is in the record.
 const LONGEST: usize = 4096;
@@ -109,6 +110,20 @@ struct Words<'a> {
     notes: Vec<Note<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     local_only: Option<&'a str>,
+    /// How much the model was told to think.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<&'a str>,
+    /// What who answered has no words for.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    not_carried: &'a [String],
+    /// Turns that got their thought back.
+    #[serde(skip_serializing_if = "is_zero")]
+    recalled: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// One plugin in a request.
@@ -181,15 +196,25 @@ pub(super) const NONE: &str = r#"{"plugins":[],"not_inspected":[]}"#;
 pub(super) fn json(figures: &Figures) -> String {
     /// Notes that are kept, and bytes of each value.
     const NOTES: (usize, usize) = (16, 128);
-    let Figures { uninspected, tools, notes, kept_here, .. } = figures;
+    let Figures { uninspected, tools, notes, kept_here, carried, recalled, .. } = figures;
     let plugins = acted(figures);
-    if plugins.is_empty() && uninspected.is_empty() && tools.is_empty() && notes.is_empty() && kept_here.is_none() {
+    let quiet = *carried == Carried::default() && *recalled == 0 && kept_here.is_none();
+    if plugins.is_empty() && uninspected.is_empty() && tools.is_empty() && notes.is_empty() && quiet {
         return NONE.to_owned();
     }
     let notes = notes.iter().take(NOTES.0);
     let notes = notes.map(|(key, value)| Note { key, value: &value[..value.floor_char_boundary(NOTES.1)] }).collect();
     let tools = tools.iter().map(|(name, did)| Tool { name, did }).collect();
-    let words = Words { plugins, not_inspected: uninspected, tools, notes, local_only: kept_here.as_deref() };
+    let words = Words {
+        plugins,
+        not_inspected: uninspected,
+        tools,
+        notes,
+        local_only: kept_here.as_deref(),
+        thinking: carried.thinking.as_deref(),
+        not_carried: &carried.left_out,
+        recalled: *recalled,
+    };
     // Text and numbers under fixed names are always JSON.
     serde_json::to_string(&words).unwrap_or_else(|_| NONE.to_owned())
 }

@@ -12,6 +12,7 @@ mod script;
 mod server;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

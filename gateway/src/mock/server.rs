@@ -25,6 +25,7 @@ use super::answer::Answer;
 use super::body::{Play, Sending};
 use super::question::Question;
 use super::script::{Fault, Script, Then};
+use super::texts::{self, Wanted};
 
 /// Requests that are remembered, bytes of their bodies, connections at once, bytes of a request.
 const REMEMBERED: usize = 256;
@@ -148,6 +149,13 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             };
             chat(&state, &head, &body.to_bytes()).await
         }
+        (&Method::POST, path) if Wanted::of(path).is_some() => {
+            let wanted = Wanted::of(path).unwrap_or(Wanted::Completion);
+            let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+                return Ok(said(StatusCode::BAD_REQUEST, &problem("the body could not be read")));
+            };
+            beside(&state, &head, (wanted, &body.to_bytes())).await
+        }
         (&Method::GET, path) if path.ends_with("/models") => {
             let models =
                 state.script.models.iter().map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "mock"}));
@@ -164,8 +172,37 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             state.sending.hung_up.store(0, Ordering::SeqCst);
             Ok(said(StatusCode::OK, &json!({})))
         }
-        _ => Ok(said(StatusCode::NOT_FOUND, &problem("the mock has chat/completions, messages, models, and __mock/requests"))),
+        (_, path) if path.starts_with("/v1/files") || path.starts_with("/v1/audio/") || path == "/v1/rerank" => {
+            let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+                return Ok(said(StatusCode::BAD_REQUEST, &problem("the body could not be read")));
+            };
+            Ok(said(StatusCode::OK, &texts::echo(&head, &body.to_bytes())))
+        }
+        _ => {
+            let has = "the mock has chat/completions, messages, completions, embeddings, moderations, models, echoes of files, audio and \
+                       rerank, and __mock/requests";
+            Ok(said(StatusCode::NOT_FOUND, &problem(has)))
+        }
     }
+}
+
+/// What is beside chats.
+async fn beside(state: &State, head: &http::request::Parts, (wanted, body): (Wanted, &[u8])) -> Result<Response<Body>, io::Error> {
+    let Some(question) = Question::read_texts(body) else {
+        return Ok(said(StatusCode::BAD_REQUEST, &problem("the body is not JSON")));
+    };
+    let echo = Then { text: super::script::Said::Whole("{{user}}".to_owned()), ..Then::default() };
+    let (call, rule) = state.choose(&question, head.uri.path(), body);
+    let then = rule.and_then(|rule| state.script.rules.get(rule)).map_or(&echo, |rule| &rule.then);
+    let answer = Answer { question: &question, then, call };
+    let (frames, end) = match (wanted, question.stream) {
+        (Wanted::Embedding, _) => return Ok(said(StatusCode::OK, &texts::embeddings(&question, body))),
+        (Wanted::Moderation, _) => return Ok(said(StatusCode::OK, &texts::moderations(&question, body))),
+        (Wanted::Completion, true) => Play::events(answer.completion_events(), then.fault.as_ref()),
+        (Wanted::Completion, false) => Play::whole(answer.completion_body(), then.fault.as_ref()),
+    };
+    let play = Play { frames, first: then.first_delay, between: then.between_delay, end };
+    Ok(playing(state, play, &question))
 }
 
 async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result<Response<Body>, io::Error> {
@@ -196,10 +233,14 @@ async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result
         (false, true) => Play::whole(answer.message_body(), then.fault.as_ref()),
     };
     let play = Play { frames, first: then.first_delay, between: then.between_delay, end };
+    Ok(playing(state, play, &question))
+}
+
+fn playing(state: &State, play: Play, question: &Question) -> Response<Body> {
     let mut response = Response::new(play.body(state.sending.clone()).boxed_unsync());
     let kind = if question.stream { "text/event-stream" } else { "application/json" };
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-    Ok(response)
+    response
 }
 
 impl State {

@@ -79,6 +79,10 @@ impl Stream for Answer {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if let State::Asked(request) = &this.state {
+            if !request.wants.is_empty() {
+                let fault = super::has_none(request);
+                return this.fail(fault);
+            }
             match this.upstream.engine.submit(request.clone(), this.upstream.clock.now_s()) {
                 Ok((generation, reading)) => {
                     // As long as the prompt is: not on a thread that serves others. It ends by itself when the generation is dropped.

@@ -17,8 +17,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use crate::dialects::Carried;
 use futures_util::Stream;
-use gatewright_types::{ChatRequest, Chunk, Fault};
+use gatewright_types::{ChatRequest, Chunk, Fault, FaultKind, Retry};
 
 /// An answer as it comes. A clean end is `None` after each choice's `Finish`; an error is the last item. Dropping it cancels.
 pub type Deltas = Pin<Box<dyn Stream<Item = Result<Chunk, Fault>> + Send>>;
@@ -26,6 +27,13 @@ pub type Deltas = Pin<Box<dyn Stream<Item = Result<Chunk, Fault>> + Send>>;
 /// When an answer must be complete.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Instant);
+
+/// The refusal of who has nothing of the kind that a request wants; another leg may.
+fn has_none(request: &ChatRequest) -> Fault {
+    let path = crate::dialects::named(request.wants).map_or(request.wants, |dialect| dialect.path());
+    let message = format!("The model that would answer has no {path}.");
+    Fault::caller(FaultKind::InvalidRequest, message).at("model").retry(Retry::Elsewhere)
+}
 
 /// Someone who answers.
 pub trait Upstream: Send + Sync {
@@ -35,6 +43,11 @@ pub trait Upstream: Send + Sync {
     /// Asks. `request.model` is the upstream's own name of the model. Nothing happens before the first poll. The first item
     /// tells whether it speaks: an error there may be retried elsewhere.
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas;
+
+    /// What becomes of a request on the way there.
+    fn carries(&self, _: &ChatRequest) -> Carried {
+        Carried::default()
+    }
 
     /// What it is at, where it is ours to know.
     fn load(&self) -> Option<Load> {

@@ -226,7 +226,10 @@ mod tests {
 
     #[test]
     fn the_least_busy_the_fastest_and_the_cheapest_come_first() {
-        let price = |dollars: u64| Some(Price::flat(Rates { input: Nanos(dollars), cached: Nanos(0), output: Nanos(dollars) }));
+        let price = |dollars: u64| {
+            let rate = Nanos(dollars);
+            Some(Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, output: rate }))
+        };
         let legs = [
             leg("a", Merits { price: price(5), ..Merits::default() }),
             leg("b", Merits { price: price(3), ..Merits::default() }),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::to_raw_value;
 
 use crate::dialects::openai_chat::request::{note, unnote};
+use crate::dialects::recalled;
 
 /// What a server wants otherwise. The default is a server that takes all that OpenAI's does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -30,6 +31,36 @@ pub struct Quirks {
     pub refuse: Vec<String>,
     /// Fields that it does not take, and an answer is as good without.
     pub drop: Vec<String>,
+    /// What some of its models do not take besides, by their names; `*` at the end matches any rest.
+    pub models: BTreeMap<String, Untaken>,
+}
+
+/// Fields that a model does not take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Untaken {
+    /// An answer needs them.
+    pub refuse: Vec<String>,
+    /// An answer is as good without.
+    pub drop: Vec<String>,
+}
+
+impl Quirks {
+    /// The same, leaving out what it would refuse.
+    #[must_use]
+    pub fn dropping(mut self) -> Self {
+        self.drop.append(&mut self.refuse);
+        for model in self.models.values_mut() {
+            model.drop.append(&mut model.refuse);
+        }
+        self
+    }
+
+    /// What a model does not take besides.
+    fn of_model<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Untaken> {
+        let is = move |name: &str| name.strip_suffix('*').map_or(name == model, |start| model.starts_with(start));
+        self.models.iter().filter(move |(name, _)| is(name)).map(|(_, untaken)| untaken)
+    }
 }
 
 /// The field for the bound on tokens.
@@ -68,16 +99,26 @@ pub enum Reasoning {
 /// [`FaultKind::InvalidRequest`] with the field's name where it has one that the server does not take: another leg may.
 pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, ChatRequest>, Fault> {
     let mut fitted = Cow::Borrowed(request);
+    if quirks.reasoning != Reasoning::WithCalls && recalled::is_marked(&request.extras) {
+        recalled::take(fitted.to_mut());
+    }
     if *quirks == Quirks::default() {
         return Ok(fitted);
     }
-    for name in &quirks.refuse {
+    if !request.wants.is_empty() {
+        // All others are of chats.
+        no_stream_options(quirks, &mut fitted);
+        return Ok(fitted);
+    }
+    let of_model: Vec<&Untaken> = quirks.of_model(&request.model).collect();
+    for name in quirks.refuse.iter().chain(of_model.iter().flat_map(|model| &model.refuse)) {
         if has(request, name) {
             let message = format!("`{name}` is not supported by the upstream that was asked.");
             return Err(Fault::caller(FaultKind::InvalidRequest, message).at(name.clone()).retry(Retry::Elsewhere));
         }
     }
-    for name in quirks.drop.iter().filter(|name| has(request, name)) {
+    let dropped = quirks.drop.iter().chain(of_model.iter().flat_map(|model| &model.drop));
+    for name in dropped.filter(|name| has(request, name)) {
         take(fitted.to_mut(), name);
     }
     for (name, other) in quirks.rename.iter().filter(|(name, _)| has(request, name)) {
@@ -94,13 +135,17 @@ pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, Chat
             _ => {}
         }
     }
-    if quirks.no_stream_options && request.stream {
+    no_stream_options(quirks, &mut fitted);
+    fit_messages(quirks, request, &mut fitted);
+    Ok(fitted)
+}
+
+fn no_stream_options(quirks: &Quirks, fitted: &mut Cow<'_, ChatRequest>) {
+    if quirks.no_stream_options && fitted.stream {
         let extras = &mut fitted.to_mut().extras;
         extras.take(STREAM_OPTIONS);
         note(extras, STREAM_OPTIONS);
     }
-    fit_messages(quirks, request, &mut fitted);
-    Ok(fitted)
 }
 
 const NEWER: &str = "max_completion_tokens";
@@ -111,8 +156,8 @@ const NAMES: [&str; 2] = ["reasoning", "reasoning_content"];
 fn fit_messages(quirks: &Quirks, request: &ChatRequest, fitted: &mut Cow<'_, ChatRequest>) {
     for (at, message) in request.messages.iter().enumerate() {
         let developer = quirks.no_developer && message.role == Role::Developer;
-        let thought =
-            quirks.reasoning != Reasoning::AsAsked && (message.reasoning.is_some() || message.extras.get("reasoning").is_some());
+        let said = message.reasoning.is_some() || message.extras.get("reasoning").is_some();
+        let thought = quirks.reasoning != Reasoning::AsAsked && said;
         if !developer && !thought {
             continue;
         }
@@ -145,10 +190,11 @@ fn has(request: &ChatRequest, name: &str) -> bool {
         &request.sampling;
     match name {
         "max_tokens" | "max_completion_tokens" => max_tokens.is_some(),
-        "temperature" => temperature.is_some(),
-        "top_p" => top_p.is_some(),
-        "presence_penalty" => presence_penalty.is_some(),
-        "frequency_penalty" => frequency_penalty.is_some(),
+        // One is what everybody does who is not told otherwise.
+        "temperature" => temperature.is_some_and(|heat| heat != 1.0),
+        "top_p" => top_p.is_some_and(|share| share != 1.0),
+        "presence_penalty" => presence_penalty.is_some_and(|penalty| penalty != 0.0),
+        "frequency_penalty" => frequency_penalty.is_some_and(|penalty| penalty != 0.0),
         "seed" => seed.is_some(),
         "stop" => !stop.is_empty(),
         "n" => n.is_some_and(|n| n != 1),
@@ -240,6 +286,22 @@ mod tests {
         }
         let request = read(asks(json!({"logprobs": false, "top_k": null})).to_string().as_bytes()).unwrap();
         assert!(matches!(fit(&quirks, &request), Ok(Cow::Borrowed(_))), "what asks for nothing is no reason to refuse");
+    }
+
+    #[test]
+    fn what_one_model_does_not_take_another_may() {
+        let text = "models = {'o1*' = {refuse = ['temperature', 'logprobs']}}";
+        let quirks: Quirks = toml::from_str(text).unwrap();
+        let asking = |model: &str, heat: f64| {
+            read(
+                json!({"model": model, "messages": [{"role": "user", "content": "x"}], "temperature": heat}).to_string().as_bytes(),
+            )
+            .unwrap()
+        };
+        let fault = fit(&quirks, &asking("o1-mini", 0.5)).unwrap_err();
+        assert_eq!((fault.param.as_deref(), fault.retry), (Some("temperature"), Retry::Elsewhere));
+        assert!(fit(&quirks, &asking("gpt-4o", 0.5)).is_ok() && fit(&quirks, &asking("o1", 1.0)).is_ok());
+        assert_eq!(fit(&quirks.dropping(), &asking("o1", 0.5)).unwrap().sampling.temperature, None);
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub struct ChatRequest {
     /// Whether a stream shall end with a usage chunk (`stream_options.include_usage`). Not a part of the cache's key.
     #[serde(skip)]
     pub include_usage: bool,
+    /// What is wanted, where that is no chat: the name of the dialect that alone can say it. The messages are then its texts.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub wants: &'static str,
     /// Name of the dialect that it was read in; empty for one of our own making. Not a part of the cache's key.
     #[serde(skip)]
     pub spoken: &'static str,

@@ -92,6 +92,15 @@ impl LegFact {
     }
 }
 
+/// Paths of a provider that are passed through unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassFact {
+    /// What follows `/v1/`; `*` at the end is any rest.
+    pub paths: Vec<String>,
+    /// Plugins in order; `None` is the default chain. An enforced one lets nothing pass.
+    pub plugins: Option<Vec<String>>,
+}
+
 /// Who answers a leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegTarget {

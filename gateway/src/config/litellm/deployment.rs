@@ -32,8 +32,12 @@ const KNOWN: [&str; 16] = [
     "tpm",
 ];
 /// What a million tokens cost: their name for one token, ours for a million.
-const COSTS: [(&str, &str); 3] =
-    [("input_cost_per_token", "input"), ("cache_read_input_token_cost", "cached"), ("output_cost_per_token", "output")];
+const COSTS: [(&str, &str); 4] = [
+    ("input_cost_per_token", "input"),
+    ("cache_read_input_token_cost", "cached"),
+    ("cache_creation_input_token_cost", "written"),
+    ("output_cost_per_token", "output"),
+];
 
 /// Where a deployment stands, and what it says.
 struct Entry<'a> {

@@ -21,9 +21,29 @@ pub(crate) struct Amounts {
     #[serde(default)]
     #[schemars(with = "f64", range(min = 0))]
     pub(crate) cached: Option<Number>,
+    /// Of the prompt's, those written into that cache. Default: as `input`.
+    #[serde(default)]
+    #[schemars(with = "f64", range(min = 0))]
+    pub(crate) written: Option<Number>,
     /// Generated, thought included.
     #[schemars(with = "f64", range(min = 0))]
     pub(crate) output: Number,
+}
+
+/// Paths of a provider that are passed through unread, with a client's key checked and the provider's put in its place, limits kept and
+/// a record written. No plugin inspects them: where one is enforced, they are refused.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PassThrough {
+    /// Which ones; `*` at the end matches any rest. Where several providers have one, the first by name is asked, or the one that the
+    /// client names in `x-gatewright-provider`. Keys that may use some models alone need `provider/PATH` or `provider/*` among them.
+    #[schemars(extend("examples" = [["/v1/files*", "/v1/audio/*"]]))]
+    pub(crate) paths: Vec<String>,
+    /// Plugins in place of `default_plugins`, after `global_plugins` and the key's; only those in shadow or off let anything pass.
+    /// Default: `default_plugins`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(crate) plugins: Option<Vec<String>>,
 }
 
 /// Which leg comes first.

@@ -80,7 +80,8 @@ impl Resolver<'_> {
     fn rates(&mut self, at: &str, raw: &Amounts) -> Rates {
         let input = self.amount(&format!("{at}/input"), &raw.input);
         let cached = raw.cached.as_ref().map_or(input, |number| self.amount(&format!("{at}/cached"), number));
-        Rates { input, cached, output: self.amount(&format!("{at}/output"), &raw.output) }
+        let written = raw.written.as_ref().map_or(input, |number| self.amount(&format!("{at}/written"), number));
+        Rates { input, cached, written, output: self.amount(&format!("{at}/output"), &raw.output) }
     }
 
     /// An amount of dollars. A number of YAML prints as the shortest decimal that it is: what was written.

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::facts::{ProviderFact, ProviderKind, Secret, Timeouts};
-use super::super::raw::{Dialect, Provider, Root};
+use super::super::facts::{PassFact, ProviderFact, ProviderKind, Secret, Timeouts};
+use super::super::raw::{Dialect, PassThrough, Provider, Root};
 use super::super::yaml::escape;
 use super::super::zero::usual_base;
 use super::Resolver;
@@ -28,10 +28,8 @@ impl Resolver<'_> {
             Some(Dialect::Anthropic) => ProviderKind::Anthropic,
             None => row.and_then(Row::kind).unwrap_or(ProviderKind::OpenAi),
         };
-        let mut quirks = rules.map(|rules| rules.quirks.clone()).unwrap_or_default();
-        if raw.drop_params {
-            quirks.drop.append(&mut quirks.refuse);
-        }
+        let quirks = rules.map(|rules| rules.quirks.clone()).unwrap_or_default();
+        let quirks = if raw.drop_params { quirks.dropping() } else { quirks };
         ProviderFact {
             name: name.to_owned(),
             kind,
@@ -46,7 +44,23 @@ impl Resolver<'_> {
             timeouts: self.timeouts(&at, raw),
             local: raw.local,
             attempts: raw.attempts.unwrap_or(3),
+            pass: raw.pass_through.as_ref().map(|raw| self.pass_through(&format!("{at}/pass_through"), raw)),
         }
+    }
+
+    fn pass_through(&mut self, at: &str, raw: &PassThrough) -> PassFact {
+        let mut paths = Vec::new();
+        for (index, path) in raw.paths.iter().enumerate() {
+            let pointer = format!("{at}/paths/{index}");
+            match path.strip_prefix("/v1/").filter(|rest| !rest.is_empty() && !rest.trim_end_matches('*').contains('*')) {
+                Some(rest) => paths.push(rest.to_owned()),
+                None => self.complain(&pointer, "a path begins with `/v1/`, and has `*` at its end only", None),
+            }
+        }
+        if raw.paths.is_empty() {
+            self.complain(&format!("{at}/paths"), "no path is passed through", None);
+        }
+        PassFact { paths, plugins: raw.plugins.as_ref().map(|chain| self.chain(&format!("{at}/plugins"), chain)) }
     }
 
     fn base_url(&mut self, at: &str, text: Option<&str>, usual: Option<&Row>) -> String {

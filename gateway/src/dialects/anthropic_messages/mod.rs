@@ -17,7 +17,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, FinishReas
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Asked, Begin, Dialect, Listed, ReadEvents, Said, WriteEvents};
+use super::{Asked, Begin, Carried, Dialect, Listed, ReadEvents, Said, WriteEvents};
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
 pub const NAME: &str = "anthropic_messages";
@@ -123,6 +123,10 @@ impl Dialect for AnthropicMessages {
 
     fn write(&self, request: &ChatRequest) -> Result<Bytes, Fault> {
         request::write(request)
+    }
+
+    fn carries(&self, request: &ChatRequest) -> Carried {
+        request::carries(request)
     }
 
     fn reader(&self) -> Box<dyn ReadEvents> {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Fault};
 use serde_json::{Value, json};
 
-use super::{Asked, Begin, Dialect, Listed, ReadEvents, Said, WriteEvents};
+use super::{Asked, Begin, Carried, Dialect, Listed, ReadEvents, Said, WriteEvents};
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
 pub const NAME: &str = "openai_chat";
@@ -73,6 +73,10 @@ impl Dialect for OpenAiChat {
     fn write(&self, request: &ChatRequest) -> Result<Bytes, Fault> {
         request::refuse(request)?;
         Ok(request::write(request))
+    }
+
+    fn carries(&self, request: &ChatRequest) -> Carried {
+        request::carries(request)
     }
 
     fn reader(&self) -> Box<dyn ReadEvents> {

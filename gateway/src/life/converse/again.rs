@@ -29,6 +29,10 @@ impl Talk {
             let message = format!("The policy `{plugin}` wants the model asked again, and a part of its answer was sent.");
             return Err(Fault::gateway(FaultKind::PluginFailed { plugin }, message));
         }
+        if instruction.is_some() && !self.request.wants.is_empty() {
+            let message = format!("The policy `{plugin}` has an instruction for the model, and what was asked for is no chat.");
+            return Err(Fault::gateway(FaultKind::PluginFailed { plugin }, message));
+        }
         // The upstream call is dropped, and with it its hold on the request.
         self.stage = Stage::Ask;
         self.meter.round_ends(&self.request);

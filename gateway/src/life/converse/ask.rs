@@ -86,8 +86,11 @@ impl Call {
         let legs = self.leave.legs(&self.route)?;
         let tries = Tries { route: &self.route, meter: &self.meter };
         let ordered = self.route.order(legs, self.conversation.as_deref());
+        let request = Arc::clone(&self.request);
         let Dispatched { deltas, leg, price } = dispatch(&ordered, self.request, self.deadline, &tries).await?;
-        self.meter.speaks(leg, price);
+        let spoke = ordered.iter().find(|known| known.name == leg);
+        let carried = spoke.map(|leg| leg.upstream.carries(&request)).unwrap_or_default();
+        self.meter.speaks(leg, (price, carried));
         Ok(deltas)
     }
 }

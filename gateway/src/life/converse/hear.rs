@@ -2,6 +2,8 @@
 //!
 //! Apart because it is the path of every chunk. It must not know upstreams or how a chunk is written.
 
+use std::time::Instant;
+
 use gatewright_plugins::Verdict;
 use gatewright_types::{Chunk, Delta, Fault, Phase, gather_into};
 use smallvec::smallvec;
@@ -93,6 +95,10 @@ impl Talk {
 
     /// Puts a chunk in the queue, unless it says nothing.
     pub(super) fn send(&mut self, mut chunk: Chunk) {
+        if let Some(listener) = &mut self.listener {
+            let thoughts = &self.caller.host.shared.thoughts;
+            listener.hear(&chunk, (thoughts, self.caller.tenant(), Instant::now()));
+        }
         self.hide(&mut chunk);
         if chunk.deltas.is_empty() && chunk.raw.is_none() {
             return;

@@ -19,6 +19,7 @@ use crate::life::authenticate::Caller;
 use crate::life::guard::{CallsCome, Guard, fault_of};
 use crate::life::leave::Leave;
 use crate::life::meter::{Ending, Meter, has_content};
+use crate::life::recall::Listener;
 use crate::life::screen::Substitute;
 use crate::upstreams::Deltas;
 
@@ -80,6 +81,8 @@ pub(super) struct Talk {
     pub(super) tools: Option<super::tools::Loop>,
     /// Whether chunks need no look at all but the meter's.
     pub(super) plain: bool,
+    /// Who keeps what is thought before calls, where some upstream demands it back.
+    pub(super) listener: Option<Listener>,
     /// Whether thought was kept from the client.
     pub(super) hid: bool,
     /// Choices that were begun and not finished.
@@ -141,6 +144,7 @@ impl Talk {
         let Parts { caller, request, route, leave, mut guard, substitute, reach, meter, manner } = parts;
         let Setting { request, attention, calls, tools, plain, deadline } =
             Setting::of((&route, &leave), request, guard.as_mut(), manner);
+        let listener = caller.host.recalls.then(Listener::default);
         let mut talk = Self {
             plain,
             deadline,
@@ -157,6 +161,7 @@ impl Talk {
             attention,
             calls,
             tools,
+            listener,
             hid: false,
             open: Vec::new(),
             reach,

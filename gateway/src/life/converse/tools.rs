@@ -42,7 +42,7 @@ const MAX_CALLS: usize = 32;
 impl Loop {
     /// Offers the tools of the route's plugins that take part, unless the client wants none, wants several answers, or has tools of the same names.
     pub(super) fn offer(route: &Route, guard: Option<&Guard>, request: &mut ChatRequest) -> Option<Self> {
-        let offer = route.tools.as_ref()?;
+        let offer = route.tools.as_ref().filter(|_| request.wants.is_empty())?;
         let none = request.tool_choice.as_ref().is_some_and(|choice| choice.get() == "\"none\"");
         if none || request.sampling.n.is_some_and(|n| n > 1) {
             return None;

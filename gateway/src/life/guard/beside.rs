@@ -8,6 +8,7 @@ use gatewright_plugins::{Lane, Piece};
 use gatewright_types::{Chunk, Delta, Extras};
 use smallvec::SmallVec;
 
+use crate::dialects::is_answer;
 use crate::life::segments::has_text;
 
 /// Chunks that go out in place of one: more than one where fields of the same name come together.
@@ -20,9 +21,9 @@ const MOST_WAITING: usize = 4096;
 /// Most bytes of them.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Whether a field may repeat the text of an answer.
+/// Whether a field may repeat the text of an answer. An answer that is no text repeats none.
 pub(in crate::life) fn tells(name: &str, json: &str) -> bool {
-    has_text(json) && !PLAIN.contains(&name)
+    has_text(json) && !PLAIN.contains(&name) && !is_answer(name)
 }
 
 /// Whether some field may.

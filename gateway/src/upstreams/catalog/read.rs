@@ -73,7 +73,17 @@ struct RatesText {
     input: String,
     /// As `input` where the provider gives no discount.
     cached: Option<String>,
+    /// As `input` where writing to the cache costs no more.
+    written: Option<String>,
     output: String,
+}
+
+impl RatesText {
+    fn rates(&self) -> Result<Rates, String> {
+        let amount = |text: Option<&String>| text.unwrap_or(&self.input).parse::<Nanos>();
+        let (input, cached, written) = (amount(None)?, amount(self.cached.as_ref())?, amount(self.written.as_ref())?);
+        Ok(Rates { input, cached, written, output: self.output.parse()? })
+    }
 }
 
 /// Other rates, for prompts of more tokens than this.
@@ -83,7 +93,15 @@ struct LongText {
     above: u64,
     input: String,
     cached: Option<String>,
+    written: Option<String>,
     output: String,
+}
+
+impl LongText {
+    fn rates(self) -> Result<(u64, Rates), String> {
+        let Self { above, input, cached, written, output } = self;
+        Ok((above, RatesText { input, cached, written, output }.rates()?))
+    }
 }
 
 fn openai() -> String {
@@ -144,20 +162,13 @@ fn model(text: ModelText, place: Option<&Place>) -> Result<ModelRow, String> {
     if let Some(odd) = can.iter().find(|word| !ABILITIES.contains(&word.as_str())) {
         return Err(format!("`can` knows {}, not `{odd}`", ABILITIES.join(", ")));
     }
-    let long =
-        long.map(|text| Ok::<_, String>((text.above, rates(&text.input, text.cached.as_deref(), &text.output)?))).transpose()?;
+    let long = long.map(LongText::rates).transpose()?;
     let price = match (price, prices.as_ref().or(place)) {
         (None, _) => None,
         (Some(_), None) => return Err("a price needs `prices = { source, read }`: who says so, and when".to_owned()),
         (Some(text), Some(place)) => {
-            let rates = rates(&text.input, text.cached.as_deref(), &text.output)?;
-            Some(Sourced { price: Price { rates, long }, source: place.source.clone(), read: place.read.clone() })
+            Some(Sourced { price: Price { rates: text.rates()?, long }, source: place.source.clone(), read: place.read.clone() })
         }
     };
     Ok(ModelRow { context, output, can, price })
-}
-
-fn rates(input: &str, cached: Option<&str>, output: &str) -> Result<Rates, String> {
-    let amount = |text: &str| text.parse::<Nanos>();
-    Ok(Rates { input: amount(input)?, cached: amount(cached.unwrap_or(input))?, output: amount(output)? })
 }

@@ -13,13 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{Builder, Client};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::dial::{Dialer, Proxy};
+use super::pass::Upload;
 use crate::environment::Proxies;
 
 /// Why a provider cannot be used: for the operator.
@@ -78,16 +79,31 @@ impl Clients {
     /// # Errors
     /// TLS cannot be set up.
     pub(super) fn get(&self, uri: &Uri, connect: Duration) -> Result<(HttpClient, Option<Proxy>), Unusable> {
-        // A loopback address means this machine, whatever proxy the environment names.
-        let proxy = if is_loopback(uri) { None } else { Proxy::of(uri, &self.proxies) };
-        let way = Way { tls: uri.scheme_str() == Some("https"), proxy: proxy.clone(), connect };
+        let way = self.way(uri, connect);
+        let proxy = way.proxy.clone();
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = made.iter().find(|(other, _)| *other == way) {
             return Ok((client.clone(), proxy));
         }
-        let client = make(&way, uri)?;
+        let client: HttpClient = builder().build(dialer(&way, uri)?);
         made.push((way, client.clone()));
         Ok((client, proxy))
+    }
+}
+
+impl Clients {
+    fn way(&self, uri: &Uri, connect: Duration) -> Way {
+        // A loopback address means this machine, whatever proxy the environment names.
+        let proxy = if is_loopback(uri) { None } else { Proxy::of(uri, &self.proxies) };
+        Way { tls: uri.scheme_str() == Some("https"), proxy, connect }
+    }
+
+    /// A client of its own for that address, for bodies that are passed on while they come.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub(super) fn carrying(&self, uri: &Uri, connect: Duration) -> Result<Client<Dialer, Upload>, Unusable> {
+        Ok(builder().build(dialer(&self.way(uri, connect), uri)?))
     }
 }
 
@@ -96,18 +112,22 @@ fn is_loopback(uri: &Uri) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// HTTP/1.1.
-fn make(way: &Way, uri: &Uri) -> Result<HttpClient, Unusable> {
+fn dialer(way: &Way, uri: &Uri) -> Result<Dialer, Unusable> {
     let tls = match way.tls || way.proxy.is_some() {
         true => trusting_the_system(),
         // Without TLS the system's certificates need not be read, and may be missing.
         false => trusting_nobody(),
     };
     let tls = tls.map_err(|error| Unusable(format!("TLS cannot be set up: {error}")))?;
+    Ok(Dialer::new(way.connect, tls, (uri, way.proxy.clone())))
+}
+
+/// HTTP/1.1.
+fn builder() -> Builder {
     let mut builder = Client::builder(TokioExecutor::new());
     builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
     builder.pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(IDLE_CONNECTIONS).http1_read_buf_exact_size(BUFFER);
-    Ok(builder.build(Dialer::new(way.connect, tls, (uri, way.proxy.clone()))))
+    builder
 }
 
 /// TLS that trusts whom the system trusts.

@@ -6,6 +6,7 @@
 
 mod clients;
 mod dial;
+mod pass;
 mod refusal;
 mod stream;
 
@@ -23,12 +24,13 @@ use hyper::body::Incoming;
 use self::clients::HttpClient;
 pub use self::clients::{Clients, Unusable};
 pub(crate) use self::clients::{trusting_nobody, trusting_the_system};
+pub(crate) use self::pass::{Courier, Delivered, Load, Parcel, Upload};
 use super::body::{Patience, Reading};
 use super::catalog::Auth;
 use super::quirks::{self, Quirks};
-use super::{Deadline, Deltas, Upstream};
+use super::{Carried, Deadline, Deltas, Upstream};
 use crate::config::facts::{ProviderFact, Secret, Timeouts};
-use crate::dialects::DialectRef;
+use crate::dialects::{ALL, DialectRef, ReadEvents};
 
 /// Largest answer that is read unless [`RemoteUpstream::bounded`] says otherwise, bytes.
 const MAX_ANSWER: usize = 64 << 20;
@@ -43,6 +45,8 @@ struct Target {
     name: String,
     dialect: DialectRef,
     uri: Uri,
+    /// What its servers may have beside that, and where.
+    beside: Vec<(DialectRef, Uri)>,
     /// Headers of every request, with the credentials.
     headers: HeaderMap,
     http: HttpClient,
@@ -56,7 +60,7 @@ struct Target {
 /// The head of an answer came and was good.
 enum Opened {
     Whole(Box<Chunk>),
-    Events(Box<Reading>),
+    Events(Box<Reading>, Box<dyn ReadEvents>),
 }
 
 impl RemoteUpstream {
@@ -67,7 +71,10 @@ impl RemoteUpstream {
     pub fn new(fact: &ProviderFact, clients: &Clients) -> Result<Self, Unusable> {
         let base = fact.base_url.trim_end_matches('/');
         let dialect = fact.kind.dialect();
-        let uri: Uri = dialect.url(base).parse().map_err(|error| Unusable(format!("`{base}` is not a URL: {error}")))?;
+        let place = |dialect: DialectRef| dialect.url(base).parse();
+        let uri: Uri = place(dialect).map_err(|error| Unusable(format!("`{base}` is not a URL: {error}")))?;
+        let beside = ALL.into_iter().filter(|other| other.beside() == Some(dialect.name()));
+        let beside = beside.filter_map(|other| Some((other, place(other).ok()?))).collect();
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(Unusable(format!("`{base}` is neither http:// nor https://")));
         }
@@ -92,7 +99,8 @@ impl RemoteUpstream {
         let secrets = fact.api_key.iter().chain(fact.headers.iter().map(|(_, value)| value)).cloned().collect();
         let (name, timeouts) = (fact.name.clone(), fact.timeouts);
         let quirks = fact.quirks.clone();
-        Ok(Self(Arc::new(Target { name, dialect, uri, headers, http, timeouts, quirks, max_answer: MAX_ANSWER, secrets })))
+        let max_answer = MAX_ANSWER;
+        Ok(Self(Arc::new(Target { name, dialect, uri, beside, headers, http, timeouts, quirks, max_answer, secrets })))
     }
 
     /// The same, with another bound on the bytes of one answer.
@@ -122,8 +130,18 @@ impl Upstream for RemoteUpstream {
         &self.0.name
     }
 
+    fn carries(&self, request: &ChatRequest) -> Carried {
+        let mut carried = self.0.way(request).map(|(dialect, _)| dialect.carries(request)).unwrap_or_default();
+        if self.0.quirks.drop.iter().any(|name| name == "reasoning_effort") {
+            carried.thinking = None;
+        }
+        carried
+    }
+
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas {
-        let choices = request.sampling.n.unwrap_or(1);
+        // Each text that is to be written on from has as many.
+        let texts = if request.wants.is_empty() { 1 } else { u32::try_from(request.messages.len()).unwrap_or(u32::MAX) };
+        let choices = request.sampling.n.unwrap_or(1).saturating_mul(texts);
         let target = Arc::clone(&self.0);
         let asking = Arc::clone(&target);
         Box::pin(stream::Answer::new(target, choices, Box::pin(async move { asking.ask(&request, deadline).await })))
@@ -139,13 +157,14 @@ impl Target {
         let until = deadline.0.min(Instant::now() + self.timeouts.total);
         let patience = Patience { idle: self.timeouts.idle, until };
         let fitted = quirks::fit(&self.quirks, request)?;
-        let call = self.request(&fitted)?;
+        let (dialect, uri) = self.way(request)?;
+        let call = self.request(&fitted, (dialect, uri))?;
         drop(fitted);
         let (head, body) = self.send(call, until).await?.into_parts();
         let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         // An upstream that sends a whole answer instead of a stream is taken at its word.
         if request.stream && !is_whole(kind) {
-            return Ok(Opened::Events(Box::new(Reading::new(body, patience))));
+            return Ok(Opened::Events(Box::new(Reading::new(body, patience)), dialect.reader()));
         }
         let body = Reading::new(body, patience).whole(self.max_answer).await.map_err(|stop| self.stopped(stop))?;
         if !body.trim_ascii_start().starts_with(b"{") {
@@ -153,17 +172,26 @@ impl Target {
             let fault = self.fault(FaultKind::UpstreamInvalid, "sent something else than an answer").detail(kind);
             return Err(fault.quote(refusal::beginning(&body)));
         }
-        self.dialect.read_body(body).map(|chunk| Opened::Whole(Box::new(chunk)))
+        dialect.read_body(body).map(|chunk| Opened::Whole(Box::new(chunk)))
     }
 
-    fn request(&self, request: &ChatRequest) -> Result<Request<Full<Bytes>>, Fault> {
-        let mut call = Request::new(Full::new(self.dialect.write(request)?));
+    /// In which words, and where, it is asked for what a request wants.
+    fn way(&self, request: &ChatRequest) -> Result<(DialectRef, &Uri), Fault> {
+        if request.wants.is_empty() {
+            return Ok((self.dialect, &self.uri));
+        }
+        let found = self.beside.iter().find(|(dialect, _)| dialect.name() == request.wants);
+        found.map(|(dialect, uri)| (*dialect, uri)).ok_or_else(|| super::has_none(request))
+    }
+
+    fn request(&self, request: &ChatRequest, (dialect, uri): (DialectRef, &Uri)) -> Result<Request<Full<Bytes>>, Fault> {
+        let mut call = Request::new(Full::new(dialect.write(request)?));
         *call.method_mut() = Method::POST;
-        call.uri_mut().clone_from(&self.uri);
+        call.uri_mut().clone_from(uri);
         call.headers_mut().clone_from(&self.headers);
         let accepted = if request.stream { "text/event-stream" } else { "application/json" };
         call.headers_mut().insert(ACCEPT, HeaderValue::from_static(accepted));
-        for (name, value) in self.dialect.call_headers(request) {
+        for (name, value) in dialect.call_headers(request) {
             // A client's text: what no header can carry is left out.
             HeaderValue::try_from(value).into_iter().for_each(|value| drop(call.headers_mut().insert(name, value)));
         }

@@ -22,6 +22,10 @@ use crate::upstreams::{Deadline, Upstream};
 pub(crate) enum Step {
     /// Sends these bytes.
     Send(String),
+    /// Sends these bytes, which are no text.
+    Bytes(Vec<u8>),
+    /// Sends this again and again, until nobody takes it.
+    Forever(String),
     /// Does nothing for a while.
     Wait(Duration),
     /// Breaks the connection, so that the other side sees a reset.
@@ -93,6 +97,7 @@ pub(crate) fn fact(url: &str) -> ProviderFact {
         timeouts: TIMEOUTS,
         local: false,
         attempts: 1,
+        pass: None,
     }
 }
 
@@ -115,6 +120,12 @@ async fn serve(mut stream: TcpStream, scripts: Vec<Vec<Step>>, requests: Arc<Mut
                     }
                     stream.flush().await.unwrap();
                 }
+                Step::Bytes(bytes) => {
+                    if stream.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+                Step::Forever(bytes) => while stream.write_all(bytes.as_bytes()).await.is_ok() {},
                 Step::Wait(time) => tokio::time::sleep(time).await,
                 Step::Reset => {
                     stream.set_zero_linger().unwrap();

@@ -139,10 +139,9 @@ impl Stream for Answer {
                     this.state = State::Over;
                     return Poll::Ready(Some(Ok(*chunk)));
                 }
-                Ok(Opened::Events(reading)) => {
+                Ok(Opened::Events(reading, reader)) => {
                     let bounds = Bounds { event: MAX_EVENT.min(this.target.max_answer), total: this.target.max_answer };
                     let events = EventReader::new(bounds);
-                    let reader = this.target.dialect.reader();
                     this.state = State::Listening(Box::new(Listening { reading, events, reader }));
                 }
             }

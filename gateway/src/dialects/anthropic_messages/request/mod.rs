@@ -14,7 +14,7 @@ mod write;
 
 pub(super) use read::read;
 pub(super) use turns::input;
-pub(super) use write::write;
+pub(super) use write::{carries, write};
 
 use gatewright_types::{Extras, RawJson};
 use serde_json::value::RawValue;

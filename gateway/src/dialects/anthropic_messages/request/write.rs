@@ -4,9 +4,11 @@
 //! asked: what a model takes is the upstream's to judge.
 
 use bytes::Bytes;
-use gatewright_types::{ChatRequest, Fault, FaultKind, Message, Retry, Role};
+use gatewright_types::{ChatRequest, Fault, FaultKind, Message, Retry, Role, Sampling};
+use serde_json::Value;
 
 use super::{HEADER, METADATA, OUTPUT, THINKING, own, signed, tools, turns};
+use crate::dialects::Carried;
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
 
@@ -92,6 +94,36 @@ impl<'a> Thought<'a> {
             Some(tokens) if !breaks_thought(&request.messages) && !forces_a_call(request) => Self::Budget(tokens),
             _ => Self::Nothing,
         }
+    }
+}
+
+/// What becomes of a request here.
+pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
+    let asked = request.thinking.as_ref().is_some_and(|thinking| thinking.effort.is_some() || thinking.budget.is_some());
+    let thinking = match Thought::of(request) {
+        Thought::Budget(tokens) => Some(format!("budget={tokens}")),
+        Thought::Said(json) => serde_json::from_str::<Value>(json).ok().map(|said| in_words(&said)),
+        Thought::Nothing if asked || request.extras.get("reasoning_effort").is_some() => Some("off".to_owned()),
+        Thought::Nothing => None,
+    };
+    let mut carried = Carried { thinking, ..Carried::default() };
+    let Sampling { presence_penalty, frequency_penalty, seed, .. } = request.sampling;
+    let left = [
+        ("presence_penalty", presence_penalty.is_some()),
+        ("frequency_penalty", frequency_penalty.is_some()),
+        ("seed", seed.is_some()),
+        ("logit_bias", request.extras.get("logit_bias").is_some()),
+    ];
+    left.iter().filter(|(_, there)| *there).for_each(|(name, _)| carried.leaves_out(name));
+    carried
+}
+
+fn in_words(said: &Value) -> String {
+    match (said["budget_tokens"].as_u64(), said["type"].as_str()) {
+        (Some(tokens), _) => format!("budget={tokens}"),
+        (None, Some("disabled")) => "off".to_owned(),
+        // A client's text, on its way into a header.
+        (None, word) => word.unwrap_or("on").chars().filter(char::is_ascii_alphanumeric).take(32).collect(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! not. It must not know which upstream it was: faults name none, whoever asked fills that in.
 
 mod choice;
-mod usage;
+pub(in crate::dialects) mod usage;
 
 use std::borrow::Cow;
 
@@ -141,7 +141,7 @@ fn read(data: &Bytes, form: Form) -> Result<(Chunk, bool, bool), Fault> {
 const MAX_QUOTE: usize = 64 << 10;
 
 /// What the upstream sent cannot be read. An operator who lets answers be logged sees the beginning of it, the client does not.
-fn unreadable(why: &str, data: &[u8]) -> Fault {
+pub(in crate::dialects) fn unreadable(why: &str, data: &[u8]) -> Fault {
     let beginning = String::from_utf8_lossy(data.get(..data.len().min(MAX_QUOTE)).unwrap_or_default());
     Fault::upstream("", FaultKind::UpstreamInvalid, "The upstream's answer could not be read.").detail(why).quote(beginning)
 }

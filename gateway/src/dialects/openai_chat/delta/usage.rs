@@ -71,7 +71,7 @@ impl<'de> Take<'de> for UsageIn {
 }
 
 /// Reads a usage object; `None` when it is no object.
-pub(super) fn read(raw: &RawValue) -> Option<Usage> {
+pub(in crate::dialects) fn read(raw: &RawValue) -> Option<Usage> {
     let mut usage = UsageIn::default();
     let mut json = serde_json::Deserializer::from_str(raw.get());
     ObjectInto(&mut usage).deserialize(&mut json).ok()?;

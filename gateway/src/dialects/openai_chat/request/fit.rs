@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 
 use super::super::NAME;
 use super::raw_json;
-use crate::dialects::is_owned;
 use crate::dialects::media::{Media, What};
 use crate::dialects::out::Out;
+use crate::dialects::{Carried, Place, is_owned, steers};
 
 /// The messages as this dialect can say them.
 pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
@@ -93,6 +93,32 @@ pub(in super::super) fn refuse(request: &ChatRequest) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// What becomes of a request here: what a vendor's own tools did within an answer, and fields that are another dialect's own, have no
+/// words.
+pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
+    let said = request.extras.get("reasoning_effort").and_then(|json| json.strip_prefix('"')?.strip_suffix('"'));
+    // A client's text, on its way into a header.
+    let said = said.filter(|word| word.len() <= 32);
+    let thinking = said.or_else(|| effort(request)).map(|word| format!("effort={word}"));
+    let mut carried = Carried { thinking, ..Carried::default() };
+    if is_own(request) {
+        return carried;
+    }
+    let fields = request.extras.iter().filter(|(name, _)| is_owned(name) && !steers(Place::Request, name));
+    fields.filter_map(|(name, _)| name.rsplit('.').next()).for_each(|name| carried.leaves_out(name));
+    for message in &request.messages {
+        let Content::Parts(parts) = &message.content else { continue };
+        for part in parts {
+            if let Part::Other { kind, .. } = part
+                && is_owned(kind)
+            {
+                carried.leaves_out(kind.rsplit('.').next().unwrap_or_default());
+            }
+        }
+    }
+    carried
 }
 
 /// Whether a request was read in this dialect.

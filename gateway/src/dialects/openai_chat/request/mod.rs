@@ -13,10 +13,12 @@ mod messages;
 mod read;
 mod write;
 
-pub(super) use fit::refuse;
+pub(super) use fit::{carries, refuse};
+pub(in crate::dialects) use read::field;
 pub use read::read;
 pub use write::write;
 pub(super) use write::write_call;
+pub(in crate::dialects) use write::write_rest;
 
 use gatewright_types::{Extras, RawJson};
 use serde_json::value::RawValue;

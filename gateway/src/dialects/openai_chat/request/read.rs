@@ -40,7 +40,8 @@ pub fn read(body: &[u8]) -> Result<ChatRequest, Fault> {
     Ok(request)
 }
 
-fn field(request: &mut ChatRequest, name: &str, raw: &RawValue) -> Result<(), Wrong> {
+/// Reads one field; those that are not known here are kept as they came.
+pub(in crate::dialects) fn field(request: &mut ChatRequest, name: &str, raw: &RawValue) -> Result<(), Wrong> {
     match name {
         "model" => request.model = wire::string(raw)?,
         "messages" => request.messages = messages::messages(raw)?,

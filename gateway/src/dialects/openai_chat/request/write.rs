@@ -30,6 +30,11 @@ pub fn write(request: &ChatRequest) -> Bytes {
             out.value(name, json);
         }
     }
+    write_rest(out, request)
+}
+
+/// Writes what says how to answer, and with it the end of the body.
+pub(in crate::dialects) fn write_rest(mut out: Out, request: &ChatRequest) -> Bytes {
     write_sampling(&mut out, request);
     if let Some(word) = fit::effort(request) {
         out.text("reasoning_effort", word);

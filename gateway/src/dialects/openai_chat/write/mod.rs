@@ -4,7 +4,7 @@
 //! Bytes that nobody touched are passed on as they came. It must not know what a plugin did, nor HTTP.
 
 mod choice;
-mod whole;
+pub(in crate::dialects) mod whole;
 
 pub use crate::dialects::Begin;
 pub use whole::whole;
@@ -129,7 +129,7 @@ impl EventWriter {
 }
 
 /// One event's data as a frame.
-fn frame(data: &[u8]) -> Bytes {
+pub(in crate::dialects) fn frame(data: &[u8]) -> Bytes {
     let mut frame = Out::with_room(data.len() + 8);
     frame.bare(b"data: ");
     frame.line(data);
@@ -147,7 +147,7 @@ fn finish_word(reason: &FinishReason) -> &str {
 }
 
 /// A usage object, as events and whole answers write it.
-fn write_usage(out: &mut Out, usage: &Usage) {
+pub(in crate::dialects) fn write_usage(out: &mut Out, usage: &Usage) {
     out.open();
     out.number("prompt_tokens", usage.prompt);
     out.number("completion_tokens", usage.completion);

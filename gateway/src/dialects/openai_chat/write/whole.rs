@@ -75,7 +75,7 @@ fn said(out: &mut Out, name: &str, (text, extras): (Option<&str>, &Extras)) {
     }
 }
 
-fn nullable(out: &mut Out, name: &str, text: Option<&str>) {
+pub(in crate::dialects) fn nullable(out: &mut Out, name: &str, text: Option<&str>) {
     match text {
         Some(text) => out.text(name, text),
         None => out.value(name, RawValue::NULL),
@@ -83,7 +83,7 @@ fn nullable(out: &mut Out, name: &str, text: Option<&str>) {
 }
 
 /// Extras that were gathered from many chunks: of each name the last one, and none that is `typed`.
-fn last_of_each(out: &mut Out, extras: &Extras, typed: &[&str]) {
+pub(in crate::dialects) fn last_of_each(out: &mut Out, extras: &Extras, typed: &[&str]) {
     let last: BTreeMap<&str, &RawValue> = extras.iter().filter(|(name, _)| !typed.contains(name) && !is_owned(name)).collect();
     for (name, value) in last {
         out.string(name);
@@ -93,7 +93,7 @@ fn last_of_each(out: &mut Out, extras: &Extras, typed: &[&str]) {
 }
 
 /// One chunk's `logprobs` object, or those of many as one: their lists joined.
-pub(super) fn logprobs(out: &mut Out, values: &[&RawJson]) {
+pub(in crate::dialects) fn logprobs(out: &mut Out, values: &[&RawJson]) {
     match values {
         [] => out.raw("null"),
         [only] => out.raw(only.get()),

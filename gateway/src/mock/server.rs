@@ -202,7 +202,7 @@ async fn beside(state: &State, head: &http::request::Parts, (wanted, body): (Wan
         (Wanted::Completion, false) => Play::whole(answer.completion_body(), then.fault.as_ref()),
     };
     let play = Play { frames, first: then.first_delay, between: then.between_delay, end };
-    Ok(played(state, play, &question))
+    Ok(playing(state, play, &question))
 }
 
 async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result<Response<Body>, io::Error> {
@@ -233,10 +233,10 @@ async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result
         (false, true) => Play::whole(answer.message_body(), then.fault.as_ref()),
     };
     let play = Play { frames, first: then.first_delay, between: then.between_delay, end };
-    Ok(played(state, play, &question))
+    Ok(playing(state, play, &question))
 }
 
-fn played(state: &State, play: Play, question: &Question) -> Response<Body> {
+fn playing(state: &State, play: Play, question: &Question) -> Response<Body> {
     let mut response = Response::new(play.body(state.sending.clone()).boxed_unsync());
     let kind = if question.stream { "text/event-stream" } else { "application/json" };
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));

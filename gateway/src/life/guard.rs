@@ -233,14 +233,11 @@ impl Guard {
             Delta::ToolCall { extras, .. } => tell(extras),
             _ => false,
         };
-        if tell(&chunk.extras) || chunk.deltas.iter().any(unknown) {
+        if tell(&chunk.extras) || chunk.extras.iter().any(|(name, _)| is_answer(name)) || chunk.deltas.iter().any(unknown) {
             self.missed("answer:other");
             if self.strict {
                 strip_all(chunk);
             }
-        }
-        if chunk.extras.iter().any(|(name, _)| is_answer(name)) {
-            self.missed("answer:other");
         }
         for delta in &chunk.deltas {
             let Some(channel) = channel_of(delta) else { continue };

@@ -17,6 +17,7 @@ pub(crate) mod kit;
 mod leave;
 pub(crate) mod meter;
 mod parameters;
+pub(crate) mod recall;
 mod receive;
 mod refused;
 mod resolve;

@@ -1,8 +1,8 @@
-"""Drives a gateway through OpenAI's agents library: whole, streamed, and with a tool. Argument: base URL."""
+"""Drives a gateway through OpenAI's agents library: whole, streamed, and with a tool, by both of OpenAI's APIs. Argument: base URL."""
 import asyncio
 import sys
 
-from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_tracing_disabled
+from agents import Agent, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
 from openai import AsyncOpenAI
 
 set_tracing_disabled(True)
@@ -15,11 +15,10 @@ def weather(city: str) -> str:
 
 
 client = AsyncOpenAI(base_url=sys.argv[1], api_key="unused", max_retries=0)
-model = OpenAIChatCompletionsModel(model="mock/m", openai_client=client)
-agent = Agent(name="assistant", instructions="Help.", model=model, tools=[weather])
 
 
-async def main() -> None:
+async def drive(model: OpenAIChatCompletionsModel | OpenAIResponsesModel) -> None:
+    agent = Agent(name="assistant", instructions="Help.", model=model, tools=[weather])
     whole = await Runner.run(agent, "weather?")
     assert whole.final_output == "The weather: rain in Oslo.", whole
     streamed = Runner.run_streamed(agent, "weather?")
@@ -27,6 +26,16 @@ async def main() -> None:
     assert streamed.final_output == "The weather: rain in Oslo." and len(events) > 5, streamed
     plain = await Runner.run(agent, "hello")
     assert plain.final_output == "Hello.", plain
+    if isinstance(model, OpenAIResponsesModel):
+        # Going on from what was kept.
+        again = await Runner.run(agent, "weather?", previous_response_id=plain.last_response_id)
+        assert again.final_output == "The weather: rain in Oslo.", again
+
+
+async def main() -> None:
+    await drive(OpenAIChatCompletionsModel(model="mock/m", openai_client=client))
+    # The library's default.
+    await drive(OpenAIResponsesModel(model="mock/m", openai_client=client))
 
 
 asyncio.run(main())

@@ -1,6 +1,7 @@
 //! The door, through the real router: what clients are told when things go well, and when they do not.
 
 mod messages;
+mod responses;
 
 use axum::body::Body;
 use axum::http::Request;

@@ -9,6 +9,7 @@
 
 mod admit;
 mod authenticate;
+pub(crate) mod conversations;
 mod converse;
 pub(crate) mod ears;
 mod guard;

@@ -1,8 +1,8 @@
-"""Drives a gateway through OpenAI's agents library: whole, streamed, with a tool and with reasoning. Argument: base URL."""
+"""Drives a gateway through OpenAI's agents library, by both of OpenAI's APIs: whole, streamed, with a tool and with reasoning. Argument: base URL."""
 import asyncio
 import sys
 
-from agents import Agent, OpenAIChatCompletionsModel, Runner, function_tool, set_tracing_disabled
+from agents import Agent, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
 from openai import AsyncOpenAI
 
 set_tracing_disabled(True)
@@ -15,15 +15,16 @@ def weather(city: str) -> str:
 
 
 client = AsyncOpenAI(base_url=sys.argv[1], api_key="unused", max_retries=0)
-model = OpenAIChatCompletionsModel(model="mock/m", openai_client=client)
-agent = Agent(name="assistant", instructions="Help.", model=model, tools=[weather])
 
 
 def thoughts(result) -> list:
-    return [item.raw_item.summary[0].text for item in result.new_items if item.type == "reasoning_item"]
+    raw = [item.raw_item for item in result.new_items if item.type == "reasoning_item"]
+    # A summary in chat completions, the thought itself in Responses.
+    return [(item.summary or item.content)[0].text for item in raw]
 
 
-async def main() -> None:
+async def drive(model: OpenAIChatCompletionsModel | OpenAIResponsesModel) -> None:
+    agent = Agent(name="assistant", instructions="Help.", model=model, tools=[weather])
     whole = await Runner.run(agent, "weather?")
     assert whole.final_output == "The weather: rain in Oslo.", whole
     assert thoughts(whole) == ["I need the weather.", "It is known now."], whole.new_items
@@ -33,6 +34,16 @@ async def main() -> None:
     assert thoughts(streamed) == thoughts(whole), streamed.new_items
     plain = await Runner.run(agent, "hello")
     assert plain.final_output == "Hello.", plain
+    if isinstance(model, OpenAIResponsesModel):
+        # Going on from what was kept.
+        again = await Runner.run(agent, "weather?", previous_response_id=plain.last_response_id)
+        assert again.final_output == "The weather: rain in Oslo.", again
+
+
+async def main() -> None:
+    await drive(OpenAIChatCompletionsModel(model="mock/m", openai_client=client))
+    # The library's default.
+    await drive(OpenAIResponsesModel(model="mock/m", openai_client=client))
 
 
 asyncio.run(main())

@@ -22,6 +22,7 @@ mod stories {
     mod pulling;
     mod reach;
     mod records;
+    mod responses;
     mod reloading;
     mod starting;
     mod texts;

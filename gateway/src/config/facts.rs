@@ -81,6 +81,8 @@ pub struct Facts {
     pub keys: Vec<KeyFact>,
     /// The response cache.
     pub cache: CacheFact,
+    /// Answers that clients want kept.
+    pub conversations: ConversationFacts,
     /// Bounds of the process.
     pub limits: LimitFacts,
     /// Whether responses carry `x-gatewright-*` verdict headers.
@@ -287,6 +289,23 @@ impl CacheFact {
 impl Default for CacheFact {
     fn default() -> Self {
         Self { max_bytes: 256 << 20, max_entry_bytes: 1 << 20, across_tenants: false }
+    }
+}
+
+/// Answers that clients want kept.
+#[derive(Clone, Copy, Debug)]
+pub struct ConversationFacts {
+    /// Whether any are.
+    pub keep: bool,
+    /// For how long.
+    pub time: Duration,
+    /// All together, bytes.
+    pub max_bytes: u64,
+}
+
+impl Default for ConversationFacts {
+    fn default() -> Self {
+        Self { keep: true, time: Duration::from_secs(30 * 86_400), max_bytes: 1 << 30 }
     }
 }
 

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(crate) use self::process::{Cache, Format, Limits, Logging};
+pub(crate) use self::process::{Cache, Conversations, Format, Limits, Logging};
 pub(crate) use self::reach::{Asks, Fetch};
 pub(crate) use self::route::{Amounts, PassThrough, Route, Strategy, Tools, When};
 
@@ -90,6 +90,9 @@ pub(crate) struct Root {
     pub(crate) when: Vec<When>,
     /// Bounds of the response cache; a route turns it on.
     pub(crate) cache: Cache,
+    /// Responses that clients of `POST /v1/responses` want kept, with what was said before them, so that a later request can go on from
+    /// there.
+    pub(crate) conversations: Conversations,
     /// Clients' keys by name, each stored as SHA-256; `gatewright key new` makes one. Without keys nobody is asked for one, and
     /// only this machine is served.
     pub(crate) keys: BTreeMap<String, Key>,

@@ -20,7 +20,7 @@ use gatewright_types::DeviceChoice;
 use serde_json::Value;
 
 use super::complaint::Complaint;
-use super::facts::{CacheFact, Facts, LimitFacts};
+use super::facts::{CacheFact, ConversationFacts, Facts, LimitFacts};
 use super::raw::{Compat, Format, Root, Size, Span};
 use super::units;
 use super::yaml::{Document, readable};
@@ -76,6 +76,7 @@ impl Resolver<'_> {
             plugins,
             supply: self.supply(root),
             cache: self.cache(root),
+            conversations: self.conversations(root),
             limits: self.limits(root),
             verdict_headers: root.verdict_headers,
             catalog,
@@ -153,6 +154,15 @@ impl Resolver<'_> {
             self.complain("/cache/max_entry", "an entry cannot be larger than an eighth of the cache (`cache.max_size`)", None);
         }
         CacheFact { max_bytes, max_entry_bytes, across_tenants: root.cache.across_tenants }
+    }
+
+    fn conversations(&mut self, root: &Root) -> ConversationFacts {
+        let (raw, default) = (&root.conversations, ConversationFacts::default());
+        ConversationFacts {
+            keep: raw.keep.unwrap_or(default.keep),
+            time: self.span("/conversations/time", raw.time.as_ref(), default.time),
+            max_bytes: self.size("/conversations/max_size", raw.max_size.as_ref(), default.max_bytes),
+        }
     }
 
     fn limits(&mut self, root: &Root) -> LimitFacts {

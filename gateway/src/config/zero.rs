@@ -11,8 +11,8 @@ use gatewright_plugins::{Mode, Operator};
 use gatewright_types::{DeviceChoice, TemplateChoice, YarnReading};
 
 use super::facts::{
-    CacheFact, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, ReachFact, RouteFact, Secret,
-    Timeouts,
+    CacheFact, ConversationFacts, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, ReachFact,
+    RouteFact, Secret, Timeouts,
 };
 use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;
@@ -51,6 +51,7 @@ impl Facts {
             },
             keys: Vec::new(),
             cache: CacheFact::default(),
+            conversations: ConversationFacts::default(),
             limits: LimitFacts::default(),
             verdict_headers: true,
             catalog: None,

@@ -86,6 +86,19 @@ pub trait Dialect: Send + Sync {
         None
     }
 
+    /// A page of the conversation before an answer that was kept.
+    ///
+    /// # Errors
+    /// The page begins after an item that is not there.
+    fn items(&self, _kept: &Recalled, _page: &Page) -> Result<Bytes, Fault> {
+        Ok(Bytes::new())
+    }
+
+    /// What is told of an answer that is no longer kept.
+    fn forgotten(&self, _id: &str) -> Bytes {
+        Bytes::new()
+    }
+
     /// A writer of one streamed answer.
     fn events(&self, begin: Begin) -> Box<dyn WriteEvents>;
 
@@ -223,6 +236,17 @@ pub struct Recalled {
     pub conversation: Arc<str>,
 }
 
+/// Which items of a conversation are wanted.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// As many at most.
+    pub limit: usize,
+    /// Whether the last of them comes first.
+    pub newest_first: bool,
+    /// Those that come after the item of this id.
+    pub after: Option<String>,
+}
+
 /// What is known of a request when its answer is written, as the policies left it.
 #[derive(Clone, Debug, Default)]
 pub struct Echo {
@@ -231,7 +255,7 @@ pub struct Echo {
     /// Tools that the client knows otherwise than the model.
     pub tools: Vec<Renamed>,
     /// The conversation before the answer, a list, where the answer is to be kept.
-    pub conversation: Option<String>,
+    pub conversation: Option<Arc<str>>,
     /// What was asked for and no other dialect can say.
     pub left_out: Vec<String>,
     /// Whether reasoning goes out under our seal too.

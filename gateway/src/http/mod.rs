@@ -7,6 +7,7 @@ mod count;
 pub mod guard;
 mod heads;
 pub mod health;
+mod kept;
 mod litellm;
 mod models;
 mod pass;

@@ -30,8 +30,7 @@ fn begin(settled: &Settled) -> Begin {
     let seat = settled.seat();
     let caller = seat.caller();
     let include_usage = settled.manner() != Manner::Stream { usage: false };
-    let core = caller.head.answer_id.as_ref().unwrap_or(&caller.head.request_id);
-    let id = format!("{}{core}", caller.head.dialect.id_prefix());
+    let id = caller.head.answer_id();
     let (created, echo) = (caller.at_ms / 1000, seat.echo().cloned());
     Begin { id, model: seat.model(), created, include_usage, sealer: Some(caller.sealer()), echo, ended: 0 }
 }
@@ -92,7 +91,9 @@ async fn gather(settled: &mut Settled) -> Result<Bytes, Fault> {
     }
     fill(&mut answer, &begin);
     begin.ended = settled.seat().caller().host.shared.clock.now_s();
-    Ok(untouched.unwrap_or_else(|| dialect.whole(&answer, &begin)))
+    let body = untouched.unwrap_or_else(|| dialect.whole(&answer, &begin));
+    settled.seat().keep(&body);
+    Ok(body)
 }
 
 /// Names what the upstream left unnamed.

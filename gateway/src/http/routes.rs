@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use gatewright_types::{Fault, FaultKind};
 
 use super::heads::head;
+use super::kept::{self, Wanted};
 use super::refuse::{fault, refuse};
 use super::respond::respond;
 use super::{count, models, pass};
@@ -33,8 +34,26 @@ pub fn client_router(cell: Arc<HostCell>) -> Router {
             let count = move |State(cell): State<Arc<HostCell>>, request: Request| tokens(cell, dialect, request);
             router = router.route(path, post(count).fallback(wrong_method));
         }
+        if dialect.keeps() {
+            router = keeping(router, dialect);
+        }
     }
     router.fallback(not_found).with_state(cell)
+}
+
+/// The paths of answers that were kept.
+fn keeping(router: Router<Arc<HostCell>>, dialect: DialectRef) -> Router<Arc<HostCell>> {
+    let to = move |wanted: Wanted| {
+        move |State(cell): State<Arc<HostCell>>, id: Result<Path<String>, PathRejection>, request: Request| async move {
+            let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+            kept::answer(cell.load_full(), (dialect, request), &id, wanted).await
+        }
+    };
+    let one = format!("{}/{{id}}", dialect.path());
+    router
+        .route(&one, get(to(Wanted::Again)).delete(to(Wanted::Forgotten)).fallback(wrong_method))
+        .route(&format!("{one}/cancel"), post(to(Wanted::Cancelled)).fallback(wrong_method))
+        .route(&format!("{one}/input_items"), get(to(Wanted::Items)).fallback(wrong_method))
 }
 
 async fn ask(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> Response<Body> {
@@ -95,7 +114,13 @@ async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Re
     let message = format!("{} does not take {}.", cut(path), request.method());
     let mut response = plain(&cell, &request, Fault::caller(FaultKind::MethodNotAllowed, message));
     let asks = ALL.iter().any(|dialect| path == dialect.path() || Some(path) == dialect.count_path());
-    let allowed = if asks { "POST" } else { "GET, HEAD" };
+    let below = ALL.iter().filter(|dialect| dialect.keeps()).find_map(|dialect| path.strip_prefix(dialect.path()));
+    let allowed = match below.and_then(|rest| rest.strip_prefix('/')) {
+        _ if asks => "POST",
+        Some(rest) if rest.ends_with("/cancel") => "POST",
+        Some(rest) if !rest.contains('/') => "GET, HEAD, DELETE",
+        _ => "GET, HEAD",
+    };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -45,6 +45,10 @@ impl EventBody {
             self.writer.ends_at(settled.seat().caller().host.shared.clock.now_s());
         }
         let end = self.writer.end();
+        // Before the client has it: it may ask with its id at once.
+        if let (Some(settled), Some(body)) = (&settled, self.writer.kept()) {
+            settled.seat().keep(&body);
+        }
         let mut bytes = BytesMut::with_capacity(end.len());
         for (name, text) in told_lines(&told) {
             let comment = format!(": {name}: {}\n\n", text.replace(['\r', '\n'], " "));

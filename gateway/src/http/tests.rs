@@ -3,6 +3,7 @@
 mod faults;
 mod messages;
 mod pass;
+mod responses;
 mod texts;
 mod thought;
 

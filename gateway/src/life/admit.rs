@@ -80,13 +80,17 @@ pub(super) fn full(of: &str) -> Fault {
 /// # Errors
 /// As [`admit`], but for records: it leaves none.
 pub(super) fn pass(resolved: &Resolved) -> Result<(Place, Option<Taken>), Refused> {
-    let caller = &resolved.caller;
+    pass_by(&resolved.caller, &resolved.request.model)
+}
+
+/// The same, where no model is named.
+pub(super) fn pass_by(caller: &Caller, model: &str) -> Result<(Place, Option<Taken>), Refused> {
     let passed = || {
         let place =
             caller.host.shared.limiter.enter(caller.host.facts.limits.in_flight).ok_or_else(|| full("requests in flight"))?;
         Ok((place, take(caller, 0)?.0))
     };
-    passed().map_err(|refused: Refused| caller.turn_away(&resolved.request.model, refused))
+    passed().map_err(|refused: Refused| caller.turn_away(model, refused))
 }
 
 fn take(caller: &Caller, tokens: u64) -> Result<(Option<Taken>, Standing), Refused> {

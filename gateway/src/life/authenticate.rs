@@ -35,6 +35,13 @@ pub struct Head {
     pub content_length: Option<u64>,
 }
 
+impl Head {
+    /// Id of the answer, where nobody else names it.
+    pub(crate) fn answer_id(&self) -> String {
+        format!("{}{}", self.dialect.id_prefix(), self.answer_id.as_ref().unwrap_or(&self.request_id))
+    }
+}
+
 /// Who asks, when, and of which host: the same for the whole life of a request.
 #[derive(Debug)]
 pub struct Caller {

@@ -252,6 +252,16 @@ impl Kit {
         self.send(post_to("/v1/messages?beta=true", &json.to_string(), headers)).await.whole().await
     }
 
+    /// Posts a request in OpenAI's dialect of Responses and reads the whole response.
+    pub(crate) async fn responses(&mut self, json: &serde_json::Value) -> Heard {
+        self.send(post_to("/v1/responses", &json.to_string(), &[])).await.whole().await
+    }
+
+    /// Asks for a path and reads the whole response.
+    pub(crate) async fn get(&mut self, path: &str) -> Heard {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await.whole().await
+    }
+
     /// The same, with headers.
     pub(crate) async fn chat_with(&mut self, json: &str, headers: &[(&str, &str)]) -> Heard {
         self.send(post(json, headers)).await.whole().await

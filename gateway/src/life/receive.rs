@@ -25,6 +25,7 @@ use gatewright_types::{ChatRequest, Fault, FaultKind};
 
 use super::admit::full;
 use super::authenticate::{Authenticated, Caller};
+use super::conversations::recall;
 use super::refused::Refused;
 use crate::dialects::Asked;
 
@@ -71,7 +72,9 @@ where
         Fault::caller(FaultKind::ClientTimeout, message)
     })??;
     let sealer = caller.sealer();
-    let asked = Asked { headers: &caller.head.kept, sealer: Some(&sealer), keeps: false, recalled: &[] };
+    let recalled = recall(caller, caller.head.dialect.recalls(&body)).await?;
+    let keeps = caller.host.facts.conversations.keep;
+    let asked = Asked { headers: &caller.head.kept, sealer: Some(&sealer), keeps, recalled: &recalled };
     caller.head.dialect.read(&body, &asked)
 }
 

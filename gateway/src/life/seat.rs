@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gatewright_types::{ChatRequest, Fault, FaultKind, Side};
 
 use super::authenticate::Caller;
@@ -17,7 +18,7 @@ use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
 use crate::money::Nanos;
 use crate::observe::{Outcome, PluginMetrics, TokenKind};
-use crate::records::{Row, Slot, micros};
+use crate::records::{Conversation, Row, Slot, micros};
 
 /// What an admitted request holds.
 #[derive(Debug)]
@@ -109,6 +110,20 @@ impl Seat {
     /// What the answer says again of the request.
     pub(crate) fn echo(&self) -> Option<&Arc<Echo>> {
         self.echo.as_ref()
+    }
+
+    /// Keeps the answer for its client, where it wants that and the operator lets it: never waits.
+    pub(crate) fn keep(&self, body: &Bytes) {
+        let Some(before) = self.echo.as_ref().and_then(|echo| echo.conversation.clone()) else { return };
+        let (caller, facts) = (&self.caller, self.caller.host.facts.conversations);
+        let Ok(body) = std::str::from_utf8(body) else { return };
+        let id = caller.head.answer_id();
+        let time = u64::try_from(facts.time.as_millis()).unwrap_or(u64::MAX);
+        let (tenant, at_ms, until_ms) = (caller.tenant().to_owned(), caller.at_ms, caller.at_ms.saturating_add(time));
+        let answer = Conversation { tenant, id, at_ms, until_ms, body: body.into(), before };
+        if !caller.host.shared.records.keep(answer, facts.max_bytes) {
+            tracing::warn!(request_id = %caller.head.request_id, "the records do not keep up: an answer was not kept");
+        }
     }
 
     /// How the key's limits stood at admission.

@@ -2,11 +2,14 @@
 //!
 //! Apart because it is all that the stages see of the records. It must not know SQL.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 
+use rusqlite::Connection;
+
+use super::conversations::{Change, Conversation, Waiting};
 use super::row::Row;
 use super::schema::{self, RecordsError};
 use super::write;
@@ -20,6 +23,8 @@ pub struct Full;
 #[derive(Debug)]
 pub(super) struct Inbox {
     rows: Mutex<Vec<Row>>,
+    /// Answers that are to be kept or forgotten.
+    pub(super) changes: Waiting,
     /// Rows that came in.
     received: AtomicU64,
     /// Places that are neither reserved nor taken by a row that is not written yet.
@@ -37,6 +42,7 @@ impl Inbox {
         let queue = queue.max(1);
         Self {
             rows: Mutex::default(),
+            changes: Waiting::default(),
             received: AtomicU64::new(0),
             free: AtomicUsize::new(queue),
             queue,
@@ -64,7 +70,7 @@ impl Inbox {
     /// Says that the writer is about to sleep without an end; `false` when a row came in meanwhile.
     pub(super) fn may_sleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
-        let empty = self.rows.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let empty = self.rows.lock().unwrap_or_else(PoisonError::into_inner).is_empty() && self.changes.is_empty();
         if !empty || self.closing.load(Ordering::SeqCst) {
             self.asleep.store(false, Ordering::SeqCst);
             return false;
@@ -79,6 +85,9 @@ pub struct Records {
     inbox: Arc<Inbox>,
     writer: Thread,
     join: Mutex<Option<JoinHandle<Result<(), RecordsError>>>>,
+    path: PathBuf,
+    /// Reads answers that were kept, once one was asked for.
+    reader: Mutex<Option<Connection>>,
 }
 
 impl Records {
@@ -95,7 +104,8 @@ impl Records {
             .name("records".to_owned())
             .spawn(move || write::run(connection, &theirs, &file))
             .map_err(|error| RecordsError::new(path, format_args!("no thread for the writer: {error}")))?;
-        Ok(Self { inbox, writer: join.thread().clone(), join: Mutex::new(Some(join)) })
+        let (writer, path, reader) = (join.thread().clone(), path.to_owned(), Mutex::new(None));
+        Ok(Self { inbox, writer, join: Mutex::new(Some(join)), path, reader })
     }
 
     /// Reserves a place for the row of one request. It goes back when the slot drops unused.
@@ -105,6 +115,43 @@ impl Records {
     pub fn reserve(&self) -> Result<Slot, Full> {
         self.inbox.free.fetch_update(Ordering::Acquire, Ordering::Relaxed, |free| free.checked_sub(1)).map_err(|_| Full)?;
         Ok(Slot { inbox: self.inbox.clone(), writer: self.writer.clone(), sent: false })
+    }
+
+    /// Keeps an answer, where `most` bytes of them are kept in all: never waits. Whether there was room for it in the queue.
+    pub fn keep(&self, answer: Conversation, most: u64) -> bool {
+        self.change(Change::Keep(Arc::new(answer), most))
+    }
+
+    /// Forgets an answer: never waits. Whether there was room for that in the queue.
+    pub fn forget(&self, (tenant, id): (&str, &str)) -> bool {
+        self.change(Change::Forget { tenant: tenant.to_owned(), id: id.to_owned() })
+    }
+
+    fn change(&self, change: Change) -> bool {
+        let added = self.inbox.changes.add(change);
+        if self.inbox.asleep.swap(false, Ordering::SeqCst) {
+            self.writer.unpark();
+        }
+        added
+    }
+
+    /// An answer that is kept, by tenant and id. Blocks on the disk: never call it where others wait.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn recall(&self, wanted: (&str, &str), now_ms: u64) -> Result<Option<Arc<Conversation>>, RecordsError> {
+        match self.inbox.changes.find(wanted) {
+            Some(Change::Keep(kept, _)) => return Ok(Some(kept).filter(|kept| kept.until_ms > now_ms)),
+            Some(Change::Forget { .. }) => return Ok(None),
+            None => {}
+        }
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match &mut *reader {
+            Some(connection) => connection,
+            none => none.insert(schema::open_for_reading(&self.path)?),
+        };
+        let read = super::conversations::read(connection, wanted, now_ms);
+        Ok(read.map_err(|error| RecordsError::of(&self.path, &error))?.map(Arc::new))
     }
 
     /// Places that are taken: rows that wait to be written, and requests in flight.

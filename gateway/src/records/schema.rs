@@ -8,10 +8,10 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// Version of the schema that this program writes, in SQLite's `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// What each version adds to the one before it. Never edit one that was released: add another.
-const STEPS: [&str; VERSION as usize] = [FIRST, SECOND];
+const STEPS: [&str; VERSION as usize] = [FIRST, SECOND, THIRD];
 
 pub(super) const FIRST: &str = "
 CREATE TABLE request (
@@ -44,6 +44,22 @@ CREATE INDEX request_at ON request (at_ms);
 const SECOND: &str = "
 ALTER TABLE request ADD COLUMN cost_nanos INTEGER;
 ALTER TABLE request ADD COLUMN compared_nanos INTEGER;
+";
+
+/// What was said stands last: who reads the other columns does not read it.
+const THIRD: &str = "
+CREATE TABLE conversation (
+    id       INTEGER PRIMARY KEY,
+    tenant   TEXT    NOT NULL,
+    answer   TEXT    NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL,
+    body     TEXT    NOT NULL,
+    before   TEXT    NOT NULL
+);
+CREATE UNIQUE INDEX conversation_answer ON conversation (tenant, answer);
+CREATE INDEX conversation_until ON conversation (until_ms);
 ";
 
 /// Why the records cannot be opened, read or written: which file, what is wrong, what to do.
@@ -87,6 +103,8 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, RecordsError> 
     // NORMAL in WAL: a crash of this process loses nothing that was committed, one of the machine perhaps the last moments.
     connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
     connection.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
+    // What was said and is deleted is overwritten.
+    connection.pragma_update(None, "secure_delete", true).map_err(fail)?;
     // Pages kept in memory, in KiB when negative: appending needs few.
     connection.pragma_update(None, "cache_size", -512).map_err(fail)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fail)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+use super::conversations::{self, Change};
 use super::queue::Inbox;
 use super::row::Row;
 use super::schema::RecordsError;
@@ -31,19 +32,23 @@ const INSERT: &str = "INSERT INTO request (request_id, at_ms, key, tenant, team,
 pub(super) fn run(mut connection: Connection, inbox: &Inbox, path: &Path) -> Result<(), RecordsError> {
     let mut pending: Vec<Row> = Vec::new();
     let (mut idle, mut failures) = (0, 0);
+    let mut held = conversations::kept(&connection).map_err(|error| RecordsError::of(path, &error))?;
     loop {
         // Read before the rows are taken: what was sent before the closing is then among them.
         let closing = inbox.closing.load(Ordering::SeqCst);
         pending.append(&mut inbox.take());
-        if pending.is_empty() {
+        let changes = inbox.changes.all();
+        if pending.is_empty() && changes.is_empty() {
             if closing {
                 return Ok(());
             }
             idle += 1;
         } else {
-            match write(&mut connection, &pending) {
-                Ok(()) => {
+            match write(&mut connection, (&pending, &changes), held) {
+                Ok(kept) => {
                     inbox.written(pending.len());
+                    inbox.changes.written(changes.len());
+                    held = kept;
                     pending = Vec::new();
                     (idle, failures) = (0, 0);
                 }
@@ -76,7 +81,7 @@ fn rest(inbox: &Inbox) {
     }
 }
 
-fn write(connection: &mut Connection, rows: &[Row]) -> Result<(), rusqlite::Error> {
+fn write(connection: &mut Connection, (rows, changes): (&[Row], &[Change]), held: u64) -> Result<u64, rusqlite::Error> {
     let transaction = connection.transaction()?;
     {
         let mut insert = transaction.prepare_cached(INSERT)?;
@@ -108,7 +113,9 @@ fn write(connection: &mut Connection, rows: &[Row]) -> Result<(), rusqlite::Erro
             ])?;
         }
     }
-    transaction.commit()
+    let kept = conversations::write(&transaction, (changes, rows.last().map(|row| row.at_ms)), held)?;
+    transaction.commit()?;
+    Ok(kept)
 }
 
 /// SQLite's integers are signed.

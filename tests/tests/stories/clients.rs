@@ -17,6 +17,12 @@ rules:
     then:
       reasoning: ["I need ", "the weather."]
       tool_calls: [{name: weather, arguments: ['{"city": ', '"Oslo"}']}]
+  - when: {contains: a patch}
+    then: {tool_calls: [{name: patch, arguments: ['{"input": "*** Be', 'gin"}']}]}
+  - when: {contains: a customer}
+    then: {tool_calls: [{name: crm__find, arguments: ['{}']}]}
+  - when: {contains: as JSON}
+    then: {text: ['{"city": ', '"Oslo"}']}
   - then:
       reasoning: ["I ", "think."]
       text: ["Hel", "lo."]
@@ -62,6 +68,16 @@ fn program_of(program: &str) -> PathBuf {
 #[test]
 fn openais_python_library_works_unmodified() {
     drive(PYTHON, "openai_sdk.py");
+}
+
+#[test]
+fn openais_python_library_works_unmodified_by_responses() {
+    drive(PYTHON, "openai_responses.py");
+}
+
+#[test]
+fn openais_node_library_and_vercels_sdk_work_unmodified_by_responses() {
+    drive(NODE, "node/openai_responses.mjs");
 }
 
 #[test]

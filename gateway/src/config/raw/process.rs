@@ -22,6 +22,22 @@ pub(crate) struct Cache {
     pub(crate) across_tenants: bool,
 }
 
+/// Responses that are kept.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Conversations {
+    /// Whether any are: as the policies left them, each for its tenant alone, in the records. Where not, `store` counts for nothing, and
+    /// `previous_response_id` is refused. Default: true.
+    #[schemars(with = "bool")]
+    pub(crate) keep: Option<bool>,
+    /// For how long. Default: `30d`.
+    #[schemars(with = "Span")]
+    pub(crate) time: Option<Span>,
+    /// All of them together; the oldest go first. Default: `1GiB`.
+    #[schemars(with = "Size")]
+    pub(crate) max_size: Option<Size>,
+}
+
 /// Bounds of the process.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -73,7 +89,7 @@ pub(crate) struct Logging {
     /// `plain` or `json`. Default: `plain`. Needs a restart.
     pub(crate) format: Format,
     /// Whether prompts are logged, as the plugins left them, and what upstreams say in errors, which may repeat them. Answers never
-    /// are, and records hold neither. Default: false.
+    /// are, and records hold neither but for `conversations`. Default: false.
     pub(crate) prompts: bool,
 }
 

@@ -22,7 +22,7 @@ pub(super) fn of(request: &ChatRequest) -> Echo {
     let conversation = (own(&request.extras, STORE) == Some("true")).then(|| {
         let mut out = Out::with_room(1024);
         items::list(&mut out, &request.messages, &tools);
-        text_of(out)
+        text_of(out).into()
     });
     Echo {
         fields: fields(request, (&tools, &hosted)),

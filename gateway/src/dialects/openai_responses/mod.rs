@@ -7,6 +7,7 @@
 mod echo;
 mod fault;
 mod items;
+mod page;
 mod request;
 mod write;
 
@@ -18,7 +19,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, FaultKind,
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Asked, Begin, Dialect, Echo, Listed, ReadEvents, Said, WriteEvents, openai_chat};
+use super::{Asked, Begin, Dialect, Echo, Listed, Page, ReadEvents, Recalled, Said, WriteEvents, openai_chat};
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
 pub const NAME: &str = "openai_responses";
@@ -80,6 +81,14 @@ impl Dialect for OpenAiResponses {
 
     fn echo(&self, request: &ChatRequest) -> Option<Echo> {
         Some(echo::of(request))
+    }
+
+    fn items(&self, kept: &Recalled, page: &Page) -> Result<Bytes, Fault> {
+        page::page(kept, page)
+    }
+
+    fn forgotten(&self, id: &str) -> Bytes {
+        page::forgotten(id)
     }
 
     fn events(&self, begin: Begin) -> Box<dyn WriteEvents> {

@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 
 use super::{get, text};
-use crate::dialects::openai_responses::{PREFIX, PREVIOUS};
+use crate::dialects::openai_responses::{PREFIX, PREVIOUS, page};
 use crate::dialects::{Asked, Recalled, wire};
 
 /// Answers that one request may recall.
@@ -60,6 +60,10 @@ fn output(kept: &Recalled) -> Option<&RawValue> {
 pub(super) fn item<'a>(asked: &Asked<'a>, id: &str) -> Option<&'a RawValue> {
     let answer = answer_of(id)?;
     let kept = asked.recalled.iter().find(|kept| kept.id == answer)?;
+    if let Some(number) = page::number(id) {
+        let before: Vec<&'a RawValue> = serde_json::from_str(&kept.conversation).ok()?;
+        return before.get(number).copied();
+    }
     let has_id =
         |item: &&RawValue| wire::object(item).is_ok_and(|fields| text(&fields, "id").ok().flatten().as_deref() == Some(id));
     let output = wire::items(output(kept)?).ok()?;

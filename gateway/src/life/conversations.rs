@@ -1,0 +1,60 @@
+//! Answers that were kept for a tenant: what a request goes on from, and what a client asks for by id.
+//!
+//! Apart because it alone waits for the records, on a thread that may block: before a request is read, and never while it is answered. It
+//! must not know what is in an answer.
+
+use std::sync::Arc;
+
+use gatewright_types::{Fault, FaultKind};
+
+use super::admit;
+use super::authenticate::{Authenticated, Caller};
+use super::refused::Refused;
+use crate::dialects::Recalled;
+
+/// Those of these answers that are kept for whoever asks.
+///
+/// # Errors
+/// [`FaultKind::Internal`] when the records cannot be read.
+pub(super) async fn recall(caller: &Caller, ids: Vec<String>) -> Result<Vec<Recalled>, Fault> {
+    let host = Arc::clone(&caller.host);
+    if ids.is_empty() || !host.facts.conversations.keep {
+        return Ok(Vec::new());
+    }
+    let (tenant, now) = (caller.tenant().to_owned(), host.shared.clock.now_ms());
+    let read = move || {
+        let found = ids.into_iter().map(|id| {
+            let kept = host.shared.records.recall((&tenant, &id), now)?;
+            Ok(kept.map(|kept| Recalled { id, body: Arc::clone(&kept.body), conversation: Arc::clone(&kept.before) }))
+        });
+        found.filter_map(Result::transpose).collect::<Result<Vec<_>, crate::records::RecordsError>>()
+    };
+    let unreadable = |why: &dyn std::fmt::Display| Fault::gateway(FaultKind::Internal, "What was kept cannot be read.").detail(why);
+    tokio::task::spawn_blocking(read).await.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
+}
+
+/// An answer that is kept for whoever asks. Asking counts as one of its key's requests.
+///
+/// # Errors
+/// [`FaultKind::NotFound`] when there is none, or it is another tenant's; a limit of the key.
+pub(crate) async fn kept(authenticated: &Authenticated, id: &str) -> Result<Recalled, Refused> {
+    let caller = &authenticated.caller;
+    let _taken = admit::pass_by(caller, "")?;
+    let found = recall(caller, vec![id.to_owned()]).await.map_err(|fault| caller.turn_away("", fault))?;
+    let missing = || {
+        let id = &id[..id.floor_char_boundary(128)];
+        let why = if caller.host.facts.conversations.keep { "" } else { ": this gateway keeps none" };
+        Refused::from(Fault::caller(FaultKind::NotFound, format!("Response with id '{id}' not found{why}.")))
+    };
+    found.into_iter().next().ok_or_else(missing)
+}
+
+/// Forgets an answer of whoever asks.
+///
+/// # Errors
+/// [`FaultKind::Overloaded`] when the disk does not keep up.
+pub(crate) fn forget(authenticated: &Authenticated, id: &str) -> Result<(), Fault> {
+    let caller = &authenticated.caller;
+    let added = caller.host.shared.records.forget((caller.tenant(), id));
+    added.then_some(()).ok_or_else(|| admit::full("records that wait to be written"))
+}

@@ -57,7 +57,7 @@ async fn what_cannot_be_asked_for_is_told_in_a_header() {
     let mut body = ask("hi");
     body["tools"] = json!([{"type": "web_search"}, {"type": "function", "name": "f"}, {"type": "new_thing"}]);
     let heard = kit.responses(&body).await;
-    assert_eq!((heard.status, heard.header("x-gatewright-left-out")), (200, "tools:web_search, tools:new_thing"));
+    assert_eq!((heard.status, heard.header("x-gatewright-not-carried")), (200, "tools:web_search, tools:new_thing"));
     assert_eq!(kit.upstream.asked.lock().unwrap()[0].tools.len(), 1);
 }
 

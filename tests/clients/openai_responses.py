@@ -68,7 +68,7 @@ assert "response.custom_tool_call_input.delta" in kinds and "response.custom_too
 found = client.responses.create(model="mock/m", input="a customer, please", tools=mixed).output[-1]
 assert (found.type, found.name, found.namespace) == ("function_call", "find", "crm"), found
 raw = client.responses.with_raw_response.create(model="mock/m", input="hello", tools=mixed)
-assert raw.headers["x-gatewright-left-out"] == "tools:web_search", raw.headers
+assert raw.headers["x-gatewright-not-carried"] == "tools:web_search", raw.headers
 
 
 class City(BaseModel):

@@ -3,6 +3,7 @@
 //! Apart because here alone a client's request goes on as it came: of its headers those that say what the body is, never its key. It
 //! must not know policies: whoever boards is told whether it may pass.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,8 +15,8 @@ use axum::http::{HeaderValue, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gatewright_types::{Fault, FaultKind};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::{Body as HttpBody, Frame};
 
 use super::heads::{self, LEG};
 use super::refuse::refuse;
@@ -92,11 +93,16 @@ pub(super) async fn pass(host: Arc<Host>, request: Request, passage: Arc<Passage
     }
     let (parts, body) = request.into_parts();
     let why = Arc::new(Mutex::new(None));
+    let body: Upload = match HttpBody::is_end_stream(&body) {
+        // A stream of nothing would be announced as a body.
+        true => Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync(),
+        false => upload(body.into_data_stream(), (limits.body_bytes, limits.body_time), Arc::clone(&why)),
+    };
     let parcel = Parcel {
         method: parts.method,
         path: parts.uri.path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default(),
         headers: taken(&parts.headers, UP.map(HeaderName::from_static)),
-        body: upload(body.into_data_stream(), (limits.body_bytes, limits.body_time), Arc::clone(&why)),
+        body,
     };
     match boarded.courier().carry(parcel).await {
         Ok(Delivered { status, headers, load }) => {

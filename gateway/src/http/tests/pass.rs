@@ -173,5 +173,6 @@ async fn a_provider_of_messages_is_asked_at_its_own_address() {
         let sent = sent.to_lowercase();
         assert!(sent.starts_with("get /v1/messages/batches/b?x=1 ") && sent.contains(&format!("x-api-key: {KEY}")), "{sent}");
         assert!(sent.contains("anthropic-version: ") && sent.contains("anthropic-beta: y"), "{sent}");
+        assert!(!sent.contains("transfer-encoding") && !sent.contains("content-length"), "{sent}");
     }
 }

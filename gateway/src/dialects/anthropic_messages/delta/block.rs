@@ -16,9 +16,17 @@ pub(super) struct Blocks {
     calls: u32,
     /// Bytes of the thought under way.
     thought: usize,
-    /// Whether the block under way is a call of the client's tools.
+    /// Whether the block that began last is a call of the client's tools.
     calling: bool,
+    /// The number of each block, and which call it is, if it is one: some servers let them come in turns.
+    at: Vec<(u64, Option<u32>)>,
 }
+
+/// A block, or a piece of one, and the block's number.
+pub(super) type Numbered<'a> = (Option<&'a RawValue>, Option<u64>);
+
+/// Numbers that are remembered.
+const MOST: usize = 1024;
 
 fn text(fields: &Fields<'_>, name: &str) -> String {
     get(fields, name).filter(|raw| wire::is_string(raw)).map(wire::lenient).unwrap_or_default()
@@ -26,10 +34,13 @@ fn text(fields: &Fields<'_>, name: &str) -> String {
 
 impl Blocks {
     /// A block begins, or comes whole.
-    pub(super) fn start(&mut self, chunk: &mut Chunk, block: Option<&RawValue>) {
+    pub(super) fn start(&mut self, chunk: &mut Chunk, (block, number): Numbered<'_>) {
         let Some((block, fields)) = block.and_then(|raw| Some((raw, wire::object(raw).ok()?.0))) else { return };
         self.thought = 0;
         self.calling = false;
+        let call = (kind(&fields) == "tool_use").then_some(self.calls);
+        self.at.retain(|(at, _)| Some(*at) != number);
+        self.at.extend(number.filter(|_| self.at.len() < MOST).map(|number| (number, call)));
         match &*kind(&fields) {
             "text" => {
                 say(chunk, text(&fields, "text"));
@@ -49,8 +60,10 @@ impl Blocks {
     }
 
     /// A piece of the block under way.
-    pub(super) fn delta(&mut self, chunk: &mut Chunk, delta: Option<&RawValue>) {
+    pub(super) fn delta(&mut self, chunk: &mut Chunk, (delta, number): Numbered<'_>) {
         let Some((delta, fields)) = delta.and_then(|raw| Some((raw, wire::object(raw).ok()?.0))) else { return };
+        let numbered = self.at.iter().find(|(at, _)| Some(*at) == number).map(|(_, call)| *call);
+        let called = numbered.unwrap_or_else(|| self.calling.then(|| self.calls.saturating_sub(1)));
         match &*kind(&fields) {
             "text_delta" => {
                 say(chunk, text(&fields, "text"));
@@ -64,10 +77,10 @@ impl Blocks {
                 unread(chunk, &fields, &["type", "signature"]);
                 chunk.deltas.extend(get(&fields, "signature").and_then(|raw| signature(raw, self.thought)));
             }
-            "input_json_delta" if self.calling => {
+            "input_json_delta" if called.is_some() => {
                 unread(chunk, &fields, &["type", "partial_json"]);
-                let (index, arguments) = (self.calls.saturating_sub(1), text(&fields, "partial_json"));
-                if !arguments.is_empty() {
+                let arguments = text(&fields, "partial_json");
+                if let Some(index) = called.filter(|_| !arguments.is_empty()) {
                     chunk.deltas.push(Delta::ToolCall { choice: 0, index, id: None, name: None, arguments, extras: Extras::new() });
                 }
             }

@@ -11,7 +11,7 @@ use gatewright_types::{Chunk, Delta, Extras, Fault, FaultKind, FinishReason, Raw
 use serde_json::value::{RawValue, to_raw_value};
 use smallvec::SmallVec;
 
-use self::block::Blocks;
+use self::block::{Blocks, Numbered};
 use self::usage::UsageIn;
 use super::{BESIDE, BLOCK, NAME, Signature, USAGE, fault, keep};
 use crate::dialects::{ReadEvents, wire};
@@ -34,8 +34,8 @@ impl ReadEvents for Reader {
             "message_stop" => return Ok(None),
             "error" => return Err(fault::said_in(&fields, &data)),
             "message_start" => self.start(&mut chunk, get(&fields, "message")),
-            "content_block_start" => self.blocks.start(&mut chunk, get(&fields, "content_block")),
-            "content_block_delta" => self.blocks.delta(&mut chunk, get(&fields, "delta")),
+            "content_block_start" => self.blocks.start(&mut chunk, numbered(&fields, "content_block")),
+            "content_block_delta" => self.blocks.delta(&mut chunk, numbered(&fields, "delta")),
             "message_delta" => self.finish(&mut chunk, &fields),
             // The end of a block, a ping, and what we do not know: for clients of this dialect, who are shown all of it.
             _ => {}
@@ -137,7 +137,7 @@ pub(super) fn read_body(body: Bytes) -> Result<Chunk, Fault> {
     let text = |name: &str| get(&fields, name).and_then(|raw| wire::string(raw).ok()).unwrap_or_default();
     let mut chunk = Chunk::of(vec![Delta::Start { id: text("id"), model: text("model"), created: 0 }]);
     let (mut blocks, mut usage) = (Blocks::default(), UsageIn::default());
-    content.into_iter().for_each(|block| blocks.start(&mut chunk, Some(block)));
+    content.into_iter().for_each(|block| blocks.start(&mut chunk, (Some(block), None)));
     for (name, raw) in fields.iter().filter(|(name, raw)| !is_message_field(name) && !wire::is_null(raw)) {
         keep(&mut chunk.extras, name, raw);
     }
@@ -163,6 +163,11 @@ fn fields(data: &Bytes) -> Result<Fields<'_>, Fault> {
 
 fn get<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a RawValue> {
     fields.iter().find(|(field, _)| field == name).map(|(_, raw)| *raw)
+}
+
+/// A block, or a piece of one, and its number.
+fn numbered<'a>(fields: &Fields<'a>, name: &str) -> Numbered<'a> {
+    (get(fields, name), get(fields, "index").and_then(|raw| wire::plain(raw, "").ok()))
 }
 
 fn kind<'a>(fields: &Fields<'a>) -> std::borrow::Cow<'a, str> {

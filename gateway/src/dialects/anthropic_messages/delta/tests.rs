@@ -56,7 +56,10 @@ fn calls_are_numbered_and_a_servers_own_are_none_of_the_clients() {
         &mut reader,
         r#"{"type":"content_block_start","index":5,"content_block":{"type":"server_tool_use","id":"t","name":"f","input":{}}}"#,
     );
-    assert!(matches!(&event(&mut reader, piece).deltas[..], [Delta::Other { .. }]));
+    let own = r#"{"type":"content_block_delta","index":5,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#;
+    assert!(matches!(&event(&mut reader, own).deltas[..], [Delta::Other { .. }]));
+    // Blocks that come in turns are told by their numbers.
+    assert!(matches!(&event(&mut reader, piece).deltas[..], [Delta::ToolCall { index: 1, .. }]));
 }
 
 #[test]

@@ -38,11 +38,11 @@ impl Blocks {
     }
 
     /// Goes on where the upstream's own blocks ended.
-    pub(super) fn go_on(&mut self, (open, next): (Option<Open>, u32)) {
+    pub(super) fn go_on(&mut self, (open, next): (Option<Open>, u32), call: Option<u32>) {
         (self.open, self.next) = (open, next);
         self.thought.unknown = true;
         if open.is_some_and(|open| open.kind == Kind::Call) {
-            self.calls.goes_on();
+            self.calls.goes_on(call);
         }
     }
 

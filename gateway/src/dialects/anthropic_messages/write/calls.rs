@@ -32,8 +32,9 @@ pub(super) struct Call {
 const MOST_CALLS: usize = 1024;
 
 impl Calls {
-    /// A call is open that the upstream's own event began.
-    pub(super) fn goes_on(&mut self) {
+    /// A call is open that the upstream's own event began: of this index, where that is known.
+    pub(super) fn goes_on(&mut self, index: Option<u32>) {
+        self.open = index;
         self.upstreams = true;
     }
 

@@ -71,7 +71,7 @@ impl Events {
     /// From now on the blocks are ours: what is open stays so.
     fn take_over(&mut self) {
         if let Some(passing) = self.passing.take() {
-            self.blocks.go_on(passing.open());
+            self.blocks.go_on(passing.open(), passing.call());
         }
     }
 

@@ -4,7 +4,7 @@
 //! of a block whose end has come. Apart because it knows the upstream's numbers, and nothing else does. It must not change a byte.
 
 use bytes::Bytes;
-use gatewright_types::Chunk;
+use gatewright_types::{Chunk, Delta};
 use serde::Deserialize;
 
 use super::frames::Frames;
@@ -29,6 +29,8 @@ pub(super) struct Passing {
     open: Option<Open>,
     /// Blocks that the client has seen.
     blocks: u32,
+    /// Which call of the answer began last.
+    call: Option<u32>,
     /// Events that say nothing, and wait.
     waiting: Vec<(Shape, String, Bytes)>,
 }
@@ -111,6 +113,11 @@ impl Passing {
         (self.open, self.blocks)
     }
 
+    /// Which call of the answer began last.
+    pub(super) fn call(&self) -> Option<u32> {
+        self.call
+    }
+
     /// Passes an event on, or keeps it waiting.
     pub(super) fn pass(&mut self, chunk: &Chunk, data: &Bytes, frames: &mut Frames) -> Passed {
         let Some((shape, kind)) = Shape::of(data) else { return Passed::Never };
@@ -126,6 +133,10 @@ impl Passing {
             return Passed::Never;
         }
         let says = !chunk.deltas.is_empty();
+        if let Shape::Start(_) = shape {
+            let call = |delta: &Delta| if let Delta::ToolCall { index, .. } = delta { Some(*index) } else { None };
+            self.call = chunk.deltas.iter().find_map(call);
+        }
         match shape {
             Shape::Start(_) | Shape::Piece(_) | Shape::Stop(_) if !says => self.waiting.push((shape, kind, data.clone())),
             Shape::Beside if !self.waiting.is_empty() => self.waiting.push((shape, kind, data.clone())),

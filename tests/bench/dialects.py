@@ -2,8 +2,8 @@
 """Makes the table of dialects.sh out of its raw.jsonl. Standard library only.
 
 Each figure is the median over the rounds; of a measurement that was repeated because other work on the machine disturbed it, the least
-disturbed one counts. What translation adds is the difference to the same client's dialect before an upstream of its own, in the same
-round.
+disturbed one counts. What translation adds is the difference to the same client's dialect before an upstream of its own, or, where there
+is none, to chat completions before an upstream of theirs, in the same round.
 """
 import json
 import statistics as st
@@ -65,7 +65,7 @@ def show(pair, phase, f, most):
     if lo > 0 and (hi - lo) / lo > 0.10:
         text += f" [{fmt(lo)}–{fmt(hi)}]"
     if most is not None and pair[0] != pair[1]:
-        base = values((pair[0], pair[0]), phase, f)
+        base = values((pair[0], pair[0]) if (pair[0], pair[0]) in pairs else ("chat", "chat"), phase, f)
         added = st.median([mine[n] - base[n] for n in mine if n in base])
         text += f", adds {fmt(added)}"
         if added > most:
@@ -77,7 +77,7 @@ over = []
 print(f"# {cfg['date']}, Gatewright {version}, {cfg['cores']} cores, Linux {cfg['kernel']}\n")
 print(f"{cfg['rounds']} rounds of {cfg['secs']} s a figure. Gateway on core(s) {cfg['gw_cpus'] or 'any'}, mock and load generator on core(s) "
       f"{cfg['load_cpus'] or 'any'}, nice {cfg['prio']}. Median of the rounds, [min–max] where they differ by more than 10 %; \"adds\" is the "
-      f"difference to the same client before an upstream of its own dialect.\n")
+      f"difference to the same client before an upstream of its own dialect (for responses: to chat before chat).\n")
 print("| figure | may add | " + " | ".join(f"{i} to {o}" for i, o in pairs) + " |")
 print("|" + "---|" * (len(pairs) + 2))
 for title, phase, f, most in FIGURES:

@@ -8,8 +8,9 @@ set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROUNDS=${ROUNDS:-3} SECS=${SECS:-3} CONC=${CONC:-64}
 source "$HERE/harness.sh"
-DIALECTS=(chat messages)
-declare -A PATHS=([chat]=/v1/chat/completions [messages]=/v1/messages)
+OUT_OF=(chat messages)
+INTO=(chat responses messages)
+declare -A PATHS=([chat]=/v1/chat/completions [responses]=/v1/responses [messages]=/v1/messages)
 
 # measure IN OUT PHASE ROUND ARGS...
 measure() {
@@ -25,8 +26,6 @@ all() {
     measure "${pair%-*}" "${pair#*-}" "$phase" "$round" "$@"
   done
 }
-pairs=(); for in in "${DIALECTS[@]}"; do for out in "${DIALECTS[@]}"; do pairs+=("$in-$out"); done; done
-
 ( pin "$LOAD_CPUS" "$TOOL" mock --listen "$MOCK" ) 2>"$OUT/mock.log" & MOCK_PID=$!
 PORT=$((BASE_PORT + 1)) DIR=$WORK/gatewright PORT_ADMIN=; mkdir -p "$DIR/data"; chmod 700 "$DIR/data"
 source "$HERE/peers.d/gatewright.sh"
@@ -34,6 +33,12 @@ HAVE || { echo "no $GATEWRIGHT" >&2; exit 1; }
 render "$HERE/conf/gatewright-dialects.yaml" > "$DIR/gatewright.yaml"
 ( cd "$DIR"; pin "$GW_CPUS" env "${ENVS[@]}" "${START[@]}" ) >"$OUT/gatewright.log" 2>&1 </dev/null & PID[gatewright]=$!
 "$TOOL" wait --url "$URL" --model to-chat --pid "${PID[gatewright]}" --timeout-ms 60000 >/dev/null
+pairs=()
+for in in "${INTO[@]}"; do
+  if "$TOOL" wait --url "http://127.0.0.1:$PORT${PATHS[$in]}" --dialect "$in" --model to-chat --timeout-ms 2000 >/dev/null 2>&1; then
+    for out in "${OUT_OF[@]}"; do pairs+=("$in-$out"); done
+  else say "skip $in: not served"; fi
+done
 meta gatewright version "\"version\":\"$(VERSION)\""
 
 for r in $(seq 0 "$ROUNDS"); do

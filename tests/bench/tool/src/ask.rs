@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Dialect {
     Chat,
+    /// Spoken to the gateway only: the mock does not answer in it.
+    Responses,
     Messages,
 }
 
@@ -11,16 +13,26 @@ impl Dialect {
     pub fn of(word: &str) -> Dialect {
         match word {
             "chat" => Dialect::Chat,
+            "responses" => Dialect::Responses,
             "messages" => Dialect::Messages,
-            other => crate::die(&format!("--dialect is chat or messages, not {other}")),
+            other => crate::die(&format!("--dialect is chat, responses or messages, not {other}")),
         }
     }
 
-    /// What stands at the end of a whole stream.
+    /// What a proper stream ends with: it stands in its last event.
     pub fn end(self) -> &'static [u8] {
         match self {
             Dialect::Chat => b"[DONE]",
+            Dialect::Responses => b"event: response.completed",
             Dialect::Messages => b"\"message_stop\"",
+        }
+    }
+
+    /// What a piece of the answer begins with, and where in it the mock's marker begins. Responses say the whole text again at the end.
+    pub fn piece(self) -> (&'static [u8], usize) {
+        match self {
+            Dialect::Responses => (b"\"delta\":\"zq", 9),
+            _ => (b"zq", 0),
         }
     }
 }
@@ -55,12 +67,16 @@ impl Ask<'_> {
         }
         let tools: Vec<String> = (0..self.tools).map(|i| self.tool(i)).collect();
         let tools = if tools.is_empty() { String::new() } else { format!(",\"tools\":[{}]", tools.join(",")) };
-        let (top, first) = match self.dialect {
-            Dialect::Chat => (String::new(), format!("{{\"role\":\"system\",\"content\":\"{system}\"}},")),
-            Dialect::Messages => (format!("\"system\":\"{system}\","), String::new()),
+        let (top, list, most) = match self.dialect {
+            Dialect::Chat => (String::new(), "messages", "max_tokens"),
+            Dialect::Responses => (format!("\"store\":false,\"instructions\":\"{system}\","), "input", "max_output_tokens"),
+            Dialect::Messages => (format!("\"system\":\"{system}\","), "messages", "max_tokens"),
         };
+        if self.dialect == Dialect::Chat {
+            messages.insert(0, format!("{{\"role\":\"system\",\"content\":\"{system}\"}}"));
+        }
         format!(
-            "{{\"model\":\"{}\",{top}\"messages\":[{first}{}]{tools},\"temperature\":0.5,\"max_tokens\":256,\"stream\":{}}}",
+            "{{\"model\":\"{}\",{top}\"{list}\":[{}]{tools},\"temperature\":0.5,\"{most}\":256,\"stream\":{}}}",
             self.model,
             messages.join(","),
             self.stream
@@ -77,6 +93,13 @@ impl Ask<'_> {
                      \"function\":{{\"name\":\"tool_0\",\"arguments\":\"{{\\\"path\\\":\\\"{half}\\\"}}\"}}}}]}}"
                 ),
                 format!("{{\"role\":\"tool\",\"tool_call_id\":\"call_{i}\",\"content\":\"{text}\"}}"),
+            ],
+            Dialect::Responses => [
+                format!(
+                    "{{\"role\":\"assistant\",\"content\":\"I look.\"}},{{\"type\":\"function_call\",\"call_id\":\"call_{i}\",\"name\":\"tool_0\",\
+                     \"arguments\":\"{{\\\"path\\\":\\\"{half}\\\"}}\"}}"
+                ),
+                format!("{{\"type\":\"function_call_output\",\"call_id\":\"call_{i}\",\"output\":\"{text}\"}}"),
             ],
             Dialect::Messages => [
                 format!(
@@ -96,6 +119,9 @@ impl Ask<'_> {
         match self.dialect {
             Dialect::Chat => format!(
                 "{{\"type\":\"function\",\"function\":{{\"name\":\"tool_{i}\",\"description\":\"{about}\",\"parameters\":{schema}}}}}"
+            ),
+            Dialect::Responses => format!(
+                "{{\"type\":\"function\",\"name\":\"tool_{i}\",\"description\":\"{about}\",\"strict\":false,\"parameters\":{schema}}}"
             ),
             Dialect::Messages => format!("{{\"name\":\"tool_{i}\",\"description\":\"{about}\",\"input_schema\":{schema}}}"),
         }

@@ -15,15 +15,53 @@ use serde_json::{Value, json};
 
 const WORDS: &str = "The quick brown fox \"jumps\" over the lazy dog.\n";
 
-/// A request as a client of chat completions sends it; every dialect writes its own from that.
-fn asked(messages: Vec<Value>, tools: usize) -> ChatRequest {
-    let schema = json!({"type": "object", "properties": {"path": {"type": "string", "description": WORDS.repeat(20)}}});
-    let tool = |i| json!({"type": "function", "function": {"name": format!("tool_{i}"), "description": WORDS.repeat(30), "parameters": schema}});
-    let mut body = json!({"model": "m", "messages": messages, "max_tokens": 256, "temperature": 0.5, "stream": true});
-    if tools > 0 {
-        body["tools"] = (0..tools).map(tool).collect();
+/// What is asked: messages as chat completions have them, and how many tools are on offer.
+struct Question {
+    messages: Vec<Value>,
+    tools: usize,
+}
+
+impl Question {
+    fn functions(&self) -> impl Iterator<Item = Value> {
+        let schema = json!({"type": "object", "properties": {"path": {"type": "string", "description": WORDS.repeat(20)}}});
+        let about = WORDS.repeat(30);
+        (0..self.tools).map(move |i| json!({"name": format!("tool_{i}"), "description": about, "parameters": schema}))
     }
-    ALL[0].read(body.to_string().as_bytes(), &Asked::default()).unwrap_or_default()
+
+    fn canonical(&self) -> ChatRequest {
+        let mut body = json!({"model": "m", "messages": self.messages, "max_tokens": 256, "temperature": 0.5, "stream": true});
+        if self.tools > 0 {
+            body["tools"] = self.functions().map(|function| json!({"type": "function", "function": function})).collect();
+        }
+        ALL[0].read(body.to_string().as_bytes(), &Asked::default()).unwrap_or_default()
+    }
+
+    /// The body of a client of this dialect: as it asks upstreams, or a list of items where none is asked in it.
+    fn body(&self, from: DialectRef) -> Vec<u8> {
+        from.write(&self.canonical()).map_or_else(|_| self.items().to_string().into(), Into::into)
+    }
+
+    fn items(&self) -> Value {
+        let items = |message: &Value| {
+            let call = &message["tool_calls"][0];
+            if message["role"] == "tool" {
+                return vec![
+                    json!({"type": "function_call_output", "call_id": message["tool_call_id"], "output": message["content"]}),
+                ];
+            }
+            let said = json!({"role": message["role"], "content": message["content"]});
+            let function = &call["function"];
+            let called = json!({"type": "function_call", "call_id": call["id"], "name": function["name"], "arguments": function["arguments"]});
+            if call.is_null() { vec![said] } else { vec![said, called] }
+        };
+        let input: Vec<Value> = self.messages.iter().flat_map(items).collect();
+        let typed = |mut function: Value| {
+            function["type"] = "function".into();
+            function
+        };
+        let tools: Vec<Value> = self.functions().map(typed).collect();
+        json!({"model": "m", "store": false, "input": input, "tools": tools})
+    }
 }
 
 /// So many messages: a task, then calls of tools and their results, of so many bytes.
@@ -39,12 +77,14 @@ fn history(messages: usize, bytes: usize) -> Vec<Value> {
     all
 }
 
+/// Each dialect in, each dialect that an upstream may be asked in.
 fn pairs() -> impl Iterator<Item = (DialectRef, DialectRef, String)> {
-    ALL.into_iter().flat_map(|from| ALL.into_iter().map(move |to| (from, to, format!("{from:?} to {to:?}"))))
+    let asks = |to: &DialectRef| to.write(&Question { messages: history(2, 8), tools: 0 }.canonical()).is_ok();
+    ALL.into_iter().flat_map(move |from| ALL.into_iter().filter(asks).map(move |to| (from, to, format!("{from:?} to {to:?}"))))
 }
 
 fn begin() -> Begin {
-    Begin { id: "id".into(), model: "m".into(), created: 1, include_usage: true, sealer: None }
+    Begin { id: "id".into(), model: "m".into(), created: 1, include_usage: true, ..Begin::default() }
 }
 
 /// A client's body read, and an upstream's written.
@@ -63,9 +103,9 @@ fn requests(criterion: &mut Criterion) {
     for (name, messages, bytes, tools, elements) in sizes {
         let mut group = criterion.benchmark_group(format!("request, {name}"));
         group.throughput(Throughput::Elements(elements));
-        let canonical = asked(history(messages, bytes), tools);
+        let question = Question { messages: history(messages, bytes), tools };
         for (from, to, pair) in pairs() {
-            let body = from.write(&canonical).unwrap_or_default();
+            let body = question.body(from);
             group.bench_with_input(BenchmarkId::new(pair, body.len()), &body, |b, body| {
                 b.iter(|| translate((from, to), black_box(body)))
             });

@@ -1,7 +1,9 @@
-"""Drives a gateway through LangChain's ChatOpenAI: whole, streamed, with a tool and with reasoning. Argument: base URL."""
+"""Drives a gateway through LangChain's ChatOpenAI: whole, streamed, with a tool and with reasoning, by chat completions and, where there
+are goldens of them, by responses. Arguments: base URL, the upstream's URL, the folder of goldens."""
 import sys
 from functools import reduce
 from operator import add
+from pathlib import Path
 
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
@@ -22,12 +24,23 @@ def weather(city: str) -> str:
     return f"rain in {city}"
 
 
-with_tool = model.bind_tools([weather])
-for ask in (with_tool.invoke, lambda messages: reduce(add, with_tool.stream(messages))):
-    messages = [HumanMessage("weather?")]
-    call = ask(messages)
-    assert call.tool_calls[0]["args"] == {"city": "Oslo"}, call
-    messages += [call, weather.invoke(call.tool_calls[0])]
-    assert ask(messages).content == "The weather: rain in Oslo.", messages
+def call_a_tool(model: ChatOpenAI) -> None:
+    with_tool = model.bind_tools([weather])
+    for ask in (with_tool.invoke, lambda messages: reduce(add, with_tool.stream(messages))):
+        messages = [HumanMessage("weather?")]
+        call = ask(messages)
+        assert call.tool_calls[0]["args"] == {"city": "Oslo"}, call
+        messages += [call, weather.invoke(call.tool_calls[0])]
+        assert ask(messages).text == "The weather: rain in Oslo.", messages
+
+
+call_a_tool(model)
+if (Path(sys.argv[3]) / "openai_responses").exists():
+    model = ChatOpenAI(base_url=sys.argv[1], api_key="unused", model="mock/m", max_retries=0, use_responses_api=True)
+    whole = model.invoke("hello")
+    streamed = reduce(add, model.stream("hello"))
+    assert (whole.text, streamed.text) == ("Hello.", "Hello."), (whole, streamed)
+    assert whole.content[0]["content"][0]["text"] == "I think." and streamed.content[0]["type"] == "reasoning", (whole, streamed)
+    call_a_tool(model)
 
 print("all good")

@@ -1,30 +1,32 @@
-"""Drives a gateway through a Pydantic AI agent: whole, streamed, with a tool and with reasoning. Argument: base URL."""
+"""Drives a gateway through a Pydantic AI agent: whole, streamed, with a tool and with reasoning, by chat completions and, where
+there are goldens of them, by responses. Arguments: base URL, the upstream's URL, the folder of goldens."""
 import asyncio
 import sys
+from pathlib import Path
 
 from pydantic_ai import Agent
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-agent = Agent(OpenAIChatModel("mock/m", provider=OpenAIProvider(base_url=sys.argv[1], api_key="unused")))
+provider = OpenAIProvider(base_url=sys.argv[1], api_key="unused")
 
 
-@agent.tool_plain
 def weather(city: str) -> str:
     """The weather of a city."""
     return f"rain in {city}"
 
 
 def thoughts(result) -> list:
-    return [part.content for message in result.all_messages() for part in message.parts if part.part_kind == "thinking"]
+    """A thought of responses that nobody summed up is raw content to this library."""
+    parts = [part for message in result.all_messages() for part in message.parts if part.part_kind == "thinking"]
+    return [part.content or "".join(part.provider_details["raw_content"]) for part in parts]
 
 
-whole = agent.run_sync("weather?")
-assert whole.output == "The weather: rain in Oslo.", whole
-assert thoughts(whole) == ["I need the weather.", "It is known now."], whole.all_messages()
-
-
-async def streamed() -> None:
+async def drive(model) -> None:
+    agent = Agent(model, tools=[weather])
+    whole = await agent.run("weather?")
+    assert whole.output == "The weather: rain in Oslo.", whole
+    assert thoughts(whole) == ["I need the weather.", "It is known now."], whole.all_messages()
     async with agent.run_stream("hello") as answer:
         text = "".join([piece async for piece in answer.stream_text(delta=True, debounce_by=None)])
     assert text == "Hello.", text
@@ -34,5 +36,11 @@ async def streamed() -> None:
     assert thoughts(answer) == thoughts(whole), answer.all_messages()
 
 
-asyncio.run(streamed())
+async def main() -> None:
+    await drive(OpenAIChatModel("mock/m", provider=provider))
+    if (Path(sys.argv[3]) / "openai_responses").exists():
+        await drive(OpenAIResponsesModel("mock/m", provider=provider))
+
+
+asyncio.run(main())
 print("all good")

@@ -78,6 +78,7 @@ class ClaudeCode:
 
     package = "@anthropic-ai/claude-code"
     path = "/v1/messages"
+    recalls = ("chat", "messages")
 
     def calls(self, file: Path):
         edit = {"file_path": str(file), "old_string": 'print("hello")', "new_string": f'print("goodbye")  # {KEY}'}
@@ -95,6 +96,8 @@ class Codex:
 
     package = "@openai/codex"
     path = "/v1/responses"
+    # Its thoughts go back under the gateway's seal, which an upstream of Messages is not shown as a signature.
+    recalls = ("chat",)
 
     def calls(self, file: Path):
         changed = f's/print("hello")/print("goodbye")  # {KEY}/'
@@ -160,7 +163,8 @@ def drive(agent, model: str) -> str:
         assert len(requests) >= 3, requests
         assert not any(TOKEN in request or KEY in request for request in requests), "a secret reached the upstream"
         assert "[redacted:github-token]" in requests[-1] and "goodbye" in requests[-1], requests[-1]
-        assert "I look at it first." in requests[-1] and "Now I edit it." in requests[-1], "the thought did not come back"
+        recalled = "I look at it first." in requests[-1] and "Now I edit it." in requests[-1]
+        assert recalled or model.split("/")[0] not in agent.recalls, "the thought did not come back"
         return f"passes ({len(requests)} requests; the file is edited, no secret got to the model or into the file)"
 
 

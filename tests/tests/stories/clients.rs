@@ -1,5 +1,5 @@
 //! Client libraries that others wrote, against the gateway. They need Python or Node and run when `GATEWRIGHT_TESTS_WITH` names it;
-//! `tests/clients/README.md` says what each drives.
+//! `tests/README.md` says what each drives.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

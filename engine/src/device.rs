@@ -90,11 +90,10 @@ fn cuda(choice: DeviceChoice) -> Result<Option<usize>, EngineError> {
     }
 }
 
-/// That device, which must be there.
+/// Whether that device can be used, or what is missing.
 #[cfg(all(test, feature = "gates-on-cuda"))]
-pub(crate) fn tested_cuda(device: usize) -> usize {
-    probe::probe(device).unwrap_or_else(|missing| panic!("CUDA device {device} cannot be tested: {missing}"));
-    device
+pub(crate) fn usable_cuda(device: usize) -> Result<(), String> {
+    probe::probe(device).map_err(|missing| missing.to_string())
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -107,8 +107,8 @@ impl Engine {
     }
 
     /// Takes one request in: a stream of its deltas, and the work that comes before the first of them, to be run off the async
-    /// threads. Reads only what concerns the model: messages, tools, sampling, and which adapter `model` names, if any. `now` is in Unix seconds, for templates that print a
-    /// date and for the seeds of requests that bring none.
+    /// threads. Reads only what concerns the model: messages, tools, sampling, and which adapter `model` names, if any. `now` is in
+    /// Unix seconds, for templates that print a date and for the seeds of requests that bring none.
     ///
     /// Without `max_tokens` an answer may fill the context, or its share of the memory for keys and values; without a temperature it
     /// is sampled as generation_config.json advises. The same request with the same `seed` gets the same answer, whoever else is

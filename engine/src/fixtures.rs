@@ -1,38 +1,20 @@
-//! Reference checkpoints, for unit tests. They are made by `tests/reference/make.py`.
+//! Reference checkpoints, for unit tests, and the device that they are computed on. They are made by `tests/reference/make.py`.
 //!
 //! Apart because tests of many modules use them. It must not know what is in them.
 
 use std::path::{Path, PathBuf};
 
-use gatewright_types::DeviceChoice;
-
 use crate::options::ModelFiles;
+pub(crate) use tested::{EXACT, Tested, device};
 
-/// What the tests compute on that compare with references.
-#[cfg(not(feature = "gates-on-cuda"))]
-pub(crate) type Tested = burn::backend::Flex;
-/// The same, by `bench/cuda-gates`.
-#[cfg(feature = "gates-on-cuda")]
-pub(crate) type Tested = burn::backend::Cuda;
+/// One of the folders of `tests/reference`.
+pub(crate) fn reference(name: &str) -> ModelFiles {
+    ModelFiles::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name))
+}
 
-/// Whether rows of a step are the same bit for bit alone and in company: on the CPU.
-pub(crate) const EXACT: bool = cfg!(not(feature = "gates-on-cuda"));
-
-/// The device of [`Tested`] that GATEWRIGHT_TEST_DEVICE names. Tests of another one than is asked for fail, and do not pass in its name.
-pub(crate) fn device() -> <Tested as burn::tensor::backend::BackendTypes>::Device {
-    let asked = std::env::var("GATEWRIGHT_TEST_DEVICE").unwrap_or_default();
-    let asked = if asked.is_empty() { DeviceChoice::default() } else { asked.parse().unwrap() };
-    #[cfg(feature = "gates-on-cuda")]
-    return match asked {
-        DeviceChoice::Cpu => panic!("these tests were built for CUDA"),
-        DeviceChoice::Auto => burn::backend::cuda::CudaDevice::new(crate::device::tested_cuda(0)),
-        DeviceChoice::Cuda(n) => burn::backend::cuda::CudaDevice::new(crate::device::tested_cuda(n)),
-    };
-    #[cfg(not(feature = "gates-on-cuda"))]
-    match asked {
-        DeviceChoice::Cuda(_) => panic!("these tests were built for the CPU: the feature `gates-on-cuda` makes those for CUDA"),
-        DeviceChoice::Cpu | DeviceChoice::Auto => Default::default(),
-    }
+/// The folder of one of the adapters that `tests/reference/make_adapters.py` makes.
+pub(crate) fn adapter(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/adapters").join(name)
 }
 
 /// Bytes as numbers.
@@ -47,12 +29,42 @@ pub(crate) fn nmse(got: &[f32], want: &[f32]) -> f64 {
     got.iter().zip(want).map(|(a, b)| square(a - b)).sum::<f64>() / want.iter().map(|b| square(*b)).sum::<f64>()
 }
 
-/// One of the folders of `tests/reference`.
-pub(crate) fn reference(name: &str) -> ModelFiles {
-    ModelFiles::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name))
-}
+#[cfg(test)]
+mod tested {
+    use burn::tensor::backend::BackendTypes;
+    use gatewright_types::DeviceChoice;
 
-/// The folder of one of the adapters that `tests/reference/make_adapters.py` makes.
-pub(crate) fn adapter(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/adapters").join(name)
+    /// What the tests compute on that compare with references.
+    #[cfg(not(feature = "gates-on-cuda"))]
+    pub(crate) type Tested = burn::backend::Flex;
+    /// The same, by `bench/cuda-gates`.
+    #[cfg(feature = "gates-on-cuda")]
+    pub(crate) type Tested = burn::backend::Cuda;
+
+    /// Whether rows of a step are the same bit for bit alone and in company: on the CPU.
+    pub(crate) const EXACT: bool = cfg!(not(feature = "gates-on-cuda"));
+
+    /// The device of [`Tested`] that GATEWRIGHT_TEST_DEVICE names. Tests of another one than is asked for fail, and do not pass in its name.
+    pub(crate) fn device() -> <Tested as BackendTypes>::Device {
+        let asked = std::env::var("GATEWRIGHT_TEST_DEVICE").map_or(DeviceChoice::Auto, |name| name.parse().unwrap());
+        of(asked)
+    }
+
+    #[cfg(not(feature = "gates-on-cuda"))]
+    fn of(asked: DeviceChoice) -> <Tested as BackendTypes>::Device {
+        assert!(
+            !matches!(asked, DeviceChoice::Cuda(_)),
+            "these tests are for the CPU: the feature `gates-on-cuda` makes those for CUDA"
+        );
+        Default::default()
+    }
+
+    #[cfg(feature = "gates-on-cuda")]
+    fn of(asked: DeviceChoice) -> <Tested as BackendTypes>::Device {
+        let DeviceChoice::Cuda(n) = asked else {
+            panic!("these tests are for CUDA, and GATEWRIGHT_TEST_DEVICE names no such device")
+        };
+        crate::device::usable_cuda(n).unwrap_or_else(|missing| panic!("CUDA device {n} cannot be used: {missing}"));
+        burn::backend::cuda::CudaDevice::new(n)
+    }
 }

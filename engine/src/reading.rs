@@ -36,6 +36,7 @@ pub struct Reading {
     pub(crate) request: Arc<ChatRequest>,
     pub(crate) now: u64,
     pub(crate) plan: Plan,
+    /// Part of the salt of what it shares: prompts are the same under one adapter alone.
     pub(crate) adapter: Option<usize>,
     pub(crate) seat: Seat,
     pub(crate) outlet: Outlet,

@@ -369,7 +369,7 @@ mod tests {
         let facts = |name: &str| {
             let adapters = vec![("tuned".to_owned(), PathBuf::from("lora"))];
             let overrides = Overrides { model: Some((name.to_owned(), place("new"))), adapters, ..Overrides::default() };
-            let environment = Environment::of(&[], &folder.path().display().to_string());
+            let environment = Environment::of(&[], folder.path().display().to_string());
             Configuration { source: Source::File(path.clone()), overrides, environment }.facts().unwrap()
         };
         let known = facts("a");

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use gatewright_engine::{DeviceChoice, Engine, EngineOptions, ModelFiles};
+use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, ModelFiles};
 use gatewright_types::{ChatRequest, Delta, Message, Role, Sampling};
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,23 +22,32 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = arguments.next().map_or(Ok(DeviceChoice::default()), |text| text.parse())?;
     let options = EngineOptions { device, quantize, max_running: at_once, max_waiting: 0, ..EngineOptions::default() };
     let engine = Engine::open(&ModelFiles::Folder(model.into()), &options)?;
-    for requests in [1, at_once] {
-        let started = Instant::now();
-        let all = (0..requests).map(|seed| {
-            let sampling = Sampling { max_tokens: Some(tokens), seed: i64::try_from(seed).ok(), ..Sampling::default() };
-            let messages = vec![Message::text(Role::User, "What is 47 + 85?")];
-            let asked = engine.submit(Arc::new(ChatRequest { messages, sampling, ..ChatRequest::default() }), 0);
-            async {
-                let (generation, reading) = asked?;
-                reading.run();
-                let deltas: Vec<_> = generation.collect().await;
-                let usage = deltas.into_iter().filter_map(|d| if let Ok(Delta::Usage(u)) = d { Some(u.completion) } else { None });
-                Ok::<u64, gatewright_engine::EngineError>(usage.sum())
-            }
-        });
-        let counts: Result<Vec<u64>, _> = join_all(all).await.into_iter().collect();
-        let (total, seconds) = (counts?.iter().sum::<u64>(), started.elapsed().as_secs_f64());
-        println!("{}: {requests} at once, {total} tokens, {:.0} tokens/s", engine.device(), total as f64 / seconds);
+    let alone = if at_once == 1 { 0 } else { 1 };
+    for requests in [alone, at_once].into_iter().filter(|requests| *requests > 0) {
+        // What comes before the second token is not decoding.
+        let before = run(&engine, requests, 1).await?.1;
+        let (total, seconds) = run(&engine, requests, tokens + 1).await?;
+        let (decoded, seconds) = (total - requests as u64, seconds - before);
+        println!("{}: {requests} at once, {decoded} tokens, {:.2} tokens/s", engine.device(), decoded as f64 / seconds);
     }
     Ok(())
+}
+
+/// Tokens that so many requests at once got, and the seconds that it took.
+async fn run(engine: &Engine, requests: usize, tokens: u64) -> Result<(u64, f64), EngineError> {
+    let started = Instant::now();
+    let all = (0..requests).map(|seed| {
+        let sampling = Sampling { max_tokens: Some(tokens), seed: i64::try_from(seed).ok(), ..Sampling::default() };
+        let messages = vec![Message::text(Role::User, "What is 47 + 85?")];
+        let asked = engine.submit(Arc::new(ChatRequest { messages, sampling, ..ChatRequest::default() }), 0);
+        async {
+            let (generation, reading) = asked?;
+            reading.run();
+            let deltas: Vec<_> = generation.collect().await;
+            let usage = deltas.into_iter().filter_map(|d| if let Ok(Delta::Usage(u)) = d { Some(u.completion) } else { None });
+            Ok::<u64, EngineError>(usage.sum())
+        }
+    });
+    let counts: Result<Vec<u64>, _> = join_all(all).await.into_iter().collect();
+    Ok((counts?.iter().sum(), started.elapsed().as_secs_f64()))
 }

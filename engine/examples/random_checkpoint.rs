@@ -1,4 +1,4 @@
-//! Writes a random checkpoint of Qwen2.5-0.5B's shape, for `bench`; its tokenizer is that of the folder named:
+//! Writes a random checkpoint of Qwen2.5-0.5B's shape, for `bench` and `bench/beside-mistralrs`; its tokenizer is that of the folder named:
 //! `cargo run --release -p gatewright-engine --example random_checkpoint -- <folder> [f32|bf16] [tokenizer's folder]`
 //!
 //! Apart because nothing can be downloaded where speed is measured. It must not be needed by anything.
@@ -14,6 +14,7 @@ const HIDDEN: usize = 896;
 const INNER: usize = 4864;
 const KV: usize = 128;
 const VOCAB: usize = 151_936;
+const SPECIAL: &str = "tokenizer_config.json";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -24,13 +25,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dtype = if kind == "f32" { Dtype::F32 } else { Dtype::BF16 };
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder)?;
-    for file in ["tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
+    for file in ["tokenizer.json", "generation_config.json"] {
         std::fs::copy(Path::new(&tokenizer).join(file), folder.join(file))?;
     }
+    // Not all that read it know that a token may be an object.
+    let mut special: serde_json::Value = serde_json::from_slice(&std::fs::read(Path::new(&tokenizer).join(SPECIAL))?)?;
+    for token in ["bos_token", "eos_token"] {
+        if let Some(content) = special[token].get("content").cloned() {
+            special[token] = content;
+        }
+    }
+    std::fs::write(folder.join(SPECIAL), special.to_string())?;
     let config = serde_json::json!({
-        "model_type": "qwen2", "vocab_size": VOCAB, "hidden_size": HIDDEN, "intermediate_size": INNER, "num_hidden_layers": LAYERS,
+        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "vocab_size": VOCAB, "hidden_size": HIDDEN, "intermediate_size": INNER, "num_hidden_layers": LAYERS,
         "num_attention_heads": 14, "num_key_value_heads": 2, "max_position_embeddings": 32_768, "rms_norm_eps": 1e-6,
         "rope_theta": 1e6, "tie_word_embeddings": true, "hidden_act": "silu",
+        "use_sliding_window": false, "sliding_window": 32_768, "max_window_layers": LAYERS, "torch_dtype": dtype_name(dtype),
     });
     std::fs::write(folder.join("config.json"), config.to_string())?;
     // All tensors are views of the same numbers: how fast they are read does not depend on what they are.
@@ -43,6 +53,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     serialize_to_file(views, None, &folder.join("model.safetensors"))?;
     Ok(())
+}
+
+fn dtype_name(dtype: Dtype) -> &'static str {
+    if dtype == Dtype::F32 { "float32" } else { "bfloat16" }
 }
 
 /// Names and shapes.

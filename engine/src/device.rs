@@ -5,6 +5,7 @@
 #[cfg(feature = "cuda")]
 mod probe;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -21,17 +22,32 @@ use crate::room;
 use crate::step::Worker;
 use crate::tokens::Vocabulary;
 use crate::weights::Weights;
+use crate::weights::adapter::Adapter;
 use crate::weights::files::free_memory;
 use crate::weights::stored::Extent;
 
 /// What the thread needs.
 pub(crate) struct Start {
-    pub(crate) files: ModelFiles,
+    pub(crate) weights: Source,
     pub(crate) blueprint: Blueprint,
     pub(crate) vocabulary: Arc<Vocabulary>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) memory: KvMemory,
+}
+
+/// Where weights come from, and what becomes of them.
+pub(crate) struct Source {
+    pub(crate) files: ModelFiles,
     pub(crate) quantize: Option<Quantization>,
+    /// Folders, in the order of the adapters' numbers.
+    pub(crate) adapters: Vec<PathBuf>,
+}
+
+impl Source {
+    fn open(&self) -> Result<Weights, EngineError> {
+        let adapters = self.adapters.iter().map(|folder| Adapter::open(folder)).collect::<Result<_, _>>()?;
+        Ok(Weights::open(&self.files)?.quantized(self.quantize).adapted(adapters))
+    }
 }
 
 /// Chooses a device, loads the model on it in a thread of its own, and names it for people.
@@ -39,7 +55,7 @@ pub(crate) fn start(start: Start, choice: DeviceChoice) -> Result<String, Engine
     match cuda(choice)? {
         #[cfg(feature = "cuda")]
         Some(n) => {
-            if start.quantize.is_some() {
+            if start.weights.quantize.is_some() {
                 let said =
                     "`quantize` is for the CPU: on CUDA weights are kept as f32 so far; set the device to cpu, or leave it out";
                 return Err(EngineError::Device(said.to_owned()));
@@ -74,6 +90,12 @@ fn cuda(choice: DeviceChoice) -> Result<Option<usize>, EngineError> {
     }
 }
 
+/// Whether that device can be used, or what is missing.
+#[cfg(all(test, feature = "gates-on-cuda"))]
+pub(crate) fn usable_cuda(device: usize) -> Result<(), String> {
+    probe::probe(device).map_err(|missing| missing.to_string())
+}
+
 #[cfg(not(feature = "cuda"))]
 fn cuda(choice: DeviceChoice) -> Result<Option<usize>, EngineError> {
     match choice {
@@ -97,13 +119,12 @@ fn spawn<B: EngineBackend>(start: Start, device: B::Device, free: Option<u64>) -
     let work = move || {
         let farewell = Farewell(start.queue.clone());
         let Blueprint { layers, output, .. } = start.blueprint;
-        let model = Weights::open(&start.files).and_then(|weights| {
-            let weights = weights.quantized(start.quantize);
+        let model = start.weights.open().and_then(|weights| {
             room::check(weights.needed(Extent { keep: B::KEEPS, layers, output }), start.memory.bytes(), free)?;
             Decoder::<B>::load(&start.blueprint, &weights, &device)
         });
         // Not a moment longer: files stay mapped with it.
-        drop(start.files);
+        drop(start.weights);
         match model {
             Ok(model) => {
                 let told = report.send(Ok(()));

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::answer::MOST_DELTAS;
 use crate::check::plan;
 use crate::config::GenerationConfig;
-use crate::device::{self, Start};
+use crate::device::{self, Source, Start};
 use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::grammar::Grammars;
@@ -40,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) grammars: Grammars,
     pub(crate) queue: Arc<Queue>,
     pub(crate) memory: KvMemory,
+    /// Names of its adapters; elsewhere one is its place here.
+    adapters: Vec<String>,
     /// Held while a long text is tokenised: many of them take one core and not all.
     pub(crate) long: Mutex<()>,
 }
@@ -75,12 +77,13 @@ impl Engine {
         let queue = Arc::new(Queue::new(options.max_running.max(1) + options.max_waiting));
         let context = blueprint.context;
         let memory = KvMemory::new(options, &blueprint)?;
-        let (files, quantize) = (files.clone(), options.quantize);
-        let start = Start { files, blueprint, vocabulary: vocabulary.clone(), queue: queue.clone(), memory, quantize };
+        let (adapters, folders) = options.adapters.clone().into_iter().unzip();
+        let weights = Source { files: files.clone(), quantize: options.quantize, adapters: folders };
+        let start = Start { weights, blueprint, vocabulary: vocabulary.clone(), queue: queue.clone(), memory };
         let device = device::start(start, options.device)?;
         let grammars = Grammars::new(vocabulary.clone(), template.calls());
         let long = Mutex::default();
-        Ok(Self(Arc::new(Inner { device, context, advised, template, vocabulary, grammars, queue, memory, long })))
+        Ok(Self(Arc::new(Inner { device, context, advised, template, vocabulary, grammars, queue, memory, adapters, long })))
     }
 
     /// What it computes on, for people (`CPU (Flex)`, `CUDA 0`).
@@ -93,14 +96,19 @@ impl Engine {
         self.0.context
     }
 
+    /// Names of the adapters that it can answer with.
+    pub fn adapters(&self) -> &[String] {
+        &self.0.adapters
+    }
+
     /// Requests that it runs, and that wait.
     pub fn load(&self) -> (usize, usize) {
         self.0.queue.load()
     }
 
     /// Takes one request in: a stream of its deltas, and the work that comes before the first of them, to be run off the async
-    /// threads. Reads only what concerns the model: messages, tools, sampling. `now` is in Unix seconds, for templates that print a
-    /// date and for the seeds of requests that bring none.
+    /// threads. Reads only what concerns the model: messages, tools, sampling, and which adapter `model` names, if any. `now` is in
+    /// Unix seconds, for templates that print a date and for the seeds of requests that bring none.
     ///
     /// Without `max_tokens` an answer may fill the context, or its share of the memory for keys and values; without a temperature it
     /// is sampled as generation_config.json advises. The same request with the same `seed` gets the same answer, whoever else is
@@ -111,9 +119,10 @@ impl Engine {
     pub fn submit(&self, request: Arc<ChatRequest>, now: u64) -> Result<(Generation, Reading), EngineError> {
         let inner = &self.0;
         let plan = plan(&request, &inner.advised, inner.vocabulary.size())?;
+        let adapter = inner.adapters.iter().position(|name| *name == request.model);
         let seat = inner.queue.seat()?;
         let (outlet, receiver) = mpsc::channel(AHEAD + MOST_DELTAS * plan.choices as usize);
         let generation = Generation::new(receiver, inner.queue.clone());
-        Ok((generation, Reading { engine: inner.clone(), request, now, plan, seat, outlet }))
+        Ok((generation, Reading { engine: inner.clone(), request, now, plan, adapter, seat, outlet }))
     }
 }

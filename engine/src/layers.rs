@@ -6,6 +6,7 @@ pub(crate) mod attention;
 pub(crate) mod cache;
 pub(crate) mod decoder;
 pub(crate) mod experts;
+pub(crate) mod lora;
 pub(crate) mod mla;
 pub(crate) mod mlp;
 pub(crate) mod rope;
@@ -15,9 +16,11 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::error::EngineError;
-use crate::ops::{EngineBackend, Keep, Linear, Matrix};
+use crate::ops::{Delta, EngineBackend, Keep, Linear, Matrix, Up};
 use crate::packing::{Packed, Packing, Part};
 use crate::weights::Weights;
+use crate::weights::adapter::Pair;
+pub(crate) use lora::{Batch, product};
 
 /// Puts weights on a device.
 pub(crate) struct Loader<'a, B: EngineBackend> {
@@ -47,7 +50,42 @@ impl<B: EngineBackend> Loader<'_, B> {
         }
         let out: usize = parts.iter().map(|(_, out)| out).sum();
         let bias = (bias == Bias::Yes).then(|| self.place(biases, [1, out]));
-        Ok(Linear { weight: self.keep(weight, input), bias })
+        Ok(Linear { weight: self.keep(weight, input), bias, deltas: self.deltas(parts, input, None)? })
+    }
+
+    /// What each adapter adds to the product of these parts, whose rows are in the order that is given, if one is.
+    pub(crate) fn deltas(
+        &self,
+        parts: &[(String, usize)],
+        input: usize,
+        order: Option<&[usize]>,
+    ) -> Result<Vec<Option<Delta<B>>>, EngineError> {
+        let mut deltas = Vec::new();
+        for adapter in self.weights.adapters() {
+            let pairs = parts.iter().map(|(name, out)| adapter.pair(name, [*out, input]));
+            let pairs: Vec<Option<Pair>> = pairs.collect::<Result<_, _>>()?;
+            let outs = parts.iter().map(|(_, out)| *out);
+            deltas.push(pairs.iter().any(Option::is_some).then(|| self.delta(pairs.into_iter().zip(outs), input, order)));
+        }
+        Ok(deltas)
+    }
+
+    fn delta(&self, parts: impl Iterator<Item = (Option<Pair>, usize)>, input: usize, order: Option<&[usize]>) -> Delta<B> {
+        let (mut down, mut up) = (Vec::new(), Vec::new());
+        let alone = |weight| Linear { weight, bias: None, deltas: Vec::new() };
+        for (pair, out) in parts {
+            let Some(pair) = pair else {
+                up.push(Up::Nothing(out));
+                continue;
+            };
+            let rows = match order {
+                Some(order) => pair.up.reordered(order),
+                None => pair.up,
+            };
+            up.push(Up::From { rank: pair.rank, scale: pair.scale, linear: alone(self.keep(vec![rows], pair.rank)) });
+            down.push(pair.down);
+        }
+        Delta { down: alone(self.keep(down, input)), up }
     }
 
     fn keep(&self, parts: Vec<Part>, width: usize) -> Matrix<B> {
@@ -83,7 +121,8 @@ impl<B: EngineBackend> Loader<'_, B> {
             }
             Bias::No => None,
         };
-        Ok(Linear { weight: self.keep(vec![weight], input), bias })
+        let deltas = self.deltas(&[(name.to_owned(), out)], input, Some(&order))?;
+        Ok(Linear { weight: self.keep(vec![weight], input), bias, deltas })
     }
 
     fn place(&self, values: Vec<f32>, shape: [usize; 2]) -> Tensor<B, 2> {
@@ -122,12 +161,4 @@ pub(crate) enum Rows {
 pub(crate) fn read<B: EngineBackend>(x: Tensor<B, 2>) -> Result<Vec<f32>, EngineError> {
     let data = x.try_into_data().map_err(|e| EngineError::Step(format!("the device failed: {e}")))?;
     data.into_vec().map_err(|e| EngineError::Step(format!("values are not f32: {e:?}")))
-}
-
-/// The product for that kind of rows.
-pub(crate) fn product<B: EngineBackend>(x: Tensor<B, 2>, linear: &Linear<B>, rows: Rows) -> Tensor<B, 2> {
-    match rows {
-        Rows::Prefill => B::prefill_linear(x, linear),
-        Rows::Decode => B::decode_linear(x, linear),
-    }
 }

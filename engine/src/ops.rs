@@ -6,12 +6,14 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod delta;
 mod matrix;
 pub(crate) mod portable;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+pub(crate) use delta::{Delta, Up};
 pub(crate) use matrix::{Keep, Matrix};
 
 /// A matrix product with a weight that stays.
@@ -21,6 +23,8 @@ pub(crate) struct Linear<B: Backend> {
     pub(crate) weight: Matrix<B>,
     /// `[1, out]`.
     pub(crate) bias: Option<Tensor<B, 2>>,
+    /// What each adapter adds to it, if anything; backends compute without, layers add them ([`crate::layers::lora`]).
+    pub(crate) deltas: Vec<Option<Delta<B>>>,
 }
 
 /// How an attention layer's width is cut: `heads` queries, then `kv_heads` keys, then as many values, each `head_dim` wide.

@@ -2,6 +2,7 @@
 //!
 //! Apart because it is public and plain data. It must not know how any of it is done.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use gatewright_types::{DeviceChoice, Quantization};
@@ -39,6 +40,9 @@ pub struct EngineOptions {
     pub quantize: Option<Quantization>,
     /// Whose chat template a DeepSeek-R1 model is asked with.
     pub template: TemplateChoice,
+    /// LoRA adapters beside the model, by name: folders in PEFT's format. A request whose `model` is such a name is answered with it, any
+    /// other by the model alone.
+    pub adapters: BTreeMap<String, PathBuf>,
 }
 
 impl EngineOptions {
@@ -49,6 +53,7 @@ impl EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         let (device, yarn, template) = (DeviceChoice::default(), YarnReading::default(), TemplateChoice::default());
-        Self { device, max_running: 8, max_waiting: 64, kv_bytes: Self::KV_BYTES, yarn, quantize: None, template }
+        let (kv_bytes, adapters) = (Self::KV_BYTES, BTreeMap::new());
+        Self { device, max_running: 8, max_waiting: 64, kv_bytes, yarn, quantize: None, template, adapters }
     }
 }

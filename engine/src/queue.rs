@@ -21,6 +21,9 @@ pub(crate) type Outlet = mpsc::Sender<Result<Delta, EngineError>>;
 pub(crate) struct Job {
     pub(crate) prompt: Arc<[u32]>,
     pub(crate) plan: Plan,
+    /// Which of the model's adapters, if any. What is computed of a prompt is this one's alone: keys and values that requests share
+    /// are those of one adapter.
+    pub(crate) adapter: Option<usize>,
     pub(crate) opening: Opening,
     /// What each choice must follow.
     pub(crate) guide: Option<Guide>,

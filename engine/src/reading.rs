@@ -36,6 +36,8 @@ pub struct Reading {
     pub(crate) request: Arc<ChatRequest>,
     pub(crate) now: u64,
     pub(crate) plan: Plan,
+    /// Part of the salt of what it shares: prompts are the same under one adapter alone.
+    pub(crate) adapter: Option<usize>,
     pub(crate) seat: Seat,
     pub(crate) outlet: Outlet,
 }
@@ -84,11 +86,11 @@ impl Reading {
         };
         let opens = engine.vocabulary.think().map(|think| think.open).filter(|_| lead == Lead::Open);
         let guide = guide.map(|guide| guide.after_thought(opens));
-        let (plan, now, outlet) = (self.plan, self.now, self.outlet);
+        let (plan, adapter, now, outlet) = (self.plan, self.adapter, self.now, self.outlet);
         engine.queue.push(self.seat, |number| {
             let seed = plan.seed.unwrap_or(now ^ number.rotate_left(32));
             let opening = Opening { call_seed: fingerprint(&prompt) ^ seed, ..opening };
-            Job { prompt, plan, opening, guide, seed, outlet }
+            Job { prompt, plan, adapter, opening, guide, seed, outlet }
         })
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Sequence<B: EngineBackend> {
     /// Bytes that its keys and values can come to.
     pub(crate) claim: u64,
     pub(crate) cache: KvCache<B>,
+    /// Which of the model's adapters, if any.
+    pub(crate) adapter: Option<usize>,
     prompt: Arc<[u32]>,
     read: usize,
     last: [u32; 1],
@@ -68,6 +70,7 @@ impl<B: EngineBackend> Sequence<B> {
             choice: ticket.choice,
             claim: ticket.claim,
             cache: parts.0,
+            adapter: job.adapter,
             prompt: job.prompt.clone(),
             read: 0,
             last: [0],

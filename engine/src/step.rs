@@ -177,8 +177,9 @@ impl<B: EngineBackend> Worker<B> {
         for (at, sequence) in self.running.iter_mut().enumerate() {
             if who.contains(&at) {
                 sequence.served = self.steps;
+                let adapter = sequence.adapter;
                 let (cache, tokens) = sequence.next(n);
-                spans.push(Span { cache, tokens, wanted: what.1 });
+                spans.push(Span { cache, tokens, wanted: what.1, adapter });
             }
         }
         let model = &self.model;

@@ -2,6 +2,7 @@
 //!
 //! Apart because every model family reads its weights through it. It must not know what the names mean, nor any backend.
 
+pub(crate) mod adapter;
 pub(crate) mod files;
 pub(crate) mod fp8;
 pub(crate) mod stored;
@@ -18,6 +19,7 @@ use crate::error::EngineError;
 use crate::gguf::GgufFile;
 use crate::options::ModelFiles;
 use crate::packing::unpack;
+use adapter::Adapter;
 use files::Blob;
 use fp8::Blocks;
 
@@ -50,6 +52,9 @@ pub(crate) struct Weights {
     wanted: Option<Quantization>,
     /// How matrices in fp8 are scaled.
     blocks: Option<Blocks>,
+    /// Who asks for tensors of some shape, for people.
+    asks: &'static str,
+    adapters: Vec<Adapter>,
     progress: ProgressBar,
 }
 
@@ -58,9 +63,9 @@ impl Weights {
     /// short.
     pub(crate) fn open(files: &ModelFiles) -> Result<Self, EngineError> {
         if let ModelFiles::Gguf(file) = files {
-            let progress = progress(file.len() as u64);
-            let (shards, tensors) = (Vec::new(), HashMap::new());
-            return Ok(Self { shards, tensors, gguf: Some(file.clone()), wanted: None, blocks: None, progress });
+            let mut weights = Self::of(files, Vec::new())?;
+            (weights.gguf, weights.progress) = (Some(file.clone()), progress(file.len() as u64));
+            return Ok(weights);
         }
         let index_name = "model.safetensors.index.json";
         let names: Vec<String> = match files.find(index_name)? {
@@ -72,12 +77,21 @@ impl Weights {
                 names.into_iter().collect()
             }
         };
+        if let Some(name) = names.iter().find(|name| name.contains(['/', '\\'])) {
+            return Err(EngineError::load(format!("{}: `{name}` is not a file name", files.name(index_name))));
+        }
+        let Kept { quantization_config: blocks } = files.json(config::FILE)?;
+        let mut weights = Self::of(files, names)?;
+        let total = weights.shards.iter().map(|s| s.bytes.len() as u64).sum();
+        (weights.blocks, weights.progress) = (blocks, progress(total));
+        Ok(weights)
+    }
+
+    /// Those of these safetensors files, without a word to anybody.
+    fn of(files: &ModelFiles, names: Vec<String>) -> Result<Self, EngineError> {
         let mut shards = Vec::new();
         let mut tensors = HashMap::new();
         for name in names {
-            if name.contains(['/', '\\']) {
-                return Err(EngineError::load(format!("{}: `{name}` is not a file name", files.name(index_name))));
-            }
             let bytes = files.require(&name)?;
             let name = files.name(&name);
             let (header, metadata) = SafeTensors::read_metadata(&bytes)
@@ -87,9 +101,18 @@ impl Weights {
             }
             shards.push(Shard { name, bytes, start: header + 8 });
         }
-        let total = shards.iter().map(|s| s.bytes.len() as u64).sum();
-        let Kept { quantization_config: blocks } = files.json(config::FILE)?;
-        Ok(Self { shards, tensors, gguf: None, wanted: None, blocks, progress: progress(total) })
+        let (asks, adapters, progress) = ("config.json asks", Vec::new(), ProgressBar::hidden());
+        Ok(Self { shards, tensors, gguf: None, wanted: None, blocks: None, asks, adapters, progress })
+    }
+
+    /// With adapters beside them; a number means the one at that place.
+    pub(crate) fn adapted(mut self, adapters: Vec<Adapter>) -> Self {
+        self.adapters = adapters;
+        self
+    }
+
+    pub(crate) fn adapters(&self) -> &[Adapter] {
+        &self.adapters
     }
 
     /// The tensor's values in row-major order, converted from f32, bf16, f16 or blocks of fp8.
@@ -130,7 +153,7 @@ impl Weights {
         };
         let fault = |what: String| EngineError::load(format!("{}: tensor `{name}` {what}", shard.name));
         if info.shape != shape {
-            return Err(fault(format!("has shape {:?}; config.json asks for {shape:?}", info.shape)));
+            return Err(fault(format!("has shape {:?}; {} for {shape:?}", info.shape, self.asks)));
         }
         let (from, to) = info.data_offsets;
         let bytes = shard.bytes.get(shard.start + from..shard.start + to).ok_or_else(|| fault("lies outside the file".into()))?;

@@ -176,12 +176,20 @@ pub(crate) struct Serve {
     /// Serve this model on the embedded engine too: its folder, or OWNER/NAME of one that was pulled
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
+    /// A LoRA adapter beside that model, served under its own name: a folder in PEFT's format; may be given again
+    #[arg(long, value_name = "NAME=FOLDER", requires = "model", value_parser = parse_adapter)]
+    pub(crate) adapter: Vec<(String, PathBuf)>,
     /// What weights of the embedded engine's models are packed to while they load, on the CPU: q8 or q4 [default: not at all]
     #[arg(long)]
     pub(crate) quantize: Option<Quantization>,
     /// Threads that serve [default: as many as cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+fn parse_adapter(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, folder) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write it like `name=folder`")?;
+    Ok((name.to_owned(), folder.into()))
 }
 
 #[derive(Debug, Subcommand)]

@@ -87,9 +87,10 @@ impl Engines {
         self.lock().insert(model.fact.name.clone(), model);
     }
 
-    /// The model of that name.
+    /// The model of that name, or that has an adapter of it.
     pub fn get(&self, name: &str) -> Option<OpenModel> {
-        self.lock().get(name).cloned()
+        let models = self.lock();
+        models.get(name).or_else(|| models.values().find(|model| model.fact.adapters.contains_key(name))).cloned()
     }
 
     /// All of them.

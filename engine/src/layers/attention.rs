@@ -5,7 +5,7 @@
 use burn::tensor::Tensor;
 
 use super::cache::KvCache;
-use super::{Rows, product};
+use super::{Batch, product};
 use crate::ops::{EngineBackend, Heads, Linear, Rotation};
 
 /// One attention layer's weights.
@@ -28,7 +28,7 @@ pub(crate) struct HeadNorms<B: EngineBackend> {
 
 /// What all layers of one step share: its rows, of one sequence after the other.
 pub(crate) struct Pass<'a, 'c, B: EngineBackend> {
-    pub(crate) kind: Rows,
+    pub(crate) kind: Batch<'a>,
     pub(crate) rotation: Rotation,
     /// Each sequence's cache and its number of rows.
     pub(crate) caches: &'a mut [(&'c mut KvCache<B>, usize)],

@@ -12,10 +12,11 @@ use super::experts::{Experts, Mixture};
 use super::mla::{Latent, LatentAttention};
 use super::mlp::Mlp;
 use super::rope::{Rope, Spectrum};
-use super::{Bias, Loader, Rows, product, read};
+use super::{Batch, Bias, Loader, Rows, product, read};
 use crate::error::EngineError;
 use crate::ops::{EngineBackend, Heads, Linear, Matrix};
 use crate::weights::Weights;
+use crate::weights::adapter::Adapter;
 
 /// What a family makes of a config.json: all that there is to know before weights are loaded.
 #[derive(Clone, Debug)]
@@ -129,6 +130,8 @@ pub(crate) struct Span<'a, B: EngineBackend> {
     /// The tokens that follow what the cache holds.
     pub(crate) tokens: &'a [u32],
     pub(crate) wanted: Wanted,
+    /// Of the sequence, by its place among the model's.
+    pub(crate) adapter: Option<usize>,
 }
 
 /// Which of a span's rows get logits.
@@ -150,14 +153,18 @@ impl<B: EngineBackend> Decoder<B> {
         let (vocab, hidden) = (blueprint.vocab, blueprint.hidden);
         let embedding = loader.matrix("model.embed_tokens.weight", [vocab, hidden])?;
         let head = match blueprint.output {
-            Output::Tied => Linear { weight: embedding.clone(), bias: None },
+            Output::Tied => {
+                let deltas = loader.deltas(&[("lm_head".to_owned(), vocab)], hidden, None)?;
+                Linear { weight: embedding.clone(), bias: None, deltas }
+            }
             Output::Own => loader.linear(&[("lm_head".to_owned(), vocab)], hidden, Bias::No)?,
         };
-        let layers: Result<Vec<_>, _> = (0..blueprint.layers).map(|i| layer(&loader, blueprint, i)).collect();
+        let layers = (0..blueprint.layers).map(|i| layer(&loader, blueprint, i)).collect::<Result<_, _>>()?;
+        weights.adapters().iter().try_for_each(Adapter::check_all_used)?;
         Ok(Self {
             rope: Rope::new(blueprint.rotated(), &blueprint.rope),
             embedding,
-            layers: layers?,
+            layers,
             norm: loader.row("model.norm.weight", hidden)?,
             head,
             device: device.clone(),
@@ -184,6 +191,8 @@ impl<B: EngineBackend> Decoder<B> {
         let ids: Vec<i64> = spans.iter().flat_map(|s| s.tokens.iter().map(|t| i64::from(*t))).collect();
         let wanted = wanted_rows(spans);
         let rows = ids.len();
+        let adapters: Vec<_> = spans.iter().flat_map(|s| s.tokens.iter().map(|_| s.adapter)).collect();
+        let kind = Batch { kind, adapters: &adapters };
         let positions: Vec<usize> = spans.iter().flat_map(|s| (0..s.tokens.len()).map(|i| s.cache.len() + i)).collect();
         let rotation = self.rope.at(positions.iter().copied());
         let mut caches: Vec<_> = spans.iter_mut().map(|s| (&mut *s.cache, s.tokens.len())).collect();
@@ -207,12 +216,13 @@ impl<B: EngineBackend> Decoder<B> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        let adapters = kind.adapters_of(&wanted);
         if wanted.len() < rows {
             x = x.select(0, self.ids(wanted));
         }
         let x = B::rms_norm(x, &self.norm, self.blueprint.epsilon);
         // One row is one row, whatever came before it: the last of a prompt is computed as those of decoding are.
-        read(product(x, &self.head, Rows::Decode))
+        read(product(x, &self.head, Batch { kind: Rows::Decode, adapters: &adapters }))
     }
 
     fn ids(&self, ids: Vec<i64>) -> Tensor<B, 1, Int> {

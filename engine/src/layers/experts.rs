@@ -10,7 +10,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::decoder::mlp;
 use super::mlp::Mlp;
-use super::{Bias, Loader, Rows, product, read};
+use super::{Batch, Bias, Loader, product, read};
 use crate::error::EngineError;
 use crate::ops::{EngineBackend, Linear};
 
@@ -146,7 +146,7 @@ impl<B: EngineBackend> Experts<B> {
     ///
     /// # Errors
     /// [`EngineError::Step`] if the device fails.
-    pub(crate) fn forward(&self, x: Tensor<B, 2>, kind: Rows) -> Result<Tensor<B, 2>, EngineError> {
+    pub(crate) fn forward(&self, x: Tensor<B, 2>, kind: Batch<'_>) -> Result<Tensor<B, 2>, EngineError> {
         let logits = read(product(x.clone(), &self.router, kind))?;
         let choices = logits.chunks_exact(self.bias.len()).map(|logits| self.choice.choose(logits, &self.bias));
         let routes = Routes::new(&choices.collect::<Vec<_>>(), self.choice.chosen);
@@ -158,7 +158,8 @@ impl<B: EngineBackend> Experts<B> {
         let mut results = Vec::with_capacity(routes.rows.len());
         for (expert, rows) in routes.rows {
             if let Some(expert) = self.experts.get(expert) {
-                results.push(expert.forward(x.clone().select(0, ids(rows)), kind));
+                let adapters = kind.adapters_of(&rows);
+                results.push(expert.forward(x.clone().select(0, ids(rows)), Batch { adapters: &adapters, ..kind }));
             }
         }
         let results = Tensor::cat(results, 0);

@@ -89,7 +89,7 @@ pub(crate) struct LatentAttention<B: EngineBackend> {
     /// A row to its latent vector and its key.
     down: Linear<B>,
     norm: Tensor<B, 2>,
-    lift: Lift<B>,
+    lifts: Lifts<B>,
     out: Linear<B>,
 }
 
@@ -121,7 +121,7 @@ impl<B: EngineBackend> LatentAttention<B> {
             queries,
             down: loader.reordered(&name("kv_a_proj_with_mqa"), (cut.rank + cut.turned, || cut.key_order()), hidden, biases.qkv)?,
             norm: loader.row(&name("kv_a_layernorm.weight"), cut.rank)?,
-            lift: lift(loader, &name("kv_b_proj.weight"), &cut)?,
+            lifts: Lifts::load(loader, &name("kv_b_proj"), &cut)?,
             out: loader.linear(&[(name("o_proj"), hidden)], cut.heads * cut.value, biases.out)?,
             cut,
         })
@@ -149,7 +149,7 @@ impl<B: EngineBackend> LatentAttention<B> {
             let latents = latents.clone().slice([of.clone(), 0..rank]).reshape([1, *n, rank]);
             if let Some((kv, len)) = cache.append(layer, keys, latents) {
                 let queries = [queries.clone().slice([of.clone(), 0..still]), rotated.clone().slice([of, 0..moving])];
-                mixed.push(B::attend_latents(queries, &self.lift, kv, len));
+                mixed.push(B::attend_latents(queries, self.lifts.of(pass.kind.adapters.get(row)), kv, len));
             }
             row += *n;
         }
@@ -157,18 +157,42 @@ impl<B: EngineBackend> LatentAttention<B> {
     }
 }
 
+/// How heads reach latent vectors, without an adapter and with each that changes it: what is absorbed cannot be added to.
+#[derive(Debug)]
+struct Lifts<B: EngineBackend> {
+    plain: Lift<B>,
+    adapted: Vec<Option<Lift<B>>>,
+}
+
+impl<B: EngineBackend> Lifts<B> {
+    fn load(loader: &Loader<'_, B>, name: &str, cut: &Latent) -> Result<Self, EngineError> {
+        let shape = [cut.heads * (cut.plain + cut.value), cut.rank];
+        let matrix = loader.weights.tensor(&format!("{name}.weight"), &shape)?;
+        let adapted = loader.weights.adapters().iter().map(|adapter| {
+            let pair = adapter.pair(name, shape)?;
+            Ok(pair.map(|pair| lift(&loader.device, &pair.added_to(&matrix, cut.rank), cut)))
+        });
+        Ok(Self { adapted: adapted.collect::<Result<_, EngineError>>()?, plain: lift(&loader.device, &matrix, cut) })
+    }
+
+    /// For a row with this adapter.
+    fn of(&self, adapter: Option<&Option<usize>>) -> &Lift<B> {
+        let own = adapter.copied().flatten().and_then(|adapter| self.adapted.get(adapter)?.as_ref());
+        own.unwrap_or(&self.plain)
+    }
+}
+
 /// A head's rows of the matrix are those of its key, then those of its value.
-fn lift<B: EngineBackend>(loader: &Loader<'_, B>, name: &str, cut: &Latent) -> Result<Lift<B>, EngineError> {
+fn lift<B: EngineBackend>(device: &B::Device, matrix: &[f32], cut: &Latent) -> Lift<B> {
     let Latent { heads, rank, plain, value, scale, .. } = *cut;
-    let matrix = loader.weights.tensor(name, &[heads * (plain + value), rank])?;
     let (mut keys, mut values) = (Vec::with_capacity(heads * plain * rank), Vec::with_capacity(heads * value * rank));
     for head in matrix.chunks_exact((plain + value) * rank) {
         let (key, rest) = head.split_at(plain * rank);
         keys.extend_from_slice(key);
         values.extend_from_slice(rest);
     }
-    let place = |data, width| Tensor::from_data(TensorData::new(data, [heads, width, rank]), &loader.device);
-    Ok(Lift { keys: place(keys, plain), values: place(values, value), scale })
+    let place = |data, width| Tensor::from_data(TensorData::new(data, [heads, width, rank]), device);
+    Lift { keys: place(keys, plain), values: place(values, value), scale }
 }
 
 #[cfg(test)]

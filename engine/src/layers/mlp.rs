@@ -4,7 +4,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Rows, product};
+use super::{Batch, product};
 use crate::ops::{EngineBackend, Linear};
 
 /// One layer's weights.
@@ -17,7 +17,7 @@ pub(crate) struct Mlp<B: EngineBackend> {
 
 impl<B: EngineBackend> Mlp<B> {
     /// `x` `[rows, hidden]`, normalised, to `[rows, hidden]`.
-    pub(crate) fn forward(&self, x: Tensor<B, 2>, rows: Rows) -> Tensor<B, 2> {
+    pub(crate) fn forward(&self, x: Tensor<B, 2>, rows: Batch<'_>) -> Tensor<B, 2> {
         product(B::swiglu(product(x, &self.gate_up, rows)), &self.down, rows)
     }
 }

@@ -1,14 +1,15 @@
 //! Fidelity: what Hugging Face transformers computed on the reference checkpoints (tests/reference/make.py), to 5e-5 in f32.
 
-use burn::backend::Flex;
 use safetensors::tensor::SafeTensors;
 
 use super::*;
-use crate::fixtures::reference;
+use crate::fixtures::{self, EXACT, Tested, nmse, reference};
 use crate::layers::Rows;
 use crate::layers::cache::KvCache;
 use crate::layers::decoder::{Decoder, Span, Wanted};
 use crate::weights::Weights;
+
+mod adapters;
 
 /// Of each family; together: tied and untied, all kinds of rope scaling beyond the positions of training, with and without biases and
 /// norms of heads, one to four queries a key; latent attention with both kinds of queries, experts in one group and in several, FP8 in
@@ -21,7 +22,7 @@ const GAP: f32 = 1e-3;
 
 struct Reference {
     name: &'static str,
-    model: Decoder<Flex>,
+    model: Decoder<Tested>,
     prompt: Vec<u32>,
     logits: Vec<f32>,
     greedy: Vec<u32>,
@@ -29,14 +30,13 @@ struct Reference {
 }
 
 fn floats(expected: &SafeTensors<'_>, name: &str) -> Option<Vec<f32>> {
-    let bytes = expected.tensor(name).ok()?.data();
-    Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect())
+    Some(fixtures::floats(expected.tensor(name).ok()?.data()))
 }
 
 fn open_as(name: &'static str, yarn: YarnReading, logits: &str) -> Reference {
     let files = reference(name);
     let blueprint = blueprint(&files, yarn).unwrap();
-    let model = Decoder::load(&blueprint, &Weights::open(&files).unwrap(), &Default::default()).unwrap();
+    let model = Decoder::load(&blueprint, &Weights::open(&files).unwrap(), &fixtures::device()).unwrap();
     let bytes = files.require("expected.safetensors").unwrap();
     let expected = SafeTensors::deserialize(&bytes).unwrap();
     let ids = |name: &str| {
@@ -53,9 +53,9 @@ fn open(name: &'static str) -> Reference {
 }
 
 impl Reference {
-    fn run(&self, cache: &mut KvCache<Flex>, tokens: &[u32]) -> Vec<f32> {
+    fn run(&self, cache: &mut KvCache<Tested>, tokens: &[u32]) -> Vec<f32> {
         let kind = if tokens.len() > 1 { Rows::Prefill } else { Rows::Decode };
-        self.model.forward(&mut [Span { cache, tokens, wanted: Wanted::All }], kind).unwrap()
+        self.model.forward(&mut [Span { cache, tokens, wanted: Wanted::All, adapter: None }], kind).unwrap()
     }
 
     /// Row `row` of what transformers computed for the prompt.
@@ -72,9 +72,7 @@ fn worst(got: &[f32], want: &[f32]) -> f32 {
 
 fn assert_close(got: &[f32], want: &[f32], what: &str) {
     let worst = worst(got, want);
-    let square = |x: f32| f64::from(x) * f64::from(x);
-    let error: f64 = got.iter().zip(want).map(|(a, b)| square(a - b)).sum();
-    let nmse = error / want.iter().map(|b| square(*b)).sum::<f64>();
+    let nmse = nmse(got, want);
     assert!(worst <= TOLERANCE && nmse <= NMSE, "{what}: off by {worst:e}, NMSE {nmse:e}");
 }
 
@@ -134,11 +132,13 @@ fn sequences_in_one_step_do_not_mix() {
         for step in 0..12 {
             let tokens = starts.map(|n| [r.prompt[n + step]]);
             let caches = together.iter_mut().zip(&tokens);
-            let mut spans: Vec<_> = caches.map(|(cache, tokens)| Span { cache, tokens, wanted: Wanted::Last }).collect();
+            let mut spans: Vec<_> =
+                caches.map(|(cache, tokens)| Span { cache, tokens, wanted: Wanted::Last, adapter: None }).collect();
             let got = r.model.forward(&mut spans, Rows::Decode).unwrap();
             for (i, row) in got.chunks_exact(r.model.vocab()).enumerate() {
                 assert_close(row, r.expected(starts[i] + step), r.name);
-                assert_eq!(row, r.run(&mut alone[i], &tokens[i]), "{}: not what it is alone", r.name);
+                let alone = r.run(&mut alone[i], &tokens[i]);
+                assert!(!EXACT || row == alone, "{}: not what it is alone", r.name);
             }
         }
     }
@@ -148,7 +148,8 @@ fn sequences_in_one_step_do_not_mix() {
 fn the_last_row_of_a_prompt_is_enough() {
     let r = open("untied");
     let mut cache = r.model.cache();
-    let mut span = |tokens, wanted| r.model.forward(&mut [Span { cache: &mut cache, tokens, wanted }], Rows::Prefill).unwrap();
+    let mut span =
+        |tokens, wanted| r.model.forward(&mut [Span { cache: &mut cache, tokens, wanted, adapter: None }], Rows::Prefill).unwrap();
     assert!(span(&r.prompt[..20], Wanted::Nothing).is_empty());
     let got = span(&r.prompt[20..], Wanted::Last);
     assert_close(&got, r.expected(r.prompt.len() - 1), "last");
@@ -163,6 +164,18 @@ fn yarn_can_be_read_as_transformers_reads_it() {
     assert!(worst(&got, &open("qwen3").logits) > 0.1);
 }
 
+/// bf16 is a format of weights here and never one of sums, so this is far below the bound.
+#[test]
+fn bf16_checkpoints_lose_at_most_twice_what_transformers_loses_in_bf16() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/bf16.json");
+    let lost: std::collections::BTreeMap<String, f64> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    for name in ["tied", "llama", "qwen3", "latent"] {
+        let (r, theirs) = (open(name), lost[name]);
+        let ours = nmse(&r.run(&mut r.model.cache(), &r.prompt), &r.logits);
+        assert!(theirs > 1e-5 && ours <= 2.0 * theirs, "{name}: NMSE {ours:e}, that of transformers {theirs:e}");
+    }
+}
+
 /// What config.json says is compared with the file's tensors before anything is made of it.
 #[test]
 fn sizes_that_no_tensor_has_cost_an_error_and_no_memory() {
@@ -170,7 +183,7 @@ fn sizes_that_no_tensor_has_cost_an_error_and_no_memory() {
     let mut blueprint = blueprint(&files, YarnReading::default()).unwrap();
     let Shape::Latent(cut) = &mut blueprint.attention else { panic!() };
     (cut.heads, cut.plain) = (config::MOST, config::MOST);
-    let loaded = Decoder::<Flex>::load(&blueprint, &Weights::open(&files).unwrap(), &Default::default());
+    let loaded = Decoder::<Tested>::load(&blueprint, &Weights::open(&files).unwrap(), &fixtures::device());
     let said = loaded.err().unwrap().to_string();
     assert!(said.contains("q_b_proj.weight") && said.contains("has shape"), "{said}");
 }

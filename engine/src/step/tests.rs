@@ -34,7 +34,7 @@ fn ask(worker: &Worker<Flex>, prompt: usize, limit: usize) -> Reader {
     let request = ChatRequest { sampling, ..ChatRequest::default() };
     let plan = plan(&request, &GenerationConfig::default(), 320).unwrap();
     let opening = Opening { limit, ..Opening::default() };
-    let job = |_| Job { prompt: vec![65; prompt].into(), plan, opening, guide: None, seed: 0, outlet };
+    let job = |_| Job { prompt: vec![65; prompt].into(), plan, adapter: None, opening, guide: None, seed: 0, outlet };
     worker.queue.push(worker.queue.seat().unwrap(), job).unwrap();
     reader
 }

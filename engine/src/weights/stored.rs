@@ -104,7 +104,8 @@ impl Weights {
                 count(name, &info.shape, plain(info.dtype).unwrap_or(Packing::F32));
             }),
         }
-        all.saturating_add(most)
+        let adapters = self.adapters.iter().map(|adapter| adapter.needed(extent.keep));
+        adapters.fold(all.saturating_add(most), u64::saturating_add)
     }
 }
 

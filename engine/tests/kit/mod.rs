@@ -21,8 +21,13 @@ pub(crate) fn engine(max_running: usize, max_waiting: usize) -> Engine {
 }
 
 pub(crate) fn engine_of(name: &str, max_running: usize, max_waiting: usize) -> Engine {
-    let options = EngineOptions { device: DeviceChoice::Cpu, max_running, max_waiting, ..EngineOptions::default() };
+    let options = EngineOptions { device: device(), max_running, max_waiting, ..EngineOptions::default() };
     Engine::open(&files(name), &options).unwrap()
+}
+
+/// The CPU, or what GATEWRIGHT_TEST_DEVICE names: `bench/cuda-gates` does.
+pub(crate) fn device() -> DeviceChoice {
+    std::env::var("GATEWRIGHT_TEST_DEVICE").map_or(DeviceChoice::Cpu, |name| name.parse().unwrap())
 }
 
 pub(crate) fn ask(text: &str, sampling: Sampling) -> ChatRequest {

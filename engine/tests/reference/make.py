@@ -26,6 +26,9 @@ Where positions are scaled, the model is trained (as it were) on 32 of them, so 
 [64], by how much each was ahead of the next. transformers does not know `attn_factor`: for `qwen3` these are of the model whose
 `attention_factor` is what `attn_factor` asks for, and `theirs` [P, vocab] are the logits of config.json as transformers reads it. For
 `blocks` they are of a model in f32 that has the values which the FP8 matrices stand for.
+
+`bf16.json` holds, for a checkpoint in bf16 of each family, how far transformers' own logits are from `logits` when it computes in bf16:
+the mean square of the difference, by that of the logits. `make.py [folder] bf16` writes it anew for the checkpoints that are there.
 """
 
 import json
@@ -208,13 +211,17 @@ def make(root, name, seed):
         expect(folder, values if name == "blocks" else folder, raw)
 
 
+def honour_attn_factor(rope):
+    if "attn_factor" in rope:
+        rope["attention_factor"] = rope["attn_factor"] * (0.1 * math.log(rope["factor"]) + 1.0)
+
+
 def expect(folder, values, raw):
     """Writes what transformers computes with the weights in `values`."""
     theirs = AutoModelForCausalLM.from_pretrained(values, dtype=torch.float32, attn_implementation="eager").eval()
     config = AutoConfig.from_pretrained(values)
     rope = config.rope_parameters
-    if "attn_factor" in rope:
-        rope["attention_factor"] = rope["attn_factor"] * (0.1 * math.log(rope["factor"]) + 1.0)
+    honour_attn_factor(rope)
     model = AutoModelForCausalLM.from_pretrained(values, config=config, dtype=torch.float32, attn_implementation="eager").eval()
     prompt = raw.encode(BOS + USER + PROMPT + ASSISTANT + "<think>\n", add_special_tokens=False).ids
     with torch.no_grad():
@@ -237,6 +244,21 @@ def expect(folder, values, raw):
           "distinct", len(set(greedy)), "eos" if raw.token_to_id(EOS) in greedy else "")
 
 
+def bf16(root):
+    """How much transformers loses in bf16."""
+    lost = {}
+    for name in ("tied", "llama", "qwen3", "latent"):
+        expected = load_file(root / name / "expected.safetensors")
+        config = AutoConfig.from_pretrained(root / name)
+        honour_attn_factor(config.rope_parameters)
+        model = AutoModelForCausalLM.from_pretrained(root / name, config=config, dtype=torch.bfloat16, attn_implementation="eager").eval()
+        with torch.no_grad():
+            logits = model(expected["prompt"][None]).logits[0].double()
+        lost[name] = float(f"{((logits - expected['logits']) ** 2).sum() / (expected['logits'].double() ** 2).sum():.3e}")
+    (root / "bf16.json").write_text(json.dumps(lost, indent=1) + "\n")
+    print("bf16", lost)
+
+
 def check_template(folder):
     hub = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), bos_token=BOS, eos_token=EOS, chat_template=TEMPLATE)
     messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"},
@@ -251,5 +273,7 @@ if __name__ == "__main__":
     for seed, name in enumerate(CHECKPOINTS):
         if name in (sys.argv[2:] or CHECKPOINTS):
             make(root, name, 50 + seed)
+    if sys.argv[2:] in ([], ["bf16"]):
+        bf16(root)
     if (root / "untied").exists():
         check_template(root / "untied")

@@ -79,8 +79,8 @@ fn serve(args: Serve, environment: Environment) -> Outcome {
             return Err(failed(&format_args!("--model {name}: no such folder, and no model of that name was pulled")));
         }
     };
-    let Serve { listen, admin_listen, data, device, quantize, .. } = args;
-    let overrides = Overrides { listen, admin_listen, data, device, model, quantize };
+    let Serve { listen, admin_listen, data, device, quantize, adapter: adapters, .. } = args;
+    let overrides = Overrides { listen, admin_listen, data, device, model, adapters, quantize };
     let configuration = Configuration { source: source(args.config, &environment), overrides, environment };
     block_on(threads, |tidier| async move {
         let told = |problems: Vec<String>| problems.into_iter().map(|problem| format!("gatewright: {problem}")).collect();

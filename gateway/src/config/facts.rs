@@ -214,6 +214,15 @@ pub struct ModelFact {
     pub template: TemplateChoice,
     /// How YaRN is read.
     pub yarn: YarnReading,
+    /// Folders of adapters, by the names that clients use.
+    pub adapters: BTreeMap<String, PathBuf>,
+}
+
+impl ModelFact {
+    /// The model's own name, and those of its adapters.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.name).chain(self.adapters.keys())
+    }
 }
 
 /// A plugin of the configuration.

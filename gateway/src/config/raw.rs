@@ -233,6 +233,9 @@ pub(crate) struct Model {
     /// `transformers` does. Default: `checkpoint`.
     #[schemars(with = "String", extend("enum" = ["checkpoint", "transformers"]))]
     pub(crate) yarn: Option<String>,
+    /// LoRA adapters beside it, each under the name that clients use as `model`: folders in PEFT's format (adapter_config.json,
+    /// adapter_model.safetensors), relative to this file. Requests of all of them and of the model itself run together.
+    pub(crate) adapters: BTreeMap<String, String>,
 }
 
 /// What weights are packed to.

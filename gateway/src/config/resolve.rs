@@ -105,6 +105,13 @@ impl Resolver<'_> {
         section.map(|entries| entries.keys().cloned().collect()).unwrap_or_default()
     }
 
+    /// Names of the adapters of all models.
+    fn written_adapters(&self) -> Vec<String> {
+        let models = self.around.document.value.get("models").and_then(Value::as_object);
+        let adapters = models.into_iter().flat_map(|models| models.values()).filter_map(|model| model.get("adapters")?.as_object());
+        adapters.flat_map(|adapters| adapters.keys().cloned()).collect()
+    }
+
     fn address(&mut self, pointer: &str, text: Option<&str>, port: u16) -> SocketAddr {
         let Some(text) = text else { return loopback(port) };
         parse_address(text).unwrap_or_else(|message| {

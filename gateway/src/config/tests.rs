@@ -214,6 +214,33 @@ fn numbers_that_the_schema_takes_and_we_cannot_are_told_with_their_places() {
 
 #[cfg(feature = "engine")]
 #[test]
+fn adapters_are_names_of_their_model() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, name) in [("lora", "adapter_config.json"), ("m", "config.json"), ("none", "x")] {
+        std::fs::create_dir(folder.path().join(file)).unwrap();
+        std::fs::write(folder.path().join(file).join(name), "{}").unwrap();
+    }
+    let read = |text: &str| load(text, folder.path(), &environment());
+    let text = "models: {m: {folder: m, adapters: {tuned: lora}}}\nroutes: {r: {legs: [tuned]}}\nkeys: {k: {sha256: \
+                '0000000000000000000000000000000000000000000000000000000000000000', models: [tuned]}}";
+    let facts = read(text).unwrap();
+    assert_eq!(facts.models["m"].adapters["tuned"], folder.path().join("lora"));
+    assert_eq!((facts.routes["tuned"].legs[0].model.as_str(), facts.routes["r"].legs[0].model.as_str()), ("tuned", "tuned"));
+    for (text, said) in [
+        ("models: {m: {folder: m, adapters: {tuned: none}}}", "none has no adapter_config.json"),
+        ("models: {m: {folder: m, adapters: {m: lora}}}", "`m` is a name of the model `m` already"),
+        (
+            "models: {m: {folder: m, adapters: {x: lora}}, n: {folder: m, adapters: {x: lora}}}",
+            "`x` is a name of the model `n` already",
+        ),
+    ] {
+        let told = read(text).unwrap_err();
+        assert!(told[0].to_string().contains(said), "{told:?}");
+    }
+}
+
+#[cfg(feature = "engine")]
+#[test]
 fn a_model_may_be_a_gguf_file_or_a_folder_with_one() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("none")).unwrap();

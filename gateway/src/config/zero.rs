@@ -109,6 +109,7 @@ fn demo_models() -> BTreeMap<String, ModelFact> {
         quantize: None,
         template: TemplateChoice::default(),
         yarn: YarnReading::default(),
+        adapters: BTreeMap::new(),
     });
     demo.into_iter().map(|model| (model.name.clone(), model)).collect()
 }

@@ -10,7 +10,7 @@ use gatewright_plugins::Plugin;
 
 use super::route::{Home, Legs, Plugins, Route};
 use super::{Host, OpenModel, Shared};
-use crate::config::facts::{Facts, LegFact, LegTarget, ProviderFact, RouteFact, RuleFact, Strategy};
+use crate::config::facts::{Facts, LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, RuleFact, Strategy};
 use crate::config::keys::KeyRing;
 use crate::services::fetch::Fetcher;
 use crate::supply;
@@ -322,7 +322,8 @@ impl Builder<'_> {
     fn routes(&mut self, of_key: &[String]) -> BTreeMap<String, Arc<Route>> {
         let facts = self.facts;
         let mut routes: BTreeMap<_, _> = facts.routes.values().map(|fact| (fact.name.clone(), self.route(fact, of_key))).collect();
-        for name in facts.models.keys().filter(|name| !facts.routes.contains_key(*name)) {
+        let names = facts.models.values().flat_map(ModelFact::names);
+        for name in names.filter(|name| !facts.routes.contains_key(*name)) {
             let leg = LegFact::new(LegTarget::Engine, name.clone());
             routes.insert(name.clone(), self.route(&RouteFact::plain(name, vec![leg]), of_key));
         }

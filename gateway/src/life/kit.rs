@@ -206,6 +206,7 @@ impl Kit {
             quantize: None,
             template,
             yarn,
+            adapters: Default::default(),
         };
         engines.add(OpenModel { fact, files: [0; 32], upstream: Arc::clone(&self.upstream) as Arc<dyn Upstream> });
         let clock = Arc::new(FixedClock::at(1_700_000_000_000));

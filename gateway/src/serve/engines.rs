@@ -54,19 +54,21 @@ fn renew(
     built
 }
 
-/// What a model's files are, as far as can be told without reading gigabytes: names, sizes and times of a folder's, contents of
+/// What a model's files are and its adapters', as far as can be told without reading gigabytes: names, sizes and times of a folder's, contents of
 /// those that are packed. What cannot be looked at is for the engine to complain of.
 fn fingerprint(model: &ModelFact) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
-    match &model.folder {
-        Some(folder) => {
-            let mut files = files_of(folder).unwrap_or_default();
-            files.sort();
-            for (name, size, changed) in files {
-                hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
-                hasher.update(&size.to_le_bytes()).update(&changed.to_le_bytes());
-            }
+    for folder in model.adapters.values().chain(&model.folder) {
+        let mut files = files_of(folder).unwrap_or_default();
+        files.sort();
+        hasher.update(&(files.len() as u64).to_le_bytes());
+        for (name, size, changed) in files {
+            hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+            hasher.update(&size.to_le_bytes()).update(&changed.to_le_bytes());
         }
+    }
+    match &model.folder {
+        Some(_) => {}
         None => {
             for (name, bytes) in crate::packed::demo().unwrap_or_default() {
                 hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
@@ -110,7 +112,8 @@ fn one(model: &ModelFact, device: gatewright_types::DeviceChoice, shared: &Arc<S
         None => ModelFiles::Packed(crate::packed::demo().ok_or("this build was made without the demo model")?),
     };
     let ModelFact { max_running, max_waiting, kv_bytes, quantize, template, yarn, .. } = *model;
-    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, quantize, yarn, template };
+    let adapters = model.adapters.clone();
+    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, quantize, yarn, template, adapters };
     let engine = Engine::open(&files, &options).map_err(|error| error.to_string())?;
     tracing::info!(model = model.name, device = engine.device(), "model opened");
     Ok(Arc::new(EngineUpstream::new(model.name.clone(), engine, shared.clock.clone())))
@@ -152,6 +155,7 @@ mod tests {
                 quantize: None,
                 template: Default::default(),
                 yarn: Default::default(),
+                adapters: Default::default(),
             };
             facts.models.insert(name.into(), fact);
         }
@@ -188,6 +192,7 @@ mod tests {
             quantize: None,
             template: Default::default(),
             yarn: Default::default(),
+            adapters: Default::default(),
         };
         let mut facts = kit.facts.clone();
         facts.models.insert("a".into(), fact);
@@ -196,6 +201,33 @@ mod tests {
         assert!(opened(&facts, &shared).1.is_empty(), "another file is not of it");
         std::fs::write(&file, "22").unwrap();
         assert_eq!(opened(&facts, &shared).1, ["a"]);
+    }
+
+    /// An adapter is a name of its model: listed, asked for by the upstream of the model, and another answer for the cache.
+    #[test]
+    fn an_adapter_is_served_under_its_own_name() {
+        let mut kit = Kit::new();
+        let shared = Arc::clone(&kit.host().shared);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("adapter_model.safetensors"), "1").unwrap();
+        let mut facts = kit.facts.clone();
+        let mut fact = shared.engines.get("m").unwrap().fact;
+        (fact.name, fact.adapters) = ("a".into(), [("tuned".to_owned(), folder.path().to_owned())].into());
+        facts.models.insert("a".into(), fact);
+        let (host, names) = opened(&facts, &shared);
+        assert_eq!(names, ["a"], "opened once");
+        let host = host.unwrap();
+        assert!(host.models().any(|route| route.name == "tuned"));
+        let legs = |host: &Host, model: &str| host.route(None, model).unwrap().legs.legs[0].model.clone();
+        let digest = |host: &Host, model: &str| host.route(None, model).unwrap().legs.digest;
+        assert_eq!([legs(&host, "a"), legs(&host, "tuned")], ["a", "tuned"]);
+        assert_ne!(digest(&host, "a"), digest(&host, "tuned"));
+        std::fs::write(folder.path().join("adapter_model.safetensors"), "22").unwrap();
+        let (again, names) = opened(&facts, &shared);
+        assert_eq!(names, ["a"], "an adapter that changed");
+        assert_ne!(digest(&host, "tuned"), digest(&again.unwrap(), "tuned"));
+        facts.models.remove("a");
+        assert!(opened(&facts, &shared).0.unwrap().route(None, "tuned").is_none());
     }
 
     #[test]
@@ -212,6 +244,7 @@ mod tests {
             quantize: None,
             template,
             yarn,
+            adapters: Default::default(),
         };
         let mut facts = kit.facts.clone();
         facts.models.insert("a".into(), fact(1));

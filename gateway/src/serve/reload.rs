@@ -47,6 +47,8 @@ pub(crate) struct Overrides {
     pub(crate) device: Option<DeviceChoice>,
     /// `--model`: a model's name and where it is.
     pub(crate) model: Option<(String, PathBuf)>,
+    /// `--adapter`: names and folders, of that model.
+    pub(crate) adapters: Vec<(String, PathBuf)>,
     /// `--quantize`.
     pub(crate) quantize: Option<Quantization>,
 }
@@ -83,10 +85,18 @@ impl Configuration {
         facts.device = overrides.device.unwrap_or(facts.device);
         if let Some((name, place)) = overrides.model {
             // As if the file had it, so that nothing of it is said twice.
-            let text = serde_json::json!({"models": {&name: {"folder": place}}}).to_string();
+            let adapters: serde_json::Map<_, _> =
+                overrides.adapters.into_iter().map(|(name, folder)| (name, folder.display().to_string().into())).collect();
+            let text = serde_json::json!({"models": {&name: {"folder": place, "adapters": adapters}}}).to_string();
             let told = |complaint: config::Complaint| format!("--model {}: {}", place.display(), complaint.message);
             let one = config::load(&text, self.environment.folder(), &self.environment)
                 .map_err(|complaints| complaints.into_iter().map(told).collect::<Vec<_>>())?;
+            let mut adapters = one.models.values().flat_map(|model| model.adapters.keys());
+            let known =
+                |adapter: &String| facts.models.values().any(|model| model.name != name && model.names().any(|of| of == adapter));
+            if let Some(adapter) = adapters.find(|adapter| known(adapter)) {
+                return Err(vec![format!("--adapter {adapter}: another model has that name")]);
+            }
             serve_model(&mut facts, one, &name);
         }
         for model in facts.models.values_mut() {
@@ -129,12 +139,15 @@ impl Configuration {
 fn serve_model(facts: &mut Facts, mut one: Facts, name: &str) {
     if let Some(model) = one.models.remove(name) {
         match facts.models.get_mut(name) {
-            Some(known) => known.folder = model.folder,
+            Some(known) => {
+                known.folder = model.folder;
+                known.adapters.extend(model.adapters);
+            }
             None => drop(facts.models.insert(name.to_owned(), model)),
         }
     }
-    if let Some(route) = one.routes.remove(name) {
-        facts.routes.entry(name.to_owned()).or_insert(route);
+    for (name, route) in one.routes {
+        facts.routes.entry(name).or_insert(route);
     }
 }
 
@@ -348,18 +361,22 @@ mod tests {
             std::fs::create_dir(place(name)).unwrap();
             std::fs::write(place(name).join("config.json"), "{}").unwrap();
         }
+        std::fs::create_dir(place("lora")).unwrap();
+        std::fs::write(place("lora").join("adapter_config.json"), "{}").unwrap();
         let text = "models:\n  a: {folder: old, max_running: 3}\n  b: {folder: other}\n\
                     plugins: {}\nroutes:\n  a: {legs: [b], strict: true}\n";
         std::fs::write(&path, text).unwrap();
         let facts = |name: &str| {
-            let overrides = Overrides { model: Some((name.to_owned(), place("new"))), ..Overrides::default() };
-            let environment = Environment::of(&[], "/w");
+            let adapters = vec![("tuned".to_owned(), PathBuf::from("lora"))];
+            let overrides = Overrides { model: Some((name.to_owned(), place("new"))), adapters, ..Overrides::default() };
+            let environment = Environment::of(&[], folder.path().display().to_string());
             Configuration { source: Source::File(path.clone()), overrides, environment }.facts().unwrap()
         };
         let known = facts("a");
         let (model, route) = (&known.models["a"], &known.routes["a"]);
         assert_eq!((model.folder.as_deref(), model.max_running), (Some(&*place("new")), 3));
         assert!(route.strict && route.legs[0].model == "b", "{route:?}");
+        assert!(known.models["a"].adapters.contains_key("tuned") && known.routes["tuned"].legs[0].model == "tuned");
         let new = facts("c");
         assert!(new.models["c"].folder.as_deref() == Some(&*place("new")) && new.routes.contains_key("c"));
     }

@@ -154,3 +154,22 @@ fn what_runs_and_waits_is_among_the_metrics() {
     })
     .unwrap();
 }
+
+#[test]
+fn an_adapter_is_a_model_of_its_own_name() {
+    let reference = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/reference");
+    let (model, adapter) = (reference.join("tied").display().to_string(), reference.join("adapters/tied-head"));
+    let args = ["--device", "cpu", "--model", &model, "--adapter", &format!("tuned={}", adapter.display())].map(str::to_owned);
+    let gateway = Gateway::start(&Setup { args: args.to_vec(), ..Setup::default() }).unwrap();
+    let listed = Request::get("/v1/models").send(&gateway.url).unwrap().body;
+    assert!(listed.contains("\"tied\"") && listed.contains("\"tuned\""), "{listed}");
+    let say = |model: &str| {
+        let messages = json!([{"role": "user", "content": "Hi"}]);
+        let body = json!({"model": model, "temperature": 0, "max_tokens": 30, "messages": messages});
+        let answer = Request::chat(&body).send(&gateway.url).unwrap();
+        assert_eq!((answer.status, answer.json()["model"].as_str()), (200, Some(model)), "{}", answer.body);
+        answer.json()["choices"][0]["message"].to_string()
+    };
+    let (own, tuned) = (say("tied"), say("tuned"));
+    assert!(own != tuned && own == say("tied") && tuned == say("tuned"), "{own} {tuned}");
+}

@@ -21,7 +21,7 @@ fn assert_close<const D: usize>(got: Tensor<Flex, D>, want: Tensor<Flex, D>) {
 
 fn linear(out: usize, width: usize) -> Linear<Flex> {
     let bias = out.is_multiple_of(2).then(|| random([1, out]));
-    Linear { weight: Matrix::Values(random([out, width]) / (width as f64).sqrt()), bias }
+    Linear { weight: Matrix::Values(random([out, width]) / (width as f64).sqrt()), bias, deltas: Vec::new() }
 }
 
 #[test]
@@ -95,7 +95,11 @@ fn gates() {
 /// A matrix of two parts, the second of which is written otherwise.
 fn packed(packing: Packing, out: usize, width: usize) -> Linear<Flex> {
     let parts = vec![packing::tests::random(packing, out, width), packing::tests::random(Packing::Bf16, out / 2, width)];
-    Linear { weight: Matrix::Packed(Arc::new(Packed::new(width, parts))), bias: Some(random([1, out + out / 2])) }
+    Linear {
+        weight: Matrix::Packed(Arc::new(Packed::new(width, parts))),
+        bias: Some(random([1, out + out / 2])),
+        deltas: Vec::new(),
+    }
 }
 
 #[test]

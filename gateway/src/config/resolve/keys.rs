@@ -61,7 +61,7 @@ impl Resolver<'_> {
 
     /// Names without `*` must be names that can be asked for: a typing mistake there would lock the key out silently.
     fn allowed_models(&mut self, at: &str, raw: &Key) {
-        let names: Vec<String> = [self.written("routes"), self.written("models")].concat();
+        let names: Vec<String> = [self.written("routes"), self.written("models"), self.written_adapters()].concat();
         let providers = self.written("providers");
         for (index, model) in raw.models.iter().enumerate() {
             let pointer = format!("{at}/models/{index}");

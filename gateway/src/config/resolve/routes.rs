@@ -3,7 +3,7 @@
 //! Apart because here names meet providers, models and plugins. It must not know how a leg is asked.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -35,7 +35,34 @@ fn is_model(path: &Path) -> bool {
 
 impl Resolver<'_> {
     pub(super) fn models(&mut self, root: &Root) -> Models {
-        root.models.iter().map(|(name, raw)| (name.clone(), self.model(name, raw))).collect()
+        let models: Models = root.models.iter().map(|(name, raw)| (name.clone(), self.model(name, raw))).collect();
+        for (name, model) in &models {
+            for adapter in model.adapters.keys() {
+                let others = models.values().filter(|other| other.name != *name && other.names().any(|known| known == adapter));
+                if let Some(other) = others.map(|other| &other.name).next().or((adapter == name).then_some(name)) {
+                    let at = format!("/models/{}/adapters/{}", escape(name), escape(adapter));
+                    self.complain_key(&at, format!("`{adapter}` is a name of the model `{other}` already"), None);
+                }
+            }
+        }
+        models
+    }
+
+    fn adapters(&mut self, at: &str, raw: &Model) -> BTreeMap<String, PathBuf> {
+        let mut adapters = BTreeMap::new();
+        for (name, text) in &raw.adapters {
+            let at = format!("{at}/adapters/{}", escape(name));
+            let folder = self.path(&at, text);
+            if name.is_empty() {
+                self.complain_key(&at, "an adapter's name cannot be empty", None);
+            }
+            if !folder.join("adapter_config.json").is_file() {
+                let message = format!("{} has no adapter_config.json", folder.display());
+                self.complain(&at, message, Some("give a folder in PEFT's format".to_owned()));
+            }
+            adapters.insert(name.clone(), folder);
+        }
+        adapters
     }
 
     fn model(&mut self, name: &str, raw: &Model) -> ModelFact {
@@ -70,6 +97,7 @@ impl Resolver<'_> {
             }),
             template: self.word(&format!("{at}/chat_template"), raw.chat_template.as_deref()),
             yarn: self.word(&format!("{at}/yarn"), raw.yarn.as_deref()),
+            adapters: self.adapters(&at, raw),
         }
     }
 
@@ -83,9 +111,9 @@ impl Resolver<'_> {
         })
     }
 
-    /// The routes of the file, and one for each model of the engine that has none of its name.
+    /// The routes of the file, and one for each model of the engine, and each adapter, that has none of its name.
     pub(super) fn routes(&mut self, root: &Root, providers: &Providers, models: &Models) -> BTreeMap<String, RouteFact> {
-        let own = models.keys().map(|name| {
+        let own = models.values().flat_map(ModelFact::names).map(|name| {
             let leg = LegFact::new(LegTarget::Engine, name.clone());
             (name.clone(), RouteFact::plain(name, vec![leg]))
         });
@@ -154,11 +182,14 @@ impl Resolver<'_> {
 
     pub(super) fn leg(&mut self, pointer: &str, text: &str, known: (&Providers, &Models)) -> Option<LegFact> {
         let (providers, models) = known;
-        if models.contains_key(text) || self.written("models").iter().any(|name| name == text) {
+        if models.values().any(|model| model.names().any(|name| name == text))
+            || self.written("models").iter().any(|name| name == text)
+        {
             return Some(LegFact::new(LegTarget::Engine, text));
         }
         let Some((provider, model)) = text.split_once('/') else {
-            let hint = nearest(text, models.keys().map(String::as_str)).filter(|hint| hint.starts_with("did"));
+            let names = models.values().flat_map(ModelFact::names).map(String::as_str);
+            let hint = nearest(text, names).filter(|hint| hint.starts_with("did"));
             let hint = hint.unwrap_or_else(|| "write `provider/model`, or a name of `models`".to_owned());
             self.complain(pointer, format!("`{text}` is no model of the embedded engine"), Some(hint));
             return None;

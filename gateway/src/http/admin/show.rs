@@ -27,6 +27,7 @@ pub(super) fn config(facts: &Facts) -> Value {
             "quantize": fact.quantize.map(|wanted| format!("{wanted:?}").to_lowercase()),
             "chat_template": fact.template.as_str(),
             "yarn": fact.yarn.as_str(),
+            "adapters": fact.adapters.iter().map(|(name, folder)| (name.clone(), folder.display().to_string().into())).collect::<Map<_, _>>(),
         }))),
         "routes": map(facts.routes.values(), |route| (&route.name, show_route(route))),
         "plugins": map(facts.plugins.values(), |plugin| (&plugin.name, show_plugin(plugin))),

@@ -5,6 +5,7 @@
 
 mod build;
 mod chains;
+mod legs;
 mod route;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +28,7 @@ use crate::services::fetch::Fetcher;
 use crate::upstreams::Upstream;
 use crate::upstreams::cache::Cache;
 use crate::upstreams::remote::Clients;
+use crate::upstreams::state::LegStates;
 
 /// The present snapshot: whoever serves a request loads it once.
 pub type HostCell = ArcSwap<Host>;
@@ -50,6 +52,8 @@ pub struct Shared {
     pub limiter: Limiter,
     /// Models that are open, by name.
     pub engines: Engines,
+    /// How legs fare.
+    pub legs: Arc<LegStates>,
     /// HTTP clients of the providers, with their pools.
     pub clients: Clients,
     /// Knows the gateway's own reasoning again.
@@ -119,6 +123,8 @@ pub struct Host {
     pub shared: Arc<Shared>,
     /// Unix seconds at which it was built.
     pub built_at: u64,
+    /// Whether a condition asks for request headers.
+    pub(crate) reads_headers: bool,
     /// The plugins that are in service, by name.
     pub plugins: BTreeMap<String, Arc<gatewright_plugins::Plugin>>,
     /// By SHA-256 of the key's text.

@@ -23,6 +23,7 @@ mod stories {
     mod reach;
     mod records;
     mod reloading;
+    mod routing;
     mod starting;
     mod tools;
     mod upstreams;

@@ -27,6 +27,8 @@ pub struct Head {
     pub bearer: Option<Secret>,
     /// Whether the client wants no cache.
     pub no_store: bool,
+    /// All headers but credentials, where conditions ask for some; names in small letters.
+    pub headers: Vec<(String, String)>,
     /// Id of the conversation, where the client gave one.
     pub conversation: Option<String>,
     /// Bytes that the body is said to have.

@@ -219,6 +219,7 @@ impl Kit {
             ids: Ids::fixed(1),
             limiter: Limiter::default(),
             engines,
+            legs: Default::default(),
             clients: Default::default(),
             seal: crate::dialects::Seal::new([1; 32]),
         });

@@ -9,6 +9,7 @@ use gatewright_types::{Channel, Phase};
 use serde::Serialize;
 
 use super::meter::{Figures, Missed};
+use super::tried::{Try, tries};
 use crate::records::micros;
 
 /// Longest text for a header or a line of the log, bytes; what is beyond is in the record.
@@ -67,14 +68,14 @@ fn deeds(text: &mut String, plugin: &str, entries: &[Entry]) {
     }
 }
 
-fn separate(text: &mut String) {
+pub(super) fn separate(text: &mut String) {
     if !text.is_empty() {
         text.push_str("; ");
     }
 }
 
 /// Cut where a part ends.
-fn bounded(mut text: String) -> String {
+pub(super) fn bounded(mut text: String) -> String {
     if text.len() > LONGEST {
         let end = text.floor_char_boundary(LONGEST);
         text.truncate(text[..end].rfind("; ").unwrap_or(end));
@@ -109,6 +110,9 @@ struct Words<'a> {
     notes: Vec<Note<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     local_only: Option<&'a str>,
+    /// Where there is more to tell than who answered at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tries: Vec<Try<'a>>,
 }
 
 /// One plugin in a request.
@@ -182,14 +186,15 @@ pub(super) fn json(figures: &Figures) -> String {
     /// Notes that are kept, and bytes of each value.
     const NOTES: (usize, usize) = (16, 128);
     let Figures { uninspected, tools, notes, kept_here, .. } = figures;
-    let plugins = acted(figures);
-    if plugins.is_empty() && uninspected.is_empty() && tools.is_empty() && notes.is_empty() && kept_here.is_none() {
+    let (plugins, tries) = (acted(figures), tries(&figures.tries));
+    let quiet = plugins.is_empty() && uninspected.is_empty() && tools.is_empty() && tries.is_empty();
+    if quiet && notes.is_empty() && kept_here.is_none() {
         return NONE.to_owned();
     }
     let notes = notes.iter().take(NOTES.0);
     let notes = notes.map(|(key, value)| Note { key, value: &value[..value.floor_char_boundary(NOTES.1)] }).collect();
     let tools = tools.iter().map(|(name, did)| Tool { name, did }).collect();
-    let words = Words { plugins, not_inspected: uninspected, tools, notes, local_only: kept_here.as_deref() };
+    let words = Words { plugins, not_inspected: uninspected, tools, notes, local_only: kept_here.as_deref(), tries };
     // Text and numbers under fixed names are always JSON.
     serde_json::to_string(&words).unwrap_or_else(|_| NONE.to_owned())
 }

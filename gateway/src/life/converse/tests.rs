@@ -4,6 +4,7 @@ mod again;
 mod beside;
 mod chains;
 mod messages;
+mod routing;
 mod shadows;
 mod tools;
 

@@ -5,6 +5,7 @@
 
 mod build;
 mod chains;
+mod legs;
 mod passage;
 mod route;
 
@@ -29,6 +30,7 @@ use crate::services::fetch::Fetcher;
 use crate::upstreams::Upstream;
 use crate::upstreams::cache::Cache;
 use crate::upstreams::remote::Clients;
+use crate::upstreams::state::LegStates;
 
 /// The present snapshot: whoever serves a request loads it once.
 pub type HostCell = ArcSwap<Host>;
@@ -52,6 +54,8 @@ pub struct Shared {
     pub limiter: Limiter,
     /// Models that are open, by name.
     pub engines: Engines,
+    /// How legs fare.
+    pub legs: Arc<LegStates>,
     /// HTTP clients of the providers, with their pools.
     pub clients: Clients,
     /// Knows the gateway's own reasoning again.
@@ -126,6 +130,8 @@ pub struct Host {
     pub built_at: u64,
     /// Whether some provider demands thought in a history of calls.
     pub(crate) recalls: bool,
+    /// Whether a condition asks for request headers.
+    pub(crate) reads_headers: bool,
     /// The plugins that are in service, by name.
     pub plugins: BTreeMap<String, Arc<gatewright_plugins::Plugin>>,
     /// By SHA-256 of the key's text.

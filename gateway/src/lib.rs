@@ -6,6 +6,7 @@
 mod chat;
 mod cli;
 pub mod clock;
+pub mod conditions;
 pub mod config;
 pub mod dialects;
 pub mod environment;

@@ -15,7 +15,7 @@ pub(crate) mod ears;
 mod guard;
 #[cfg(test)]
 pub(crate) mod kit;
-mod leave;
+pub(crate) mod leave;
 pub(crate) mod meter;
 mod parameters;
 mod pass;
@@ -28,6 +28,7 @@ pub(crate) mod seat;
 mod segments;
 mod sets;
 mod settle;
+mod tried;
 pub(crate) mod verdicts;
 
 use std::sync::Arc;
@@ -37,7 +38,6 @@ use futures_util::Stream;
 
 pub use admit::{Admitted, admit};
 pub use authenticate::{Authenticated, Caller, Head, authenticate};
-pub(crate) use converse::SILENCE;
 pub use converse::{Answered, Manner, converse};
 pub(crate) use pass::board;
 pub use receive::{Received, receive};

@@ -132,6 +132,7 @@ fn open(mut facts: Facts, clients: Clients, lots: [u8; 32]) -> Result<(Host, Opt
         ids,
         limiter: Limiter::default(),
         engines: Engines::default(),
+        legs: Arc::default(),
         clients,
         seal: seal(&facts),
         thoughts: Default::default(),

@@ -24,6 +24,7 @@ mod stories {
     mod records;
     mod responses;
     mod reloading;
+    mod routing;
     mod starting;
     mod texts;
     mod tools;

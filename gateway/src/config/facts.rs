@@ -2,6 +2,7 @@
 //!
 //! Apart so that no stage knows YAML. It must not know how a fact was written down.
 
+mod care;
 mod reach;
 mod routes;
 
@@ -22,6 +23,7 @@ use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
 use crate::upstreams::catalog::Auth;
 use crate::upstreams::quirks::Quirks;
+pub use care::{BreakerFact, CareFact, HedgeFact, RetryFact};
 pub(crate) use reach::ASK_TOKENS;
 pub use reach::{AskFact, FetchFact, HostFact, HostName, ReachFact};
 pub use routes::{LegFact, LegTarget, PassFact, ReferenceFact, RouteFact, RuleFact, Strategy, ToolLoopFact};
@@ -76,7 +78,11 @@ pub struct Facts {
     /// What plugins from outside are held to.
     pub supply: SupplyFacts,
     /// Rules of every route, after its own.
-    pub when: Vec<RuleFact>,
+    pub rules: Vec<RuleFact>,
+    /// When a leg is left alone.
+    pub breaker: BreakerFact,
+    /// How much a leg is asked again.
+    pub retries: RetryFact,
     /// Keys; empty means: no authentication, loopback only.
     pub keys: Vec<KeyFact>,
     /// The response cache.
@@ -179,6 +185,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request's last byte to the response's first.
     pub first_byte: Duration,
+    /// For the first word of a stream, if it has a limit of its own.
+    pub first_token: Option<Duration>,
     /// Between two reads of a body.
     pub idle: Duration,
     /// For the whole answer.
@@ -188,7 +196,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connect: seconds(5), first_byte: seconds(120), idle: seconds(60), total: seconds(600) }
+        Self { connect: seconds(5), first_byte: seconds(120), first_token: None, idle: seconds(60), total: seconds(600) }
     }
 }
 
@@ -335,6 +343,8 @@ pub struct LimitFacts {
     pub body_time: Duration,
     /// Time that a client may take nothing of an answer.
     pub write_time: Duration,
+    /// Silence after which a stream is begun, and filled.
+    pub keep_alive: Duration,
     /// Text that guards may hold per request, bytes.
     pub held_bytes: usize,
     /// One answer of an upstream, bytes.
@@ -357,6 +367,7 @@ impl Default for LimitFacts {
             header_time: Duration::from_secs(10),
             body_time: Duration::from_secs(60),
             write_time: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(15),
             held_bytes: 1 << 20,
             answer_bytes: 64 << 20,
             drain_time: Duration::from_secs(30),

@@ -21,6 +21,7 @@ mod zero;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use complaint::nearest;
 pub use complaint::{Complaint, Mark};
 pub use load::{FILE, Misfit, check_file, import_litellm, load, load_file};
 pub(crate) use resolve::parse_address;

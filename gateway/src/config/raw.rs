@@ -3,6 +3,7 @@
 //! Apart because these are the shapes of a text, with defaults not yet filled in. It must not know what they come to: see
 //! `resolve`.
 
+mod care;
 mod process;
 mod reach;
 mod registry;
@@ -15,9 +16,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub(crate) use self::care::{Breaker, Hedge, Retries};
 pub(crate) use self::process::{Cache, Conversations, Format, Limits, Logging};
 pub(crate) use self::reach::{Asks, Fetch};
-pub(crate) use self::route::{Amounts, PassThrough, Route, Strategy, Tools, When};
+pub(crate) use self::route::{Amounts, PassThrough, Route, Rule, Tools};
 
 /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`; parts may follow each other, as in `1h30m`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -86,8 +88,12 @@ pub(crate) struct Root {
     /// Logins of the registries that plugins come from, by host (`registry.example.com`, with its port where it has one). Others are
     /// asked without one.
     pub(crate) registries: BTreeMap<String, Registry>,
-    /// What becomes of requests on which plugins have left notes, on every route, after the route's own `when`.
-    pub(crate) when: Vec<When>,
+    /// What becomes of requests for which a condition holds, on every route, after the route's own `rules`.
+    pub(crate) rules: Vec<Rule>,
+    /// When a leg is left alone.
+    pub(crate) breaker: Breaker,
+    /// How much a leg is asked again.
+    pub(crate) retries: Retries,
     /// Bounds of the response cache; a route turns it on.
     pub(crate) cache: Cache,
     /// Responses that clients of `POST /v1/responses` want kept, with what was said before them, so that a later request can go on from
@@ -198,6 +204,9 @@ pub(crate) struct Timeouts {
     /// Between two pieces of an answer. Default: `1m`.
     #[schemars(with = "Span")]
     pub(crate) idle: Option<Span>,
+    /// For the first word of a stream; then the next leg is asked. A whole answer has none. Default: none but these.
+    #[schemars(with = "Span")]
+    pub(crate) first_token: Option<Span>,
     /// For the whole answer. Default: `10m`.
     #[schemars(with = "Span")]
     pub(crate) total: Option<Span>,

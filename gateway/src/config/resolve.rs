@@ -2,6 +2,7 @@
 //!
 //! Apart from `raw` because this is about meaning, and from `schema` because that is about shape. It must not know YAML.
 
+mod care;
 mod catalog;
 mod keys;
 mod plugins;
@@ -68,7 +69,9 @@ impl Resolver<'_> {
             routes: self.routes(root, &providers, &models),
             global_plugins: self.chain("/global_plugins", &root.global_plugins),
             default_plugins: self.default_plugins(root),
-            when: self.rules("", &root.when, (&providers, &models)),
+            rules: self.rules("", &root.rules, (&providers, &models)),
+            breaker: self.breaker(root),
+            retries: self.retries(root),
             keys: self.keys(root),
             reference: self.reference(root, &providers),
             providers,
@@ -187,6 +190,7 @@ impl Resolver<'_> {
             header_time: self.span("/limits/header_time", raw.header_time.as_ref(), default.header_time),
             body_time: self.span("/limits/body_time", raw.body_time.as_ref(), default.body_time),
             write_time: self.span("/limits/write_time", raw.write_time.as_ref(), default.write_time),
+            keep_alive: self.span("/limits/keep_alive", raw.keep_alive.as_ref(), default.keep_alive),
             held_bytes: self.length("/limits/held", raw.held.as_ref(), default.held_bytes),
             answer_bytes: self.length("/limits/answer", raw.answer.as_ref(), default.answer_bytes),
             drain_time: self.span("/limits/drain_time", raw.drain_time.as_ref(), default.drain_time),

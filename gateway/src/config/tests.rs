@@ -302,7 +302,7 @@ fn the_schema_covers_and_documents_every_key() {
     let schema = schema();
     walk(&schema, &schema, "");
     let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
-    let expected = "listen admin_listen data allowed_hosts device providers catalog reference_model models routes plugins global_plugins default_plugins plugin_keys registries when cache conversations keys limits verdict_headers compat logging";
+    let expected = "listen admin_listen data allowed_hosts device providers catalog reference_model models routes plugins global_plugins default_plugins plugin_keys registries rules breaker retries cache conversations keys limits verdict_headers compat logging";
     assert_eq!(keys.join(" "), expected);
 }
 

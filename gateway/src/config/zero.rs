@@ -11,8 +11,8 @@ use gatewright_plugins::{Mode, Operator};
 use gatewright_types::{DeviceChoice, TemplateChoice, YarnReading};
 
 use super::facts::{
-    CacheFact, ConversationFacts, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact, ReachFact,
-    RouteFact, Secret, Timeouts,
+    BreakerFact, CacheFact, ConversationFacts, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact,
+    ReachFact, RetryFact, RouteFact, Secret, Timeouts,
 };
 use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;
@@ -43,7 +43,9 @@ impl Facts {
             routes: demo_routes(),
             global_plugins: Vec::new(),
             default_plugins: plugins.keys().cloned().collect(),
-            when: Vec::new(),
+            rules: Vec::new(),
+            breaker: BreakerFact::default(),
+            retries: RetryFact::default(),
             plugins,
             supply: SupplyFacts {
                 registries: Registries { proxies: environment.proxies(), ..Registries::default() },

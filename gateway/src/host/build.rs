@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 
 use gatewright_plugins::Plugin;
 
+use super::legs::{Provider, care, place_of, provider_leg};
 use super::route::{Home, Legs, Plugins, Route};
-use super::{Host, OpenModel, Shared};
-use crate::config::facts::{Facts, LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, RuleFact, Strategy};
+use super::{Host, Shared};
+use crate::config::facts::{CareFact, Facts, LegFact, LegTarget, ModelFact, RouteFact, RuleFact, Strategy};
 use crate::config::keys::KeyRing;
 use crate::services::fetch::Fetcher;
 use crate::supply;
-use crate::upstreams::Upstream;
-use crate::upstreams::dispatch::Leg;
-use crate::upstreams::pick::{LegState, Merits};
 use crate::upstreams::quirks::Reasoning;
 use crate::upstreams::remote::{Courier, RemoteUpstream};
+use crate::upstreams::state::LegStates;
 
 /// Why a configuration cannot be put to work: every reason, each for people.
 #[derive(Clone, Debug, Default, thiserror::Error)]
@@ -31,23 +30,10 @@ pub(super) struct OpenProvider {
     provider: Provider,
     plugins: Plugins,
     rules: Arc<[RuleFact]>,
+    care: CareFact,
+    states: Arc<LegStates>,
     metrics: Arc<crate::observe::RouteMetrics>,
     upstream_metrics: Arc<crate::observe::UpstreamMetrics>,
-}
-
-/// A provider with its client.
-#[derive(Clone)]
-struct Provider {
-    fact: ProviderFact,
-    /// Who it is, as far as answers may differ by it: see [`place_of`].
-    place: Place,
-    upstream: Arc<RemoteUpstream>,
-}
-
-impl std::fmt::Debug for Provider {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Provider").field("fact", &self.fact).finish_non_exhaustive()
-    }
 }
 
 /// An answer of the embedded engine, all rounds of it, takes no longer than this.
@@ -58,16 +44,17 @@ impl OpenProvider {
     pub(super) fn route(&self, model: &str) -> Arc<Route> {
         let fact = &self.provider.fact;
         let name = format!("{}/{model}", fact.name);
-        let legs = vec![provider_leg(&self.provider, model)];
+        let legs = vec![provider_leg(&self.provider, model, &self.states)];
         Arc::new(Route {
             leg_metrics: vec![(name.clone(), Arc::clone(&self.upstream_metrics))],
             name,
             strategy: Strategy::Ordered,
             sticky: false,
-            legs: Legs { legs, digest: digest(&[(self.provider.place, model)]) },
+            legs: Legs::of(legs),
             home: if fact.local { Home::Everybody } else { Home::Nobody },
             local_only: false,
             rules: Arc::clone(&self.rules),
+            care: self.care,
             plugins: self.plugins.clone(),
             cache: None,
             tools: None,
@@ -79,43 +66,6 @@ impl OpenProvider {
     }
 }
 
-fn provider_leg(provider: &Provider, model: &str) -> Leg {
-    Leg {
-        name: format!("{}/{model}", provider.fact.name),
-        upstream: Arc::clone(&provider.upstream) as Arc<dyn Upstream>,
-        model: model.to_owned(),
-        attempts: provider.fact.attempts,
-        timeouts: Some(provider.fact.timeouts),
-        merits: Merits { price: provider.fact.prices.get(model).copied(), ..Merits::default() },
-    }
-}
-
-/// Digest of where a leg leads.
-type Place = [u8; 32];
-
-/// Who would answer: for each leg where it is and which model is asked there.
-pub(super) fn digest(legs: &[(Place, &str)]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for (place, model) in legs {
-        hasher.update(place).update(&(model.len() as u64).to_le_bytes()).update(model.as_bytes());
-    }
-    *hasher.finalize().as_bytes()
-}
-
-/// A provider as its answers may differ: its name, its address, and as whom it is asked. The secrets go in one-way, and the cache
-/// keys the whole again with a secret of its own.
-fn place_of(fact: &ProviderFact) -> Place {
-    let mut hasher = blake3::Hasher::new_derive_key("gatewright provider of a cached answer");
-    let key = fact.api_key.as_ref().map(|key| ("authorization", key.reveal()));
-    let headers = fact.headers.iter().map(|(name, value)| (name.as_str(), value.reveal()));
-    let place = [(fact.name.as_str(), fact.base_url.as_str()), ("dialect", fact.kind.dialect().name())];
-    let parts = place.into_iter().chain(key).chain(headers);
-    for part in parts.flat_map(|(name, value)| [name, value]) {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
-    *hasher.finalize().as_bytes()
-}
-
 /// What is linked while a host is built.
 pub(super) struct Builder<'a> {
     pub(super) facts: &'a Facts,
@@ -123,9 +73,7 @@ pub(super) struct Builder<'a> {
     pub(super) loaded: BTreeMap<String, Arc<Plugin>>,
     /// Chains that were linked, by the names that they were asked for by.
     pub(super) linked: BTreeMap<Vec<String>, Plugins>,
-    /// How legs fare, by their names: routes that ask the same share it.
-    states: BTreeMap<String, Arc<LegState>>,
-    providers: BTreeMap<String, Provider>,
+    pub(super) providers: BTreeMap<String, Provider>,
     pub(super) problems: Vec<String>,
 }
 
@@ -138,13 +86,19 @@ pub(super) struct Ways {
     pub(super) open_providers: BTreeMap<String, OpenProvider>,
 }
 
+/// Whether some condition asks for request headers: only then they are kept.
+fn reads_headers(facts: &Facts) -> bool {
+    let rules = facts.rules.iter().chain(facts.routes.values().flat_map(|route| &route.rules)).map(|rule| &rule.when);
+    let legs = facts.routes.values().flat_map(|route| &route.legs).filter_map(|leg| leg.when.as_ref());
+    rules.chain(legs).any(|condition| condition.names_headers())
+}
+
 pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildError> {
     let mut builder = Builder {
         facts: &facts,
         shared,
         loaded: BTreeMap::new(),
         linked: BTreeMap::new(),
-        states: BTreeMap::new(),
         providers: BTreeMap::new(),
         problems: Vec::new(),
     };
@@ -169,7 +123,9 @@ pub(super) fn build(facts: Facts, shared: &Arc<Shared>) -> Result<Host, BuildErr
     let plugins = builder.loaded;
     let shared = Arc::clone(shared);
     let recalls = facts.providers.values().any(|provider| provider.quirks.reasoning == Reasoning::WithCalls);
-    Ok(Host { recalls, built_at: shared.clock.now_s(), keys, key_states, plugins, ways, passages, fetchers, shared, facts })
+    let reads_headers = reads_headers(&facts);
+    let built_at = shared.clock.now_s();
+    Ok(Host { recalls, reads_headers, built_at, keys, key_states, plugins, ways, passages, fetchers, shared, facts })
 }
 
 impl Builder<'_> {
@@ -218,35 +174,14 @@ impl Builder<'_> {
         fetchers
     }
 
-    fn leg(&self, of: &str, fact: &LegFact) -> Result<Leg, String> {
-        match &fact.to {
-            LegTarget::Provider(name) => match self.providers.get(name) {
-                Some(provider) => Ok(provider_leg(provider, &fact.model)),
-                None => Err(format!("model `{of}`: there is no provider `{name}`")),
-            },
-            LegTarget::Engine => match self.shared.engines.get(&fact.model) {
-                Some(OpenModel { upstream, .. }) => {
-                    let name = format!("engine/{}", fact.model);
-                    Ok(Leg { name, upstream, model: fact.model.clone(), attempts: 1, timeouts: None, merits: Merits::default() })
-                }
-                None => Err(format!("model `{of}`: the embedded engine has no model `{}`", fact.model)),
-            },
-        }
-    }
-
     fn route(&mut self, fact: &RouteFact, of_key: &[String]) -> Arc<Route> {
         let plugins = self.plugins(of_key, fact.plugins.as_ref());
         let tools = fact.tools.and_then(|bounds| self.tools(&plugins, bounds));
-        let mut legs = self.legs(fact, |_| true);
-        self.share_states(&mut legs);
+        let legs = self.legs(fact, |_| true);
         let home = match fact.legs.iter().filter(|leg| self.is_local(leg)).count() {
             0 => Home::Nobody,
             local if local == fact.legs.len() => Home::Everybody,
-            _ => {
-                let mut legs = self.legs(fact, |leg| self.is_local(leg));
-                self.share_states(&mut legs);
-                Home::Some(legs)
-            }
+            _ => Home::Some(self.legs(fact, |leg| self.is_local(leg))),
         };
         let lost: Vec<String> = fact.legs.iter().filter_map(|leg| self.leg(&fact.name, leg).err()).collect();
         self.problems.extend(lost);
@@ -258,7 +193,8 @@ impl Builder<'_> {
             strategy: fact.strategy,
             sticky: fact.sticky,
             local_only: fact.local_only,
-            rules: fact.when.iter().chain(&self.facts.when).cloned().collect(),
+            rules: fact.rules.iter().chain(&self.facts.rules).cloned().collect(),
+            care: care(self.facts, Some(fact)),
             plugins,
             cache: fact.cache,
             tools,
@@ -268,43 +204,6 @@ impl Builder<'_> {
             owner: "gatewright".to_owned(),
             name: fact.name.clone(),
         })
-    }
-
-    /// The legs of a route that are wanted. One that leads nowhere is left out.
-    fn legs(&self, fact: &RouteFact, wanted: impl Fn(&LegFact) -> bool) -> Legs {
-        let wanted: Vec<&LegFact> = fact.legs.iter().filter(|leg| wanted(leg)).collect();
-        let places: Vec<(Place, &str)> = wanted.iter().map(|leg| (self.place(leg), leg.model.as_str())).collect();
-        let leg = |wanted: &&LegFact| {
-            let mut leg = self.leg(&fact.name, wanted).ok()?;
-            (leg.merits.weight, leg.merits.fallback) = (wanted.weight, wanted.fallback);
-            Some(leg)
-        };
-        Legs { digest: digest(&places), legs: wanted.iter().filter_map(leg).collect() }
-    }
-
-    /// Legs of one name fare alike, whichever route they are of.
-    fn share_states(&mut self, legs: &mut Legs) {
-        for leg in &mut legs.legs {
-            leg.merits.state = Arc::clone(self.states.entry(leg.name.clone()).or_default());
-        }
-    }
-
-    /// Whether what a leg is asked stays with the operator.
-    fn is_local(&self, leg: &LegFact) -> bool {
-        match &leg.to {
-            LegTarget::Engine => true,
-            LegTarget::Provider(name) => self.providers.get(name).is_some_and(|provider| provider.fact.local),
-        }
-    }
-
-    /// Where a leg leads, as far as answers may differ by it.
-    fn place(&self, leg: &LegFact) -> Place {
-        let place = match &leg.to {
-            LegTarget::Provider(name) => self.providers.get(name).map(|provider| provider.place),
-            LegTarget::Engine => self.shared.engines.get(&leg.model).map(|model| model.files),
-        };
-        // What leads nowhere has been told, and is not served.
-        place.unwrap_or_default()
     }
 
     /// The ways of keys without plugins of their own, and of each list of plugins that keys bring.
@@ -341,44 +240,15 @@ impl Builder<'_> {
 
     fn open_providers(&mut self, of_key: &[String]) -> BTreeMap<String, OpenProvider> {
         let plugins = self.plugins(of_key, None);
-        let rules: Arc<[RuleFact]> = self.facts.when.iter().cloned().collect();
+        let rules: Arc<[RuleFact]> = self.facts.rules.iter().cloned().collect();
         let open = |(name, provider): (&String, &Provider)| {
             let any = format!("{name}/*");
             let metrics = self.shared.metrics.route(&any);
             let upstream_metrics = self.shared.metrics.upstream(&any);
             let (provider, plugins, rules) = (provider.clone(), plugins.clone(), Arc::clone(&rules));
-            (name.clone(), OpenProvider { provider, plugins, rules, metrics, upstream_metrics })
+            let (care, states) = (care(self.facts, None), Arc::clone(&self.shared.legs));
+            (name.clone(), OpenProvider { provider, plugins, rules, care, states, metrics, upstream_metrics })
         };
         self.providers.iter().filter(|(_, provider)| provider.fact.any_model).map(open).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::facts::Secret;
-    use crate::upstreams::remote::rig::fact;
-
-    #[test]
-    fn a_provider_of_another_name_key_or_header_is_another_place() {
-        let plain = fact("http://h/v1");
-        let change = |change: fn(&mut ProviderFact)| {
-            let mut fact = plain.clone();
-            change(&mut fact);
-            place_of(&fact)
-        };
-        let places = [
-            place_of(&plain),
-            change(|fact| fact.name = "other".into()),
-            change(|fact| fact.base_url = "http://other/v1".into()),
-            change(|fact| fact.kind = crate::config::facts::ProviderKind::Anthropic),
-            change(|fact| fact.api_key = None),
-            change(|fact| fact.api_key = Some(Secret::new("another key"))),
-            change(|fact| fact.headers.clear()),
-            change(|fact| fact.headers[0].1 = Secret::new("another value")),
-        ];
-        let different: std::collections::BTreeSet<_> = places.iter().collect();
-        assert_eq!(different.len(), places.len());
-        assert_eq!(places[0], change(|fact| fact.attempts = 9), "what changes no answer does not count");
     }
 }

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::build::{Builder, digest};
+use super::build::Builder;
+use super::legs::care;
 use super::route::{Home, Legs, Route};
 use crate::config::facts::{PassFact, Strategy};
 use crate::life::Caller;
@@ -61,11 +62,12 @@ impl Builder<'_> {
         Arc::new(Route {
             strategy: Strategy::Ordered,
             sticky: false,
-            legs: Legs { legs: Vec::new(), digest: digest(&[]) },
+            legs: Legs::of(Vec::new()),
             leg_metrics: Vec::new(),
             home: Home::Nobody,
             local_only: false,
             rules: Arc::default(),
+            care: care(self.facts, None),
             plugins,
             cache: None,
             tools: None,

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_plugins::Chain;
-use gatewright_types::ToolDefinition;
+use gatewright_types::{ChatRequest, ToolDefinition};
 
-use crate::config::facts::{RuleFact, Strategy, ToolLoopFact};
+use crate::conditions::{Seen, Undecided};
+use crate::config::facts::{CareFact, RuleFact, Strategy, ToolLoopFact};
 use crate::life::ears::Ears;
 use crate::observe::{PluginMetrics, RouteMetrics, UpstreamMetrics};
-use crate::upstreams::dispatch::{Leg, draw};
+use crate::upstreams::Deadline;
+use crate::upstreams::dispatch::{Asking, Leg, draw};
 use crate::upstreams::pick::{self, Lot};
 
 /// The tools of a route's plugins, as they are offered to the model.
@@ -45,6 +47,34 @@ pub(crate) struct Legs {
     pub(crate) digest: [u8; 32],
 }
 
+impl Legs {
+    /// These, in this order.
+    pub(crate) fn of(legs: Vec<Leg>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for leg in &legs {
+            hasher.update(&leg.place);
+        }
+        Self { digest: *hasher.finalize().as_bytes(), legs }
+    }
+
+    /// Those that are for this request: all where none has a condition.
+    ///
+    /// # Errors
+    /// A condition that could not be evaluated, be the leg needed or not.
+    pub(crate) fn fitting(&self, seen: &Seen<'_>) -> Result<Cow<'_, Self>, Undecided> {
+        if self.legs.iter().all(|leg| leg.when.is_none()) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut fitting = Vec::with_capacity(self.legs.len());
+        for leg in &self.legs {
+            if leg.when.as_ref().map_or(Ok(true), |condition| condition.holds(seen))? {
+                fitting.push(leg.clone());
+            }
+        }
+        Ok(Cow::Owned(Self::of(fitting)))
+    }
+}
+
 /// Which of a route's legs stay with the operator.
 #[derive(Debug)]
 pub(crate) enum Home {
@@ -69,8 +99,10 @@ pub struct Route {
     pub(crate) home: Home,
     /// Whether a request that comes here never leaves.
     pub(crate) local_only: bool,
-    /// Rules for requests with notes, its own first.
+    /// Rules for requests, its own first.
     pub(crate) rules: Arc<[RuleFact]>,
+    /// What is done for its answers.
+    pub(crate) care: CareFact,
     pub(crate) plugins: Plugins,
     /// How long answers are cached, if they are.
     pub(crate) cache: Option<Duration>,
@@ -95,8 +127,13 @@ impl Route {
         }
     }
 
-    /// Legs of it in the order in which a request asks them.
-    pub(crate) fn order<'a>(&self, legs: &'a Legs, conversation: Option<&str>) -> Cow<'a, [Leg]> {
+    /// A model call: some of its legs, in the order in which they are asked.
+    pub(crate) fn asking<'a>(&self, legs: &'a Legs, call: (Arc<ChatRequest>, Deadline, Option<&str>)) -> Asking<'a> {
+        let (request, deadline, conversation) = call;
+        Asking { legs: self.order(legs, conversation), request, deadline, care: self.care }
+    }
+
+    fn order<'a>(&self, legs: &'a Legs, conversation: Option<&str>) -> Cow<'a, [Leg]> {
         let lot = match conversation.filter(|_| self.sticky) {
             Some(conversation) => Lot::Of(conversation),
             None => Lot::Drawn(if self.strategy == Strategy::Ordered { 0 } else { draw() }),

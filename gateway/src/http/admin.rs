@@ -8,6 +8,7 @@ mod show;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use crate::config::keys::digest;
-use crate::host::{HostCell, Shared};
+use crate::host::{Host, HostCell};
 use crate::observe::Name;
 use crate::records;
 use crate::upstreams::Load;
@@ -48,6 +49,7 @@ pub fn admin_router(admin: Admin) -> Router {
     let api = Router::new()
         .route("/admin/config", get(config))
         .route("/admin/keys", get(keys))
+        .route("/admin/legs", get(legs))
         .route("/admin/plugins", get(plugins))
         .route("/admin/usage", get(usage))
         .route("/admin/reload", post(reload).get(last_reload))
@@ -74,17 +76,23 @@ async fn token(State(admin): State<Admin>, request: Request, next: Next) -> Resp
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     let host = admin.cell.load();
-    read_levels(&host.shared);
+    read_levels(&host);
     ([(header::CONTENT_TYPE, TEXT)], host.shared.metrics.render())
 }
 
 /// Brings the figures that others keep up to date.
-fn read_levels(shared: &Shared) {
+fn read_levels(host: &Host) {
+    let shared = &host.shared;
     let metrics = &shared.metrics;
     metrics.counted(&shared.plugins.counts());
     metrics.level(Name::RecordsQueue, &[], shared.records.waiting() as u64);
     metrics.level(Name::CacheEntries, &[], shared.cache.entries());
     metrics.level(Name::CacheBytes, &[], shared.cache.bytes());
+    for leg in show::all_legs(host) {
+        let (name, state) = (&leg.name, &leg.merits.state);
+        metrics.level(Name::LegState, &[name], state.standing(&host.facts.breaker, Instant::now()).level());
+        metrics.trips(name, state.trips());
+    }
     for (name, model) in shared.engines.all() {
         let Some(Load { running, waiting }) = model.upstream.load() else { continue };
         metrics.level(Name::EngineRunning, &[&name], running as u64);
@@ -98,6 +106,10 @@ async fn config(State(admin): State<Admin>) -> Response {
 
 async fn keys(State(admin): State<Admin>) -> Response {
     said(StatusCode::OK, &show::keys(&admin.cell.load().facts))
+}
+
+async fn legs(State(admin): State<Admin>) -> Response {
+    said(StatusCode::OK, &show::legs(&admin.cell.load()))
 }
 
 async fn plugins(State(admin): State<Admin>) -> Response {
@@ -145,7 +157,7 @@ async fn last_reload(State(admin): State<Admin>) -> Response {
 }
 
 async fn not_found() -> Response {
-    fault(StatusCode::NOT_FOUND, "this port has /healthz, /readyz, /metrics and /admin/{config,keys,plugins,usage,reload}")
+    fault(StatusCode::NOT_FOUND, "this port has /healthz, /readyz, /metrics and /admin/{config,keys,legs,plugins,usage,reload}")
 }
 
 async fn wrong_method() -> Response {

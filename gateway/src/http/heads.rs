@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+};
 
 use crate::config::facts::Secret;
 use crate::dialects::DialectRef;
@@ -13,6 +15,7 @@ use crate::life::Head;
 use crate::life::seat::Told;
 use crate::limits::{Gauge, Standing};
 use crate::money::Nanos;
+use crate::records::micros;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const CACHE: HeaderName = HeaderName::from_static("x-gatewright-cache");
@@ -21,6 +24,7 @@ pub(super) const VERSIONS: HeaderName = HeaderName::from_static("x-gatewright-pl
 pub(super) const LEG: HeaderName = HeaderName::from_static("x-gatewright-leg");
 pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-gatewright-attempts");
 pub(super) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-gatewright-answered-by");
+pub(super) const TRIES: HeaderName = HeaderName::from_static("x-gatewright-tries");
 pub(super) const OVERHEAD: HeaderName = HeaderName::from_static("x-gatewright-overhead-us");
 pub(super) const THINKING: HeaderName = HeaderName::from_static("x-gatewright-thinking");
 /// What was asked for and did not reach the model: no upstream can be asked for it, or not the one that answered. Told always, for
@@ -50,8 +54,16 @@ pub(super) fn head(headers: &HeaderMap, host: &Host, dialect: DialectRef) -> Hea
         bearer: text(&AUTHORIZATION).and_then(bearer).or_else(|| text(&API_KEY).and_then(key)),
         no_store: headers.get_all(CACHE_CONTROL).iter().any(says_no_store),
         conversation: text(&CONVERSATION).filter(|id| is_sane(id)).map(str::to_owned),
+        headers: if host.reads_headers { open_headers(headers) } else { Vec::new() },
         content_length: text(&CONTENT_LENGTH).and_then(|length| length.parse().ok()),
     }
+}
+
+/// All headers but those that carry credentials, for conditions to look at.
+fn open_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let secret = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, API_KEY];
+    let open = headers.iter().filter(|(name, _)| !secret.contains(name));
+    open.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
 }
 
 /// Whether a client's id is fit for headers, logs and records.
@@ -88,7 +100,7 @@ pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     }
 }
 
-/// What the plugins did, where it is told.
+/// What the plugins did and which way the answer came, where it is told.
 pub(super) fn put_told(headers: &mut HeaderMap, told: &Told) {
     for (name, text) in told_lines(told) {
         put(headers, name, &text);
@@ -97,10 +109,15 @@ pub(super) fn put_told(headers: &mut HeaderMap, told: &Told) {
 
 /// The same, by name: headers of an answer, or comments at the end of a stream, whose headers went out before.
 pub(super) fn told_lines(told: &Told) -> impl Iterator<Item = (HeaderName, String)> {
+    let way = told.way.as_ref();
     let dollars = |nanos: Option<Nanos>| nanos.map(|nanos| nanos.to_string());
     let lines = [
         (PLUGINS, told.did.clone()),
         (VERSIONS, told.versions.clone()),
+        (LEG, way.and_then(|way| way.leg.clone())),
+        (ATTEMPTS, way.filter(|way| way.attempts > 0).map(|way| way.attempts.to_string())),
+        (TRIES, way.and_then(|way| way.tries.clone())),
+        (OVERHEAD, way.map(|way| micros(way.overhead).to_string())),
         (COST, dollars(told.cost)),
         (COMPARED_COST, dollars(told.compared)),
     ];

@@ -9,14 +9,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_types::{Completion, Fault, FaultKind, Raw, gather_into};
 
-use super::heads::{self, ANSWERED_BY, ATTEMPTS, CACHE, LEG, NOT_CARRIED, OVERHEAD, RECALLED, THINKING};
+use super::heads::{self, ANSWERED_BY, CACHE, NOT_CARRIED, RECALLED, THINKING};
 use super::litellm;
 use super::refuse::refuse;
 use super::sse_out::EventBody;
 use crate::dialects::{Begin, DialectRef};
 use crate::life::seat::{Seat, cache_word};
-use crate::life::{Manner, SILENCE, Settled};
-use crate::records::micros;
+use crate::life::{Manner, Settled};
 
 /// The response of an answer that has begun.
 pub(super) async fn respond(settled: Settled) -> Response<Body> {
@@ -47,7 +46,8 @@ fn stream(settled: Settled) -> Response<Body> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies that collect what they pass on are told not to.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    let mut response = Response::new(Body::new(EventBody::new(settled, writer, SILENCE)));
+    let silence = settled.seat().caller().host.facts.limits.keep_alive;
+    let mut response = Response::new(Body::new(EventBody::new(settled, writer, silence)));
     *response.headers_mut() = headers;
     response
 }
@@ -123,7 +123,6 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
     let caller = seat.caller();
     heads::put_id(headers, caller.head.dialect, &caller.head.request_id);
     heads::put_standing(headers, &seat.standing());
-    let verbose = caller.host.facts.verdict_headers;
     seat.meter().read(|figures| {
         headers.insert(CACHE, HeaderValue::from_static(cache_word(figures)));
         if let Some(plugin) = &figures.answered_by {
@@ -132,17 +131,12 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
         if !verbose {
             return;
         }
-        if let Some(leg) = &figures.leg {
-            heads::put(headers, LEG, leg);
-            headers.insert(ATTEMPTS, figures.attempts.into());
-        }
         if let Some(thinking) = &figures.carried.thinking {
             heads::put(headers, THINKING, thinking);
         }
         if figures.recalled > 0 {
             headers.insert(RECALLED, figures.recalled.into());
         }
-        headers.insert(OVERHEAD, micros(seat.meter().overhead()).into());
     });
     put_not_carried(headers, seat);
     litellm::put(headers, seat);

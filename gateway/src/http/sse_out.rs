@@ -27,20 +27,25 @@ pub(super) struct EventBody {
     alarm: Pin<Box<Sleep>>,
     last: Instant,
     silence: Duration,
+    /// Who answered and in how many attempts, as the headers told it.
+    way: (Option<String>, u32),
 }
 
 impl EventBody {
     /// A body that fills silences of this length.
     pub(super) fn new(settled: Settled, writer: Box<dyn WriteEvents>, silence: Duration) -> Self {
         let alarm = Box::pin(tokio::time::sleep(silence));
-        Self { settled: Some(settled), writer, alarm, last: Instant::now(), silence }
+        let way = settled.seat().meter().read(|figures| (figures.leg.clone(), figures.attempts));
+        Self { settled: Some(settled), writer, alarm, last: Instant::now(), silence, way }
     }
 
     /// The end of an answer that ended well.
     fn end(&mut self) -> Bytes {
         // What plugins did later than the headers went out, and what it all cost, is told in comments.
         let settled = self.settled.take();
-        let told = settled.as_ref().map(|settled| settled.seat().verdicts()).unwrap_or_default();
+        let mut told = settled.as_ref().map(|settled| settled.seat().verdicts()).unwrap_or_default();
+        // The headers told the way, unless more was tried since.
+        told.way = told.way.filter(|way| (way.leg.as_ref(), way.attempts) != (self.way.0.as_ref(), self.way.1));
         if let Some(settled) = &settled {
             self.writer.ends_at(settled.seat().caller().host.shared.clock.now_s());
         }

@@ -27,6 +27,8 @@ pub struct Head {
     pub bearer: Option<Secret>,
     /// Whether the client wants no cache.
     pub no_store: bool,
+    /// All headers but credentials, where conditions ask for some; names in small letters.
+    pub headers: Vec<(String, String)>,
     /// Id of the conversation, where the client gave one.
     pub conversation: Option<String>,
     /// What the answer's id is made of, where it is not the request's: answers that are kept need one that no client chose.

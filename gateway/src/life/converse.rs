@@ -67,8 +67,6 @@ impl std::fmt::Debug for Answered {
     }
 }
 
-/// Silence after which a stream is begun without knowing how it goes on, so that the client can be kept waiting alive.
-pub(crate) const SILENCE: Duration = Duration::from_secs(10);
 /// Chunks without content that are held for the first one with it.
 const MAX_FIRST: usize = 64;
 
@@ -80,13 +78,14 @@ pub async fn converse(screened: Screened) -> Result<Answered, Refused> {
     let Screened { caller, request, route, leave, guard, substitute, reach, mut seat, .. } = screened;
     seat.answers(caller.head.dialect.echo(&request));
     let manner = if request.stream { Manner::Stream { usage: request.include_usage } } else { Manner::Whole };
+    let silence = caller.host.facts.limits.keep_alive;
     let meter = std::sync::Arc::clone(seat.meter());
     let talk = Box::new(Talk::new(talk::Parts { caller, request, route, leave, guard, substitute, reach, meter, manner }));
     let mut deltas: Deltas = Box::pin(unfold(talk, |mut talk| async move {
         let item = talk.next().await?;
         Some((item, talk))
     }));
-    match begin(&mut deltas, manner).await {
+    match begin(&mut deltas, manner, silence).await {
         Ok((first, more)) => Ok(Answered { manner, first, rest: more.then_some(deltas), seat, _made_here: () }),
         Err(fault) => {
             // The talk tells the meter what its plugins did when it is dropped.
@@ -96,8 +95,9 @@ pub async fn converse(screened: Screened) -> Result<Answered, Refused> {
     }
 }
 
-/// The chunks up to the first one with content, and whether more may come.
-async fn begin(deltas: &mut Deltas, manner: Manner) -> Result<(VecDeque<Chunk>, bool), Fault> {
+/// The chunks up to the first one with content, and whether more may come. After a long silence a stream is begun without knowing how
+/// it goes on, so that the client can be kept waiting alive: until then a failure is a status, which is worth more.
+async fn begin(deltas: &mut Deltas, manner: Manner, silence: Duration) -> Result<(VecDeque<Chunk>, bool), Fault> {
     let mut first = VecDeque::new();
     let waiting = async {
         while let Some(chunk) = deltas.next().await {
@@ -112,7 +112,7 @@ async fn begin(deltas: &mut Deltas, manner: Manner) -> Result<(VecDeque<Chunk>, 
     };
     let more = match manner {
         Manner::Whole => waiting.await?,
-        Manner::Stream { .. } => match tokio::time::timeout(SILENCE, waiting).await {
+        Manner::Stream { .. } => match tokio::time::timeout(silence, waiting).await {
             Ok(more) => more?,
             Err(_) => true,
         },

@@ -220,6 +220,7 @@ impl Kit {
             ids: Ids::fixed(1),
             limiter: Limiter::default(),
             engines,
+            legs: Default::default(),
             clients: Default::default(),
             seal: crate::dialects::Seal::new([1; 32]),
             thoughts: Default::default(),

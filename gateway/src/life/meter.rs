@@ -10,6 +10,7 @@ use gatewright_plugins::{Entry, Tally};
 use gatewright_types::{ChatRequest, Chunk, Content, Delta, Part, Tool, Usage};
 use serde::Serialize;
 
+use super::tried::Tried;
 use crate::host::Route;
 use crate::money::{Bill, Nanos, Price};
 use crate::observe::{CacheResult, InFlight};
@@ -42,6 +43,8 @@ pub(crate) struct Figures {
     pub(crate) rounds: u32,
     /// Tries at upstreams.
     pub(crate) attempts: u32,
+    /// Each of them, and the legs that were passed over.
+    pub(crate) tries: Vec<Tried>,
     /// Of those, legs that were given up.
     pub(crate) given_up: u32,
     /// Who answered last.

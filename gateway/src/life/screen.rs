@@ -26,7 +26,7 @@ use super::admit::Admitted;
 use super::authenticate::Caller;
 use super::ears::of_request;
 use super::guard::{Guard, Order, fault_of, not_json};
-use super::leave::Leave;
+use super::leave::{self, Leave};
 use super::meter::Meter;
 use super::parameters;
 use super::refused::Refused;
@@ -165,7 +165,7 @@ pub(super) async fn inspect(bound: &mut Bound, to: Option<(Option<Guard>, String
             return Ok((guard, way.0));
         }
         let noted = guard.as_ref().map_or(&*notes, |guard| guard.session.notes());
-        let Some(next) = next(bound, noted, way.1.take()) else { return Ok((guard, None)) };
+        let Some(next) = next(bound, noted, way.1.take())? else { return Ok((guard, None)) };
         let before = Arc::clone(&bound.route);
         match next {
             Next::Rule(to) => bound.is_sent_to(&to)?,
@@ -194,12 +194,16 @@ enum Next {
 }
 
 /// Where a request goes after its plugins have seen it: a rule of the operator counts more than a plugin's `set /model`.
-fn next(bound: &mut Bound, notes: &[(String, String)], model: Option<String>) -> Option<Next> {
+///
+/// # Errors
+/// A rule that can be said neither to hold nor not to.
+fn next(bound: &mut Bound, notes: &[(String, String)], model: Option<String>) -> Result<Option<Next>, Fault> {
     let route = Arc::clone(&bound.route);
-    let rule = bound.leave.heed(&route, notes).filter(|to| *to != route.name);
+    let seen = leave::seen(&bound.caller, (&bound.request, &route), notes);
+    let rule = bound.leave.heed(&route, &seen)?.filter(|to| *to != route.name);
     bound.kept_here();
     let model = || model.filter(|model| *model != route.name).map(Next::Plugin);
-    rule.map(|to| Next::Rule(to.to_owned())).or_else(model)
+    Ok(rule.map(|to| Next::Rule(to.to_owned())).or_else(model))
 }
 
 /// One chain's look at the request: an answer in the model's place, and another model to ask.

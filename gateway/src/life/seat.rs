@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Fault, FaultKind, Side};
@@ -11,7 +12,7 @@ use gatewright_types::{ChatRequest, Fault, FaultKind, Side};
 use super::authenticate::Caller;
 use super::meter::{Ending, Figures, Meter};
 use super::refused::Refused;
-use super::verdicts;
+use super::{tried, verdicts};
 use crate::config::facts::Facts;
 use crate::dialects::Echo;
 use crate::host::Route;
@@ -29,7 +30,7 @@ pub(super) struct Permits {
     pub(super) standing: Standing,
 }
 
-/// What clients are told of the plugins, where the operator wants it.
+/// What clients are told of plugins and legs, where the operator wants it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     /// Who did what, and what was not inspected.
@@ -40,6 +41,21 @@ pub(crate) struct Told {
     pub(crate) cost: Option<Nanos>,
     /// What it would have cost of the model that costs are compared with.
     pub(crate) compared: Option<Nanos>,
+    /// Which way it came.
+    pub(crate) way: Option<Way>,
+}
+
+/// Which way an answer came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Way {
+    /// Who answered.
+    pub(crate) leg: Option<String>,
+    /// Tries at legs.
+    pub(crate) attempts: u32,
+    /// What became of each, where there is something to tell.
+    pub(crate) tries: Option<String>,
+    /// The gateway's own time.
+    pub(crate) overhead: Duration,
 }
 
 /// Permits, and all that the row of the request will say.
@@ -140,6 +156,12 @@ impl Seat {
                 // Before, more may come.
                 cost: figures.bill.total().filter(|_| self.ended.is_some()),
                 compared: figures.compared.total().filter(|_| self.ended.is_some()),
+                way: Some(Way {
+                    leg: figures.leg.clone(),
+                    attempts: figures.attempts,
+                    tries: tried::way(&figures.tries),
+                    overhead: self.meter.overhead(),
+                }),
             }),
             false => Told::default(),
         }

@@ -9,6 +9,7 @@ use gatewright_types::{Channel, Phase};
 use serde::Serialize;
 
 use super::meter::{Figures, Missed};
+use super::tried::{Try, tries};
 use crate::records::micros;
 use crate::upstreams::Carried;
 
@@ -68,14 +69,14 @@ fn deeds(text: &mut String, plugin: &str, entries: &[Entry]) {
     }
 }
 
-fn separate(text: &mut String) {
+pub(super) fn separate(text: &mut String) {
     if !text.is_empty() {
         text.push_str("; ");
     }
 }
 
 /// Cut where a part ends.
-fn bounded(mut text: String) -> String {
+pub(super) fn bounded(mut text: String) -> String {
     if text.len() > LONGEST {
         let end = text.floor_char_boundary(LONGEST);
         text.truncate(text[..end].rfind("; ").unwrap_or(end));
@@ -119,6 +120,9 @@ struct Words<'a> {
     /// Turns that got their thought back.
     #[serde(skip_serializing_if = "is_zero")]
     recalled: usize,
+    /// Where there is more to tell than who answered at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tries: Vec<Try<'a>>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
@@ -197,9 +201,10 @@ pub(super) fn json(figures: &Figures) -> String {
     /// Notes that are kept, and bytes of each value.
     const NOTES: (usize, usize) = (16, 128);
     let Figures { uninspected, tools, notes, kept_here, carried, recalled, .. } = figures;
-    let plugins = acted(figures);
+    let (plugins, tries) = (acted(figures), tries(&figures.tries));
+    let silent = plugins.is_empty() && uninspected.is_empty() && tools.is_empty() && tries.is_empty();
     let quiet = *carried == Carried::default() && *recalled == 0 && kept_here.is_none();
-    if plugins.is_empty() && uninspected.is_empty() && tools.is_empty() && notes.is_empty() && quiet {
+    if silent && notes.is_empty() && quiet {
         return NONE.to_owned();
     }
     let notes = notes.iter().take(NOTES.0);
@@ -214,6 +219,7 @@ pub(super) fn json(figures: &Figures) -> String {
         thinking: carried.thinking.as_deref(),
         not_carried: &carried.left_out,
         recalled: *recalled,
+        tries,
     };
     // Text and numbers under fixed names are always JSON.
     serde_json::to_string(&words).unwrap_or_else(|_| NONE.to_owned())

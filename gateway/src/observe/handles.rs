@@ -78,10 +78,16 @@ pub enum AttemptOutcome {
     Retried,
     /// It failed and the leg was given up.
     Failed,
+    /// It failed and the leg was given up, for its retry budget was spent.
+    Withheld,
+    /// The leg is left alone: it was not asked.
+    Skipped,
+    /// It was let go, for another leg that was asked beside it spoke.
+    Lost,
 }
 
 impl AttemptOutcome {
-    pub(super) const ALL: [Self; 3] = [Self::Spoke, Self::Retried, Self::Failed];
+    pub(super) const ALL: [Self; 6] = [Self::Spoke, Self::Retried, Self::Failed, Self::Withheld, Self::Skipped, Self::Lost];
 
     /// The word in the metrics.
     pub const fn as_str(self) -> &'static str {
@@ -89,6 +95,9 @@ impl AttemptOutcome {
             Self::Spoke => "spoke",
             Self::Retried => "retried",
             Self::Failed => "failed",
+            Self::Withheld => "withheld",
+            Self::Skipped => "skipped",
+            Self::Lost => "lost",
         }
     }
 }
@@ -185,11 +194,19 @@ impl Drop for InFlight {
 /// Figures of one leg.
 #[derive(Debug)]
 pub struct UpstreamMetrics {
-    pub(super) attempts: [Counter; 3],
+    pub(super) attempts: [Counter; 6],
     pub(super) first_item: Histogram,
+    pub(super) lost: Counter,
 }
 
 impl UpstreamMetrics {
+    /// A try that was let go may have cost this.
+    pub fn lost(&self, cost: Option<Nanos>) {
+        if let Some(Nanos(nanos)) = cost {
+            self.lost.inc_by(nanos);
+        }
+    }
+
     /// A try ended so; `took` is the time to its first item or to its failure.
     pub fn attempt(&self, outcome: AttemptOutcome, took: Duration) {
         if let Some(counter) = self.attempts.get(outcome as usize) {

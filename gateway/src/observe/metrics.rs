@@ -130,6 +130,7 @@ impl Metrics {
         self.upstreams.get(leg, |leg| UpstreamMetrics {
             attempts: AttemptOutcome::ALL.map(|outcome| self.counter(Name::UpstreamAttempts, &[leg, outcome.as_str()])),
             first_item: self.histogram(Name::UpstreamFirstItem, &[leg]),
+            lost: self.counter(Name::UpstreamLostCost, &[leg]),
         })
     }
 
@@ -170,6 +171,11 @@ impl Metrics {
     /// ignored.
     pub fn level(&self, name: Name, values: &[&str], level: u64) {
         self.gauge(name, values).set(i64::try_from(level).unwrap_or(i64::MAX));
+    }
+
+    /// Takes over how often a leg's breaker opened. It only grows.
+    pub fn trips(&self, leg: &str, count: u64) {
+        self.counter(Name::LegTrips, &[leg]).inner().fetch_max(count, Ordering::Relaxed);
     }
 
     /// Takes over counts that someone else keeps (of plugins: plugin, name, count). They only grow.

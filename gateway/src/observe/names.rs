@@ -51,6 +51,12 @@ pub enum Name {
     UpstreamAttempts,
     /// Time until an upstream speaks.
     UpstreamFirstItem,
+    /// What calls that were let go may have cost.
+    UpstreamLostCost,
+    /// How a leg's breaker stands.
+    LegState,
+    /// How often it opened.
+    LegTrips,
     /// What plugins did.
     PluginActions,
     /// Failures of plugins.
@@ -92,7 +98,7 @@ type Entry = (Kind, &'static str, &'static [&'static str], &'static str);
 
 impl Name {
     /// All names, in the order of the documentation.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::Requests,
         Self::RequestsInFlight,
         Self::RequestDuration,
@@ -105,6 +111,9 @@ impl Name {
         Self::CacheBytes,
         Self::UpstreamAttempts,
         Self::UpstreamFirstItem,
+        Self::UpstreamLostCost,
+        Self::LegState,
+        Self::LegTrips,
         Self::PluginActions,
         Self::PluginErrors,
         Self::PluginTrips,
@@ -145,10 +154,16 @@ impl Name {
             Self::CacheLookups => (Counter, "gatewright_cache_lookups", &["route", "result"], "Looks into the response cache"),
             Self::CacheEntries => (Gauge, "gatewright_cache_entries", &[], "Answers in the response cache"),
             Self::CacheBytes => (Gauge, "gatewright_cache_bytes", &[], "Bytes of the answers in the response cache"),
-            Self::UpstreamAttempts => (Counter, "gatewright_upstream_attempts", &["leg", "outcome"], "Tries at a leg"),
+            Self::UpstreamAttempts => (
+                Counter,
+                "gatewright_upstream_attempts",
+                &["leg", "outcome"],
+                "Tries at a leg; skipped: it was left alone; withheld: its retry budget was spent; lost: another one asked beside it spoke",
+            ),
             Self::UpstreamFirstItem => {
                 (Histogram, "gatewright_upstream_first_item_seconds", &["leg"], "From asking an upstream to its first item")
             }
+            Self::UpstreamLostCost | Self::LegState | Self::LegTrips => self.leg(),
             Self::PluginActions => {
                 (Counter, "gatewright_plugin_actions", &["plugin", "did"], "What plugins did, shadow mode included")
             }
@@ -181,6 +196,19 @@ impl Name {
             Self::EngineRunning => (Gauge, "gatewright_engine_running", &["model"], "Sequences that the embedded engine runs"),
             Self::EngineWaiting => (Gauge, "gatewright_engine_waiting", &["model"], "Requests that wait for the embedded engine"),
             Self::Reloads => (Counter, "gatewright_reloads", &["result"], "Reloads of the configuration"),
+        }
+    }
+
+    const fn leg(self) -> Entry {
+        match self {
+            Self::UpstreamLostCost => (
+                Kind::Counter,
+                "gatewright_upstream_lost_cost_nanodollars",
+                &["leg"],
+                "What the prompts of lost tries may have cost, an estimate that is in no other cost",
+            ),
+            Self::LegState => (Kind::Gauge, "gatewright_leg_state", &["leg"], "Breaker of a leg: 0 closed, 1 half open, 2 open"),
+            _ => (Kind::Counter, "gatewright_leg_trips", &["leg"], "Times that the breaker of a leg opened"),
         }
     }
 

@@ -5,7 +5,7 @@
 //! know the client's own conversation.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -13,13 +13,15 @@ use gatewright_plugins::{Ask, Question, ServiceError};
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Fault, Message, Role, Usage, gather_into};
 
 use super::Outside;
+use crate::conditions::Seen;
 use crate::config::facts::AskFact;
 use crate::host::Route;
+use crate::life::leave::fitting;
 use crate::life::meter::{prompt_estimate, text_bytes, tokens_of};
 use crate::money::Price;
-use crate::observe::{AttemptOutcome, Errand};
+use crate::observe::Errand;
 use crate::upstreams::Deadline;
-use crate::upstreams::dispatch::{Dispatched, Witness, dispatch};
+use crate::upstreams::dispatch::{Dispatched, Ended, Leg, Witness, dispatch};
 
 #[async_trait]
 impl Ask for Outside {
@@ -47,7 +49,10 @@ impl Outside {
         let mut bill = Bill::open(self, plugin, fact, (prompt_estimate(&request), question.max_tokens))?;
         request.sampling.max_tokens = Some(bill.most);
         let until = Deadline(Instant::now() + route.max_time);
-        let asked = dispatch(&route.order(legs, None), Arc::new(request), until, &Tries(&route)).await;
+        // A plugin's own question has no key, no notes and no headers.
+        let seen = Seen { request: Some(&request), tokens: Some(prompt_estimate), route: &route.name, ..Seen::default() };
+        let legs = fitting(legs, &route, &seen).map_err(|fault| bill.failed(&fault))?;
+        let asked = dispatch(route.asking(&legs, (Arc::new(request), until, None)), &Tries(&route)).await;
         let Dispatched { mut deltas, price, .. } = asked.map_err(|fault| bill.failed(&fault))?;
         bill.price = price;
         let mut whole = Completion::default();
@@ -130,9 +135,9 @@ struct Tries<'a>(&'a Route);
 impl Witness for Tries<'_> {
     fn asks(&self) {}
 
-    fn ended(&self, leg: &str, outcome: AttemptOutcome, took: Duration) {
-        if let Some(metrics) = self.0.leg_metrics(leg) {
-            metrics.attempt(outcome, took);
+    fn ended(&self, leg: &Leg, ended: Ended) {
+        if let Some(metrics) = self.0.leg_metrics(&leg.name) {
+            metrics.attempt(ended.outcome, ended.took);
         }
     }
 }

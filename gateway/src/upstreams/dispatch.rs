@@ -4,22 +4,25 @@
 //! are held here and a failure may be tried again or elsewhere; from then on the stream is handed on, and whoever holds it has no
 //! way to retry. It must not know what an upstream is beyond the trait.
 
+mod attempt;
+mod hedge;
+
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
-use std::future::poll_fn;
 use std::hash::{BuildHasher, Hasher};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::Stream;
-use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry, Side};
+use gatewright_types::{ChatRequest, Fault, FaultKind, Retry, Side};
 
-use super::pick::{Busy, Merits};
-use super::{Deadline, Deltas, Upstream};
-use crate::config::facts::Timeouts;
+use self::attempt::{Attempt, Heard};
+use super::pick::Merits;
+use super::state::{Ticket, health_of};
+use super::{Carried, Deadline, Deltas, Upstream};
+use crate::conditions::Condition;
+use crate::config::facts::{CareFact, Timeouts};
 use crate::money::Price;
-use crate::observe::AttemptOutcome;
+use crate::observe::{AttemptOutcome, Outcome};
 
 /// One leg of a route, ready to be asked.
 #[derive(Clone)]
@@ -36,12 +39,28 @@ pub struct Leg {
     pub timeouts: Option<Timeouts>,
     /// What its place among the others goes by, and what it costs.
     pub merits: Merits,
+    /// Where it leads, as far as answers may differ by it.
+    pub place: [u8; 32],
+    /// Which requests it is for; all without one.
+    pub when: Option<Arc<Condition>>,
 }
 
 impl std::fmt::Debug for Leg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Leg").field("name", &self.name).field("attempts", &self.attempts).finish_non_exhaustive()
     }
+}
+
+/// What is asked, of whom, by when, and with how much care.
+pub struct Asking<'a> {
+    /// Who may answer, in order.
+    pub legs: Cow<'a, [Leg]>,
+    /// What is asked.
+    pub request: Arc<ChatRequest>,
+    /// By when.
+    pub deadline: Deadline,
+    /// With how much care.
+    pub care: CareFact,
 }
 
 /// An answer that has begun.
@@ -52,6 +71,19 @@ pub struct Dispatched {
     pub leg: String,
     /// What its model costs.
     pub price: Option<Price>,
+    /// What became of the request on the way there.
+    pub carried: Carried,
+}
+
+/// How a try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which way.
+    pub outcome: AttemptOutcome,
+    /// In one word, where it failed.
+    pub why: Option<&'static str>,
+    /// After this long.
+    pub took: Duration,
 }
 
 /// Who is told of each try while it is made, so that those count too that come to nothing.
@@ -59,64 +91,173 @@ pub trait Witness: Sync {
     /// A leg is asked.
     fn asks(&self);
 
-    /// The try at this leg ended so, after this long.
-    fn ended(&self, leg: &str, outcome: AttemptOutcome, took: Duration);
+    /// The try at this leg ended so. One that was [`AttemptOutcome::Skipped`] was none: nobody was asked.
+    fn ended(&self, leg: &Leg, ended: Ended);
 }
 
 /// The longest Retry-After that is waited for; a longer one is handed on to the client or makes the next leg's turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// Chunks without content that are held; an upstream that sends more is taken to speak.
-const MAX_HELD: usize = 64;
 
-/// Asks leg after leg, each as often as it allows, until one speaks.
+/// Asks leg after leg, each as often as it allows and as is left in its budget, until one speaks. One that is left alone is passed over.
 ///
 /// # Errors
 /// The last leg's fault; [`Retry::Here`] in it says when to come back. Where a leg took exception to a part of the request, that
 /// comes first: it is what the client can do something about.
-pub async fn dispatch<W: Witness>(
-    legs: &[Leg],
-    request: Arc<ChatRequest>,
-    deadline: Deadline,
-    witness: &W,
-) -> Result<Dispatched, Fault> {
-    let mut request = request;
-    let mut blamed = None;
-    let mut last = Fault::gateway(FaultKind::UnknownModel, "This route has no leg.");
-    for leg in legs {
-        if request.model != leg.model {
-            Arc::make_mut(&mut request).model.clone_from(&leg.model);
-        }
-        for attempt in 1..=leg.attempts.max(1) {
-            witness.asks();
-            let (began, state) = (Instant::now(), &leg.merits.state);
-            match listen(leg.upstream.answer(Arc::clone(&request), deadline), state.begin()).await {
-                Ok(deltas) => {
-                    let took = began.elapsed();
-                    state.spoke(took);
-                    witness.ended(&leg.name, AttemptOutcome::Spoke, took);
-                    return Ok(Dispatched { deltas, leg: leg.name.clone(), price: leg.merits.price });
-                }
-                Err(fault) => last = fault,
-            }
-            if last.side != Side::Caller {
-                state.failed();
-            }
-            let pause = wait(last.retry, attempt, deadline).filter(|_| attempt < leg.attempts);
-            let outcome = if pause.is_some() { AttemptOutcome::Retried } else { AttemptOutcome::Failed };
-            witness.ended(&leg.name, outcome, began.elapsed());
-            match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None if last.retry == Retry::Never || Instant::now() >= deadline.0 => return Err(last),
-                None => break,
-            }
-        }
-        if last.side == Side::Caller && last.kind == FaultKind::InvalidRequest {
-            blamed.get_or_insert_with(|| last.clone());
+pub async fn dispatch<W: Witness>(asking: Asking<'_>, witness: &W) -> Result<Dispatched, Fault> {
+    let Asking { legs, request, deadline, care } = asking;
+    let spent = vec![0; legs.len()];
+    let mut walk =
+        Walk { legs: &legs, request, deadline, care, witness, spent, hedged: None, rests: None, blamed: None, last: None };
+    for at in 0..legs.len() {
+        match walk.leg(at).await {
+            Next::Spoke(dispatched) => return Ok(dispatched),
+            Next::Over(fault) => return Err(fault),
+            Next::Leg => {}
         }
     }
-    Err(blamed.unwrap_or(last))
+    Err(walk.fault())
+}
+
+/// What follows after a leg.
+enum Next {
+    Spoke(Dispatched),
+    Over(Fault),
+    Leg,
+}
+
+/// A way along the legs.
+struct Walk<'a, W> {
+    legs: &'a [Leg],
+    request: Arc<ChatRequest>,
+    deadline: Deadline,
+    care: CareFact,
+    witness: &'a W,
+    /// Tries at each leg.
+    spent: Vec<u32>,
+    /// Since when a second leg was asked beside another: once is enough.
+    hedged: Option<Instant>,
+    /// The shortest time that one of them is still left alone.
+    rests: Option<Duration>,
+    blamed: Option<Fault>,
+    last: Option<Fault>,
+}
+
+impl<W: Witness> Walk<'_, W> {
+    /// Asks one leg as often as it may be asked.
+    async fn leg(&mut self, at: usize) -> Next {
+        let leg = &self.legs[at];
+        while self.spent[at] < leg.attempts.max(1) {
+            let Some(ticket) = self.leave(at) else { return Next::Leg };
+            let attempt = self.begin(at, ticket);
+            let began = attempt.began;
+            let fault = match self.hear(attempt).await {
+                Ok(dispatched) => return Next::Spoke(dispatched),
+                Err(fault) => fault,
+            };
+            if fault.side != Side::Caller {
+                leg.merits.state.failed();
+            }
+            let pause = wait(fault.retry, self.spent[at], self.deadline).filter(|_| self.spent[at] < leg.attempts);
+            let may = pause.is_none() || leg.merits.state.may_again(&self.care.retries, Instant::now());
+            let outcome = match pause {
+                Some(_) if may => AttemptOutcome::Retried,
+                Some(_) => AttemptOutcome::Withheld,
+                None => AttemptOutcome::Failed,
+            };
+            self.tell(at, (outcome, began), Some(&fault));
+            let (never, over) = (fault.retry == Retry::Never, Instant::now() >= self.deadline.0);
+            match pause {
+                Some(pause) if may => tokio::time::sleep(pause).await,
+                None if never || over => return Next::Over(fault),
+                _ => {
+                    self.give_up(fault);
+                    return Next::Leg;
+                }
+            }
+            self.last = Some(fault);
+        }
+        Next::Leg
+    }
+
+    /// Leave to ask a leg; one that is left alone is passed over.
+    fn leave(&mut self, at: usize) -> Option<Ticket> {
+        let (leg, now) = (&self.legs[at], Instant::now());
+        match leg.merits.state.ask(&self.care.breaker, now) {
+            Ok(ticket) => Some(ticket),
+            Err(rest) => {
+                self.rests = Some(self.rests.map_or(rest, |known| known.min(rest)));
+                self.tell(at, (AttemptOutcome::Skipped, now), None);
+                None
+            }
+        }
+    }
+
+    /// Begins a try. Nothing is sent before it is polled.
+    fn begin(&mut self, at: usize, ticket: Ticket) -> Attempt {
+        let leg = &self.legs[at];
+        if self.spent[at] == 0 {
+            leg.merits.state.asked(Instant::now());
+        }
+        self.spent[at] += 1;
+        self.witness.asks();
+        if self.request.model != leg.model {
+            Arc::make_mut(&mut self.request).model.clone_from(&leg.model);
+        }
+        let own = leg.timeouts.and_then(|timeouts| timeouts.first_token);
+        let limit = own.into_iter().chain(self.care.first_token).min().filter(|_| self.request.stream);
+        Attempt::begin(at, ticket, (leg, &self.request), (self.deadline, limit))
+    }
+
+    /// A try that spoke.
+    fn spoke(&self, heard: Heard) -> Dispatched {
+        let Heard { at, began, mut ticket, deltas } = heard;
+        let (leg, took) = (&self.legs[at], began.elapsed());
+        ticket.spoke(took);
+        if self.request.stream {
+            ticket.first_word(took);
+        }
+        self.tell(at, (AttemptOutcome::Spoke, began), None);
+        let carried = leg.upstream.carries(&self.request);
+        Dispatched { deltas: deltas.with(ticket, self.deadline), leg: leg.name.clone(), price: leg.merits.price, carried }
+    }
+
+    fn tell(&self, at: usize, (outcome, began): (AttemptOutcome, Instant), fault: Option<&Fault>) {
+        let why = fault.map(|fault| Outcome::of(fault).as_str());
+        self.witness.ended(&self.legs[at], Ended { outcome, why, took: began.elapsed() });
+    }
+
+    /// Keeps what a leg failed with.
+    fn give_up(&mut self, fault: Fault) {
+        if fault.side == Side::Caller && fault.kind == FaultKind::InvalidRequest {
+            self.blamed.get_or_insert_with(|| fault.clone());
+        }
+        self.last = Some(fault);
+    }
+
+    /// Why nobody spoke.
+    fn fault(self) -> Fault {
+        if let Some(fault) = self.blamed.or(self.last) {
+            return fault;
+        }
+        match self.rests {
+            Some(rest) => {
+                let message = "Nobody who could answer this model does so at present. Try again in a moment.";
+                let detail = "all legs are left alone after failures: see `breaker` of the configuration";
+                Fault::gateway(FaultKind::Overloaded, message).retry(Retry::Here(Some(rest))).detail(detail)
+            }
+            None => Fault::gateway(FaultKind::UnknownModel, "This route has no leg."),
+        }
+    }
+}
+
+/// What a fault says of its leg. A call that the end of all time for an answer cut short says nothing.
+fn judge(ticket: &mut Ticket, fault: &Fault, deadline: Deadline) {
+    let now = Instant::now();
+    let cut_short = fault.kind == FaultKind::UpstreamTimeout && now >= deadline.0;
+    let health = if cut_short { super::breaker::Health::Nothing } else { health_of(fault) };
+    ticket.ended(health, now);
 }
 
 /// How long to wait before the same leg is asked again; `None`: not at all.
@@ -139,56 +280,6 @@ fn backoff(attempt: u32, draw: u64) -> Duration {
 /// A number that differs from call to call. For jitter and for the order of legs only.
 pub fn draw() -> u64 {
     RandomState::new().build_hasher().finish()
-}
-
-/// Waits until the answer speaks, and gives it back whole; it counts as a request at the leg to its end.
-async fn listen(mut deltas: Deltas, busy: Busy) -> Result<Deltas, Fault> {
-    let mut held = Vec::new();
-    loop {
-        match poll_fn(|context| deltas.as_mut().poll_next(context)).await {
-            Some(Err(fault)) => return Err(fault),
-            Some(Ok(chunk)) => {
-                let speaks = speaks(&chunk);
-                held.push(chunk);
-                if speaks || held.len() >= MAX_HELD {
-                    break;
-                }
-            }
-            None if held.is_empty() => {
-                return Err(Fault::upstream("", FaultKind::UpstreamCut, "The upstream sent an empty answer."));
-            }
-            None => break,
-        }
-    }
-    Ok(Box::pin(Spoken { held: held.into_iter(), rest: deltas, _busy: busy }))
-}
-
-/// Whether a client could notice that this was sent: text, a call, an end. A role, an id or a comment is no speech.
-fn speaks(chunk: &Chunk) -> bool {
-    chunk.deltas.iter().any(|delta| match delta {
-        Delta::Text { text, .. } | Delta::Reasoning { text, .. } | Delta::Refusal { text, .. } => !text.is_empty(),
-        Delta::ToolCall { .. } | Delta::ToolResult { .. } | Delta::Logprobs { .. } | Delta::Finish { .. } => true,
-        Delta::Other { delta, .. } => delta.iter().any(|(_, value)| value.get() != "null"),
-        Delta::Start { .. } | Delta::Usage(_) => false,
-    })
-}
-
-/// What was held, and then the rest.
-struct Spoken {
-    held: std::vec::IntoIter<Chunk>,
-    rest: Deltas,
-    _busy: Busy,
-}
-
-impl Stream for Spoken {
-    type Item = Result<Chunk, Fault>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.held.next() {
-            Some(chunk) => Poll::Ready(Some(Ok(chunk))),
-            None => self.rest.as_mut().poll_next(context),
-        }
-    }
 }
 
 #[cfg(test)]

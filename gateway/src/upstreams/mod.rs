@@ -3,6 +3,8 @@
 //! Apart so that the life of a request sees one trait, whoever answers. It must not know clients, plugins or records.
 
 mod body;
+pub mod breaker;
+pub mod budget;
 pub mod cache;
 pub mod catalog;
 pub mod dispatch;
@@ -11,7 +13,9 @@ pub mod engine;
 pub mod pick;
 pub mod quirks;
 pub mod remote;
+pub mod rolling;
 pub mod sse;
+pub mod state;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,19 +1,21 @@
 //! In which order a route's legs are asked: as written, by lot, by load, by speed or by price.
 //!
-//! Apart because it only orders; who tries them is `dispatch`. What it goes by is kept beside each leg and is this process's own. It
-//! must not know requests, nor draw lots by itself: the draw is handed in.
+//! Apart because it only orders; who tries them is `dispatch`. What it goes by is kept beside each leg (`state`). It must not know
+//! requests, nor draw lots by itself: the draw is handed in.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+
+use serde::Deserialize;
 
 use super::dispatch::Leg;
+use super::state::LegState;
 use crate::money::Price;
 
-/// Which leg of a route comes first. Fallbacks follow in their order, whatever the strategy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which leg of a route comes first. Fallbacks follow in their order, whatever the strategy. The words are the configuration's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// As they are written.
     #[default]
@@ -60,49 +62,6 @@ impl Default for Merits {
     }
 }
 
-/// How a leg fares.
-#[derive(Debug, Default)]
-pub struct LegState {
-    in_flight: AtomicUsize,
-    /// Microseconds until it begins to answer, the older the less they count; 0 while nothing is known.
-    latency_us: AtomicU64,
-}
-
-/// What a failure counts as: a leg that fails fast is not a fast one.
-const FAILURE: Duration = Duration::from_secs(30);
-
-impl LegState {
-    /// A request is at it, until this is dropped.
-    pub fn begin(self: &Arc<Self>) -> Busy {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Busy(Arc::clone(self))
-    }
-
-    /// It began to answer after this long.
-    pub fn spoke(&self, took: Duration) {
-        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
-        let fold = |before: u64| if before == 0 { took } else { (before / 4).saturating_mul(3).saturating_add(took / 4).max(1) };
-        // Two at once may count as one: it is an estimate.
-        let before = self.latency_us.load(Ordering::Relaxed);
-        self.latency_us.store(fold(before), Ordering::Relaxed);
-    }
-
-    /// It was given up.
-    pub fn failed(&self) {
-        self.spoke(FAILURE);
-    }
-}
-
-/// A request at a leg.
-#[derive(Debug)]
-pub struct Busy(Arc<LegState>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// What decides between equals.
 #[derive(Clone, Copy, Debug)]
 pub enum Lot<'a> {
@@ -127,14 +86,13 @@ pub fn order<'a>(legs: &'a [Leg], strategy: Strategy, lot: Lot<'_>) -> Cow<'a, [
         return Cow::Borrowed(legs);
     }
     let (mut first, fallbacks): (Vec<Leg>, Vec<Leg>) = legs.iter().cloned().partition(|leg| !leg.merits.fallback);
-    let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
     match strategy {
         Strategy::Ordered => {}
         Strategy::Weighted => first.sort_by_cached_key(|leg| rank(leg, lot)),
-        Strategy::LeastBusy => first.sort_by_cached_key(|leg| (load(&leg.merits.state.in_flight), rank(leg, lot))),
+        Strategy::LeastBusy => first.sort_by_cached_key(|leg| (leg.merits.state.in_flight(), rank(leg, lot))),
         Strategy::LeastLatency => {
             // One of which nothing is known is asked first: then something is.
-            first.sort_by_cached_key(|leg| (leg.merits.state.latency_us.load(Ordering::Relaxed), rank(leg, lot)));
+            first.sort_by_cached_key(|leg| (leg.merits.state.latency_us(), rank(leg, lot)));
         }
         Strategy::LeastCost => first.sort_by_key(|leg| leg.merits.price.map_or(u64::MAX, |price| price.rank())),
     }
@@ -161,10 +119,12 @@ fn rank(leg: &Leg, lot: Lot<'_>) -> (Reverse<bool>, u64) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::{Duration, Instant};
 
     use gatewright_types::ChatRequest;
 
     use super::*;
+    use crate::config::facts::BreakerFact;
     use crate::money::{Nanos, Rates};
     use crate::upstreams::{Deadline, Deltas, Upstream};
 
@@ -181,7 +141,8 @@ mod tests {
     }
 
     fn leg(name: &str, merits: Merits) -> Leg {
-        Leg { name: name.to_owned(), upstream: Arc::new(Silent), model: name.to_owned(), attempts: 1, timeouts: None, merits }
+        let (name, model, upstream) = (name.to_owned(), name.to_owned(), Arc::new(Silent));
+        Leg { name, upstream, model, attempts: 1, timeouts: None, merits, place: [0; 32], when: None }
     }
 
     fn names(legs: &[Leg]) -> Vec<&str> {
@@ -237,10 +198,10 @@ mod tests {
             fallback("z"),
         ];
         assert_eq!(names(&order(&legs, Strategy::LeastCost, Lot::Drawn(1))), ["b", "a", "c", "z"]);
-        let busy = [legs[0].merits.state.begin(), legs[0].merits.state.begin(), legs[2].merits.state.begin()];
+        let busy = [0, 0, 2].map(|at| legs[at].merits.state.ask(&BreakerFact::DEFAULT, Instant::now()).unwrap());
         assert_eq!(names(&order(&legs, Strategy::LeastBusy, Lot::Drawn(1))), ["b", "c", "a", "z"]);
         drop(busy);
-        assert_eq!(legs[0].merits.state.in_flight.load(Ordering::Relaxed), 0);
+        assert_eq!(legs[0].merits.state.in_flight(), 0);
         for (at, millis) in [(0, 300), (1, 200), (2, 100)] {
             legs[at].merits.state.spoke(Duration::from_millis(millis));
         }

@@ -40,7 +40,7 @@ fn a_global_plugin_holds_on_a_route_with_no_plugins_and_a_note_keeps_a_request_h
     let rest = format!(
         "  near:\n    base_url: {}/v1\n    local: true\nplugins:\n  secrets: {{}}\n  triage: {{folder: triage}}\n\
         global_plugins: [secrets, triage]\nroutes:\n  bare: {{legs: [mock/m, near/m], plugins: []}}\n  away: {{legs: [mock/m]}}\n\
-        when:\n  - {{note: {{local-only: \"true\"}}, local_only: true}}\n",
+        rules:\n  - {{when: '\"local-only\" in notes && notes[\"local-only\"] == \"true\"', local_only: true}}\n",
         near.url
     );
     // The folder of a gateway is made when it starts: it takes the plugin over with the configuration that names it.

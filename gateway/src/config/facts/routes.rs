@@ -2,8 +2,11 @@
 //!
 //! Apart because it is what operators change most. It must not know how a leg is asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::HedgeFact;
+use crate::conditions::Condition;
 use crate::money::Price;
 pub use crate::upstreams::pick::Strategy;
 
@@ -28,8 +31,12 @@ pub struct RouteFact {
     pub strict: bool,
     /// Whether a request that comes here never leaves.
     pub local_only: bool,
-    /// Rules for requests with notes.
-    pub when: Vec<RuleFact>,
+    /// Rules for requests for which a condition holds.
+    pub rules: Vec<RuleFact>,
+    /// When a second leg is asked.
+    pub hedge: Option<HedgeFact>,
+    /// Time for the first word of a stream.
+    pub first_token: Option<Duration>,
 }
 
 impl RouteFact {
@@ -47,16 +54,18 @@ impl RouteFact {
             tools: None,
             strict: false,
             local_only: false,
-            when: Vec::new(),
+            rules: Vec::new(),
+            hedge: None,
+            first_token: None,
         }
     }
 }
 
-/// What becomes of a request on which plugins have left notes.
+/// What becomes of a request for which a condition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleFact {
-    /// Notes that must all be there; `None` is any value.
-    pub notes: Vec<(String, Option<String>)>,
+    /// The condition.
+    pub when: Arc<Condition>,
     /// The name that it goes on to.
     pub to: Option<String>,
     /// Whether it never leaves from then on.
@@ -83,12 +92,14 @@ pub struct LegFact {
     pub weight: u32,
     /// Whether it is asked only after all that are no fallbacks.
     pub fallback: bool,
+    /// Which requests it is for; all without one.
+    pub when: Option<Arc<Condition>>,
 }
 
 impl LegFact {
     /// A leg with a share like any other.
     pub fn new(to: LegTarget, model: impl Into<String>) -> Self {
-        Self { to, model: model.into(), weight: 1, fallback: false }
+        Self { to, model: model.into(), weight: 1, fallback: false, when: None }
     }
 }
 

@@ -64,6 +64,10 @@ pub(crate) struct Limits {
     /// Time that a client may take nothing of an answer before it is cut off. Default: `1m`. Needs a restart.
     #[schemars(with = "Span")]
     pub(crate) write_time: Option<Span>,
+    /// Silence after which a stream is begun without knowing how it goes on, and filled with keep-alives: a comment, or the dialect's own
+    /// event. Until then a failure is a status; from then on it is an error in the stream. Default: `15s`.
+    #[schemars(with = "Span")]
+    pub(crate) keep_alive: Option<Span>,
     /// Text of one answer that plugins may hold back, or see whole. A longer one fails where an enforced plugin must see it whole;
     /// a shadow does without, and that is recorded. Default: `1MiB`.
     #[schemars(with = "Size")]

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::Span;
+use super::{Hedge, Span};
+use crate::upstreams::pick::Strategy;
 
 /// What a million tokens cost, in US dollars.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -46,19 +47,6 @@ pub(crate) struct PassThrough {
     pub(crate) plugins: Option<Vec<String>>,
 }
 
-/// Which leg comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub(crate) enum Strategy {
-    #[default]
-    Ordered,
-    Weighted,
-    LeastBusy,
-    LeastLatency,
-    LeastCost,
-}
-
 /// A name that clients use as `model`, and what answers it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +58,7 @@ pub(crate) struct Route {
     /// requests in flight from here), `least_latency` (fastest to begin lately) or `least_cost`. The others follow in the same order.
     /// Default: `ordered`.
     #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["ordered", "weighted", "least_busy", "least_latency", "least_cost"]))]
     pub(crate) strategy: Strategy,
     /// Shares of the legs, in their order, where the strategy is `weighted`; 0 is asked only when the others fail. Default: equal.
     #[serde(default)]
@@ -78,6 +67,20 @@ pub(crate) struct Route {
     /// Further legs, asked in their order when all of `legs` have failed.
     #[serde(default)]
     pub(crate) fallbacks: Vec<String>,
+    /// Conditions by leg, as in `rules`: a leg that has one is asked only where it holds. Where no leg is left, the request is refused
+    /// with status 400.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"openai/gpt-4.1-mini": "tokens < 8000"}]))]
+    pub(crate) leg_when: BTreeMap<String, String>,
+    /// Asks a second leg beside one that is slow to begin a stream. Default: no.
+    #[serde(default)]
+    #[schemars(with = "Hedge")]
+    pub(crate) hedge: Option<Hedge>,
+    /// Time that a leg has for the first word of a stream, before the next one is asked; the same key of its provider's `timeouts`
+    /// counts where it is less. Default: none.
+    #[serde(default)]
+    #[schemars(with = "Span")]
+    pub(crate) first_token: Option<Span>,
     /// Whether a conversation (`x-gatewright-conversation`) keeps its leg while that answers, by lot over the legs and their shares, for
     /// the sake of the upstream's prompt cache. Default: false.
     #[serde(default)]
@@ -102,19 +105,20 @@ pub(crate) struct Route {
     /// on a route that it is sent on to. Default: false.
     #[serde(default)]
     pub(crate) local_only: bool,
-    /// What becomes of requests on which plugins have left notes.
+    /// What becomes of requests for which a condition holds.
     #[serde(default)]
-    pub(crate) when: Vec<When>,
+    pub(crate) rules: Vec<Rule>,
 }
 
-/// A rule for requests on which plugins have left notes.
+/// A rule for requests for which a condition holds.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct When {
-    /// Notes that must all be there, key and value; `*` stands for any value. A note counts whichever plugin left it, and none can
-    /// be taken back.
-    #[schemars(extend("examples" = [{"sensitivity": "high"}]))]
-    pub(crate) note: BTreeMap<String, String>,
+pub(crate) struct Rule {
+    /// The condition, in CEL, on the request as the plugins left it, and on the notes that they left: a note counts whichever plugin
+    /// left it, and none can be taken back. A request for which it cannot be evaluated is refused, with status 500. See the key `rules`
+    /// of `gatewright.example.yaml` for the names.
+    #[schemars(length(min = 1), extend("examples" = ["has(notes.sensitivity) && notes.sensitivity == \"high\"", "tokens > 8000"]))]
+    pub(crate) when: String,
     /// Where the request goes, once the plugins have seen it: a route, a model of the embedded engine or `provider/model`. The
     /// first rule that holds counts; whether the key may ask for that name does not.
     #[serde(default)]

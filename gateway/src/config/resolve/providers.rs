@@ -129,6 +129,10 @@ impl Resolver<'_> {
         Timeouts {
             connect: self.span(&format!("{at}/timeouts/connect"), raw.connect.as_ref(), default.connect),
             first_byte: self.span(&format!("{at}/timeouts/first_byte"), raw.first_byte.as_ref(), default.first_byte),
+            first_token: raw
+                .first_token
+                .as_ref()
+                .map(|text| self.span(&format!("{at}/timeouts/first_token"), Some(text), Default::default())),
             idle: self.span(&format!("{at}/timeouts/idle"), raw.idle.as_ref(), default.idle),
             total: self.span(&format!("{at}/timeouts/total"), raw.total.as_ref(), default.total),
         }

@@ -11,7 +11,7 @@ use gatewright_types::Quantization;
 
 use super::super::complaint::nearest;
 use super::super::facts::{KV_BYTES, LegFact, LegTarget, ModelFact, ProviderFact, RouteFact, Strategy, ToolLoopFact};
-use super::super::raw::{Model, Quantize, Root, Route, Strategy as Written, Tools};
+use super::super::raw::{Model, Quantize, Root, Route, Tools};
 use super::super::yaml::escape;
 use super::super::zero::DEMO;
 use super::Resolver;
@@ -120,21 +120,27 @@ impl Resolver<'_> {
         let mut routes: BTreeMap<_, _> = own.collect();
         for (name, raw) in &root.routes {
             let at = format!("/routes/{}", escape(name));
-            let legs = raw.legs.iter().enumerate();
-            let mut legs: Vec<LegFact> = legs
-                .filter_map(|(index, leg)| {
-                    let weight = raw.weights.as_ref().and_then(|weights| weights.get(index)).copied().unwrap_or(1);
-                    Some(LegFact { weight, ..self.leg(&format!("{at}/legs/{index}"), leg, (providers, models))? })
-                })
-                .collect();
-            for (index, leg) in raw.fallbacks.iter().enumerate() {
-                let leg = self.leg(&format!("{at}/fallbacks/{index}"), leg, (providers, models));
-                legs.extend(leg.map(|leg| LegFact { fallback: true, ..leg }));
-            }
+            let legs = self.legs(&at, raw, (providers, models));
             self.weights(&at, raw);
             routes.insert(name.clone(), self.route(name, (raw, legs), (providers, models)));
         }
         routes
+    }
+
+    /// The legs of a route, fallbacks behind the others, each with its share and its condition.
+    fn legs(&mut self, at: &str, raw: &Route, known: (&Providers, &Models)) -> Vec<LegFact> {
+        let mut legs = Vec::new();
+        for (index, written) in raw.legs.iter().enumerate() {
+            let weight = raw.weights.as_ref().and_then(|weights| weights.get(index)).copied().unwrap_or(1);
+            let leg = self.leg(&format!("{at}/legs/{index}"), written, known);
+            legs.extend(leg.map(|leg| (written.clone(), LegFact { weight, ..leg })));
+        }
+        for (index, written) in raw.fallbacks.iter().enumerate() {
+            let leg = self.leg(&format!("{at}/fallbacks/{index}"), written, known);
+            legs.extend(leg.map(|leg| (written.clone(), LegFact { fallback: true, ..leg })));
+        }
+        self.leg_conditions(at, raw, &mut legs);
+        legs.into_iter().map(|(_, leg)| leg).collect()
     }
 
     fn route(&mut self, name: &str, (raw, legs): (&Route, Vec<LegFact>), known: (&Providers, &Models)) -> RouteFact {
@@ -148,14 +154,16 @@ impl Resolver<'_> {
         RouteFact {
             name: name.to_owned(),
             legs,
-            strategy: strategy_of(raw),
+            strategy: raw.strategy,
             sticky: raw.sticky,
             plugins: raw.plugins.as_ref().map(|chain| self.chain(&format!("{at}/plugins"), chain)),
             cache: raw.cache.as_ref().map(|text| self.span(&format!("{at}/cache"), Some(text), Duration::ZERO)),
             tools: raw.tools.as_ref().map(|tools| self.tools(&at, tools)),
             strict: raw.strict,
             local_only: raw.local_only,
-            when: self.rules(&at, &raw.when, known),
+            rules: self.rules(&at, &raw.rules, known),
+            hedge: raw.hedge.as_ref().map(|hedge| self.hedge(&format!("{at}/hedge"), hedge)),
+            first_token: raw.first_token.as_ref().map(|text| self.span(&format!("{at}/first_token"), Some(text), Duration::ZERO)),
         }
     }
 
@@ -168,7 +176,7 @@ impl Resolver<'_> {
             self.complain(&at, message, None);
         } else if weights.iter().all(|weight| *weight == 0) {
             self.complain(&at, "some leg must have a share", None);
-        } else if raw.strategy != Written::Weighted && !raw.sticky {
+        } else if raw.strategy != Strategy::Weighted && !raw.sticky {
             self.complain(&at, "weights count only with `strategy: weighted`", None);
         }
     }
@@ -209,15 +217,5 @@ impl Resolver<'_> {
             self.complain(pointer, format!("provider `{provider}` lists no model `{model}` and `any_model` is false"), hint);
         }
         Some(LegFact::new(LegTarget::Provider(provider.to_owned()), model))
-    }
-}
-
-fn strategy_of(raw: &Route) -> Strategy {
-    match raw.strategy {
-        Written::Ordered => Strategy::Ordered,
-        Written::Weighted => Strategy::Weighted,
-        Written::LeastBusy => Strategy::LeastBusy,
-        Written::LeastLatency => Strategy::LeastLatency,
-        Written::LeastCost => Strategy::LeastCost,
     }
 }

@@ -1,28 +1,26 @@
-//! Rules for requests with notes, and legs that must stay with the operator.
+//! Rules for requests, the conditions in them and of legs, and legs that must stay with the operator.
 //!
-//! Apart because it is about where a request may go, not about who answers there. It must not know how notes come about.
+//! Apart because it is about where a request may go, not about who answers there. It must not know how a condition is judged.
+
+use std::sync::Arc;
 
 use super::super::complaint::nearest;
-use super::super::facts::RuleFact;
-use super::super::raw::{Route, When};
+use super::super::facts::{LegFact, RuleFact};
+use super::super::raw::{Route, Rule};
+use super::super::yaml::escape;
 use super::Resolver;
 use super::routes::{Models, Providers};
-
-/// Longest key of a note, bytes: as the plugin host takes them.
-const KEY_BYTES: usize = 128;
+use crate::conditions::{Condition, Mistake};
 
 impl Resolver<'_> {
     /// The rules under `at`, each with an end: a rule that leads nowhere is a mistake.
-    pub(super) fn rules(&mut self, at: &str, raw: &[When], known: (&Providers, &Models)) -> Vec<RuleFact> {
+    pub(super) fn rules(&mut self, at: &str, raw: &[Rule], known: (&Providers, &Models)) -> Vec<RuleFact> {
         let rules = raw.iter().enumerate();
-        rules.map(|(index, rule)| self.rule(&format!("{at}/when/{index}"), rule, known)).collect()
+        rules.filter_map(|(index, rule)| self.rule(&format!("{at}/rules/{index}"), rule, known)).collect()
     }
 
-    fn rule(&mut self, at: &str, raw: &When, known: (&Providers, &Models)) -> RuleFact {
-        if raw.note.is_empty() || raw.note.keys().any(|key| key.is_empty() || key.len() > KEY_BYTES) {
-            let hint = "write `note: {key: value}`".to_owned();
-            self.complain(&format!("{at}/note"), format!("a note's key has 1 to {KEY_BYTES} bytes"), Some(hint));
-        }
+    fn rule(&mut self, at: &str, raw: &Rule, known: (&Providers, &Models)) -> Option<RuleFact> {
+        let when = self.condition(&format!("{at}/when"), &raw.when);
         match &raw.to {
             Some(to) => self.destination(&format!("{at}/to"), to, known),
             None if !raw.local_only => {
@@ -30,11 +28,35 @@ impl Resolver<'_> {
             }
             None => {}
         }
-        let value = |value: &String| (value != "*").then(|| value.clone());
-        RuleFact {
-            notes: raw.note.iter().map(|(key, wanted)| (key.clone(), value(wanted))).collect(),
-            to: raw.to.clone(),
-            local_only: raw.local_only,
+        Some(RuleFact { when: when?, to: raw.to.clone(), local_only: raw.local_only })
+    }
+
+    /// A condition; what is wrong in it is told with its place in it.
+    fn condition(&mut self, pointer: &str, text: &str) -> Option<Arc<Condition>> {
+        match Condition::read(text) {
+            Ok(condition) => Some(Arc::new(condition)),
+            Err(mistakes) => {
+                for Mistake { at, message, hint } in mistakes {
+                    let place = at.map(|(line, column)| format!("at {line}:{column} of the condition: ")).unwrap_or_default();
+                    self.complain(pointer, format!("{place}{message}"), hint);
+                }
+                None
+            }
+        }
+    }
+
+    /// Puts the conditions of a route's legs where they belong. The one of a leg that is not there is a mistake.
+    pub(super) fn leg_conditions(&mut self, at: &str, raw: &Route, legs: &mut [(String, LegFact)]) {
+        for (name, text) in &raw.leg_when {
+            let pointer = format!("{at}/leg_when/{}", escape(name));
+            let condition = self.condition(&pointer, text);
+            for (_, leg) in legs.iter_mut().filter(|(written, _)| written == name) {
+                leg.when.clone_from(&condition);
+            }
+            if !raw.legs.iter().chain(&raw.fallbacks).any(|leg| leg == name) {
+                let hint = nearest(name, raw.legs.iter().chain(&raw.fallbacks).map(String::as_str));
+                self.complain_key(&pointer, format!("`{name}` is no leg of this route"), hint);
+            }
         }
     }
 

@@ -100,19 +100,37 @@ fn chains_rules_and_shares_are_checked_where_they_are_written() {
         ("plugins: {secrets: {percent: 101}}", "1:30: plugins.secrets.percent: 101 is more than 100"),
         ("global_plugins: [nope]", "global_plugins[0]: no plugin is named `nope`"),
         ("keys: {k: {sha256: 'a', plugins: [nope]}}", "keys.k.plugins[0]: no plugin is named `nope`"),
-        ("when: [{note: {a: b}}]", "when[0]: the rule changes nothing; give `to`, `local_only` or both"),
-        ("when: [{note: {}, local_only: true}]", "when[0].note"),
-        ("when: [{note: {a: b}, to: nope}]", "when[0].to: `nope` is no route, model or `provider/model`"),
-        ("routes: {r: {legs: [far/m], when: [{note: {a: b}, to: farr/m}]}}", "routes.r.when[0].to: no provider is named `farr`"),
+        ("rules: [{when: 'tokens > 1'}]", "rules[0]: the rule changes nothing; give `to`, `local_only` or both"),
+        ("rules: [{when: '', local_only: true}]", "rules[0].when"),
+        (
+            "rules: [{when: 'tokens > 1 && token < 5', local_only: true}]",
+            "rules[0].when: at 1:15 of the condition: nothing is named `token`; did you mean `tokens`?",
+        ),
+        ("rules: [{when: 'notes.a == \"b\"', local_only: true}]", "rules[0].when: a request without `a` could not be judged"),
+        (
+            "routes: {r: {legs: [far/m], leg_when: {far/n: 'tokens > 1'}}}",
+            "routes.r.leg_when.far/n: `far/n` is no leg of this route",
+        ),
+        (
+            "routes: {r: {legs: [far/m], leg_when: {far/m: 'tokens +'}}}",
+            "routes.r.leg_when.far/m: at 1:9 of the condition: this is not an expression of CEL",
+        ),
+        ("routes: {r: {legs: [far/m], hedge: {}}}", "routes.r.hedge: nothing says when a second leg is asked"),
+        ("breaker: {rest: 10m}", "breaker.rest: this is longer than `longest_rest`"),
+        ("rules: [{when: 'tokens > 1', to: nope}]", "rules[0].to: `nope` is no route, model or `provider/model`"),
+        (
+            "routes: {r: {legs: [far/m], rules: [{when: 'tokens > 1', to: farr/m}]}}",
+            "routes.r.rules[0].to: no provider is named `farr`",
+        ),
         ("routes: {r: {legs: [near/m, far/m], local_only: true}}", "routes.r.legs[1]: `far/m` is not local"),
     ] {
         let text = if text.starts_with("routes") { format!("{providers}{text}") } else { text.to_owned() };
         assert!(told_of(&text).contains(wanted), "{text}: {}", told_of(&text));
     }
     let right =
-        format!("{providers}routes: {{r: {{legs: [near/m], local_only: true, when: [{{note: {{a: '*'}}, to: far/any}}]}}}}");
+        format!("{providers}routes: {{r: {{legs: [near/m], local_only: true, rules: [{{when: 'has(notes.a)', to: far/any}}]}}}}");
     let facts = load(&right, Path::new("/w"), &environment()).unwrap();
-    assert_eq!(facts.routes["r"].when[0].notes, [("a".to_owned(), None)]);
+    assert_eq!(facts.routes["r"].rules[0].when.to_string(), "has(notes.a)");
     assert!(facts.routes["r"].local_only && facts.providers["near"].local);
 }
 

@@ -2,12 +2,15 @@
 //!
 //! Apart so that what is shown is seen in one place. It must not show a secret: it says whether there is one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
 use crate::config::facts::{Facts, LegFact, LegTarget, LimitFacts, PluginFact, ProviderFact, RouteFact, RuleFact};
 use crate::host::Host;
+use crate::records::micros;
+use crate::upstreams::breaker::Standing;
+use crate::upstreams::dispatch::Leg;
 
 /// The configuration without secrets. Times are in milliseconds, sizes in bytes.
 pub(super) fn config(facts: &Facts) -> Value {
@@ -36,7 +39,17 @@ pub(super) fn config(facts: &Facts) -> Value {
         "plugin_keys": facts.supply.keys.len(),
         "registries": facts.supply.registries.logins.keys().collect::<Vec<_>>(),
         "locked": facts.supply.lock.is_some(),
-        "when": facts.when.iter().map(show_rule).collect::<Vec<_>>(),
+        "rules": facts.rules.iter().map(show_rule).collect::<Vec<_>>(),
+        "breaker": {
+            "enabled": facts.breaker.enabled,
+            "percent": facts.breaker.percent,
+            "least": facts.breaker.least,
+            "window": millis(facts.breaker.window),
+            "rest": millis(facts.breaker.rest),
+            "longest_rest": millis(facts.breaker.longest_rest),
+            "probes": facts.breaker.probes,
+        },
+        "retries": { "percent": facts.retries.percent, "least": facts.retries.least },
         "keys": facts.keys.len(),
         "cache": {
             "max_size": facts.cache.max_bytes,
@@ -70,6 +83,34 @@ pub(super) fn keys(facts: &Facts) -> Value {
     json!({ "keys": keys.collect::<Vec<_>>() })
 }
 
+/// The legs of all that is listed, each once.
+pub(super) fn all_legs(host: &Host) -> Vec<&Leg> {
+    let mut all: Vec<&Leg> = host.models().flat_map(|route| &route.legs.legs).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.dedup_by(|a, b| a.name == b.name);
+    all
+}
+
+/// How the legs fare, in this process.
+pub(super) fn legs(host: &Host) -> Value {
+    let show = |leg: &&Leg| {
+        let state = &leg.merits.state;
+        let standing = state.standing(&host.facts.breaker, Instant::now());
+        let rest = if let Standing::Open(rest) = standing { Some(millis(rest)) } else { None };
+        json!({
+            "name": leg.name,
+            "state": standing.as_str(),
+            "left_alone_for": rest,
+            "trips": state.trips(),
+            "in_flight": state.in_flight(),
+            "latency_us": Some(state.latency_us()).filter(|us| *us > 0),
+            "first_word_p50_us": state.percentile(50).map(micros),
+            "first_word_p95_us": state.percentile(95).map(micros),
+        })
+    };
+    json!({ "legs": all_legs(host).iter().map(show).collect::<Vec<_>>() })
+}
+
 /// Plugins, as they are in service, without their settings: they may hold secrets.
 pub(super) fn plugins(host: &Host) -> Value {
     let facts = &host.facts;
@@ -97,6 +138,7 @@ fn show_limits(limits: &LimitFacts) -> Value {
         "header_time": millis(limits.header_time),
         "body_time": millis(limits.body_time),
         "write_time": millis(limits.write_time),
+        "keep_alive": millis(limits.keep_alive),
         "held": limits.held_bytes,
         "answer": limits.answer_bytes,
         "drain_time": millis(limits.drain_time),
@@ -119,6 +161,7 @@ fn show_provider(provider: &ProviderFact) -> Value {
         "timeouts": {
             "connect": millis(provider.timeouts.connect),
             "first_byte": millis(provider.timeouts.first_byte),
+            "first_token": provider.timeouts.first_token.map(millis),
             "idle": millis(provider.timeouts.idle),
             "total": millis(provider.timeouts.total),
         },
@@ -136,19 +179,20 @@ fn show_route(route: &RouteFact) -> Value {
         "strategy": route.strategy.as_str(),
         "weights": route.legs.iter().filter(|leg| !leg.fallback).map(|leg| leg.weight).collect::<Vec<_>>(),
         "sticky": route.sticky,
+        "leg_when": route.legs.iter().filter_map(|fact| Some((leg(fact), fact.when.as_ref()?.to_string().into()))).collect::<Map<_, Value>>(),
+        "hedge": route.hedge.map(|hedge| json!({ "after": hedge.after.map(millis), "percentile": hedge.percentile })),
+        "first_token": route.first_token.map(millis),
         "plugins": route.plugins,
         "cache": route.cache.map(millis),
         "tools": route.tools.map(|tools| json!({ "max_rounds": tools.max_rounds, "max_time": millis(tools.max_time) })),
         "strict": route.strict,
         "local_only": route.local_only,
-        "when": route.when.iter().map(show_rule).collect::<Vec<_>>(),
+        "rules": route.rules.iter().map(show_rule).collect::<Vec<_>>(),
     })
 }
 
 fn show_rule(rule: &RuleFact) -> Value {
-    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "*".to_owned());
-    let notes: Map<_, _> = rule.notes.iter().map(|(key, wanted)| (key.clone(), value(wanted).into())).collect();
-    json!({ "note": notes, "to": rule.to, "local_only": rule.local_only })
+    json!({ "when": rule.when.to_string(), "to": rule.to, "local_only": rule.local_only })
 }
 
 fn show_plugin(plugin: &PluginFact) -> Value {

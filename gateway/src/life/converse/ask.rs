@@ -2,31 +2,34 @@
 //!
 //! Apart because it alone knows cache and dispatch. It must not know plugins.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use gatewright_types::{ChatRequest, Fault};
+use gatewright_types::{ChatRequest, Fault, Usage};
 
 use super::talk::{Stage, Talk};
-use crate::host::Route;
-use crate::life::leave::Leave;
-use crate::life::meter::Meter;
+use crate::host::{Legs, Route};
+use crate::life::leave::{self, Leave};
+use crate::life::meter::{Meter, prompt_estimate};
+use crate::life::tried::Tried;
+use crate::money::Nanos;
 use crate::observe::{AttemptOutcome, CacheResult};
+use crate::records::micros;
 use crate::upstreams::cache::{CacheScope, Look};
-use crate::upstreams::dispatch::{Dispatched, Witness, dispatch};
+use crate::upstreams::dispatch::{Dispatched, Ended, Leg, Witness, dispatch};
 use crate::upstreams::{Deadline, Deltas};
 
 impl Talk {
     /// Asks for one answer.
     pub(super) async fn ask(&mut self) -> Result<(), Fault> {
         super::tools::check_time(self.deadline)?;
-        self.heed_notes();
-        let digest = self.leave.legs(&self.route)?.digest;
+        let (fitting, digest) = self.heed()?;
         self.meter.round_begins();
         let call = Call {
             route: Arc::clone(&self.route),
             leave: self.leave.clone(),
+            fitting,
             request: Arc::clone(&self.request),
             meter: Arc::clone(&self.meter),
             conversation: self.caller.head.conversation.clone(),
@@ -61,11 +64,24 @@ impl Talk {
         Ok(())
     }
 
-    /// What plugins noted since the last round may keep the next one from leaving. Where it was sent on the way here, it stays.
-    fn heed_notes(&mut self) {
-        let Some(guard) = self.guard.as_ref().filter(|_| !self.route.rules.is_empty()) else { return };
-        self.leave.heed(&self.route, guard.session.notes());
-        self.meter.read(|figures| figures.kept_here = self.leave.why().cloned());
+    /// What plugins noted since the last round may keep the next one from leaving. Where it was sent on the way here, it stays. Gives
+    /// the legs that are for the request, where they are not all that it may go to; and who would answer.
+    fn heed(&mut self) -> Result<(Option<Legs>, [u8; 32]), Fault> {
+        let route = Arc::clone(&self.route);
+        let notes = self.guard.as_ref().map(|guard| guard.session.notes());
+        let before = self.leave.notes().to_vec();
+        let seen = leave::seen(&self.caller, (&self.request, &route), notes.unwrap_or(&before));
+        if notes.is_some() && !route.rules.is_empty() {
+            self.leave.heed(&route, &seen)?;
+            self.meter.read(|figures| figures.kept_here = self.leave.why().cloned());
+        }
+        Ok(match self.leave.legs(&route, &seen)? {
+            Cow::Borrowed(all) => (None, all.digest),
+            Cow::Owned(fitting) => {
+                let digest = fitting.digest;
+                (Some(fitting), digest)
+            }
+        })
     }
 }
 
@@ -73,6 +89,8 @@ impl Talk {
 struct Call {
     route: Arc<Route>,
     leave: Leave,
+    /// Of the legs that it may go to, those that are for the request; `None` is all.
+    fitting: Option<Legs>,
     request: Arc<ChatRequest>,
     meter: Arc<Meter>,
     /// The client's id of it.
@@ -83,13 +101,13 @@ struct Call {
 impl Call {
     /// Walks the legs until one speaks.
     async fn make(self) -> Result<Deltas, Fault> {
-        let legs = self.leave.legs(&self.route)?;
-        let tries = Tries { route: &self.route, meter: &self.meter };
-        let ordered = self.route.order(legs, self.conversation.as_deref());
-        let request = Arc::clone(&self.request);
-        let Dispatched { deltas, leg, price } = dispatch(&ordered, self.request, self.deadline, &tries).await?;
-        let spoke = ordered.iter().find(|known| known.name == leg);
-        let carried = spoke.map(|leg| leg.upstream.carries(&request)).unwrap_or_default();
+        let tries = Tries { route: &self.route, meter: &self.meter, prompt: OnceLock::new(), request: Arc::clone(&self.request) };
+        let legs = match &self.fitting {
+            Some(fitting) => fitting,
+            None => self.leave.may(&self.route)?,
+        };
+        let asking = self.route.asking(legs, (self.request, self.deadline, self.conversation.as_deref()));
+        let Dispatched { deltas, leg, price, carried } = dispatch(asking, &tries).await?;
         self.meter.speaks(leg, (price, carried));
         Ok(deltas)
     }
@@ -99,6 +117,17 @@ impl Call {
 struct Tries<'a> {
     route: &'a Route,
     meter: &'a Meter,
+    request: Arc<ChatRequest>,
+    /// About how many tokens are asked.
+    prompt: OnceLock<u64>,
+}
+
+impl Tries<'_> {
+    /// What a call that was let go may have cost: its prompt, at least.
+    fn lost(&self, leg: &Leg) -> Option<Nanos> {
+        let prompt = *self.prompt.get_or_init(|| prompt_estimate(&self.request));
+        leg.merits.price.map(|price| price.of(&Usage { prompt, ..Usage::default() }))
+    }
 }
 
 impl Witness for Tries<'_> {
@@ -106,13 +135,25 @@ impl Witness for Tries<'_> {
         self.meter.read(|figures| figures.attempts += 1);
     }
 
-    fn ended(&self, leg: &str, outcome: AttemptOutcome, took: Duration) {
-        self.meter.read(|figures| figures.given_up += u32::from(outcome == AttemptOutcome::Failed));
-        if let Some(metrics) = self.route.leg_metrics(leg) {
+    fn ended(&self, leg: &Leg, ended: Ended) {
+        let Ended { outcome, why, took } = ended;
+        let lost = if outcome == AttemptOutcome::Lost { self.lost(leg) } else { None };
+        self.meter.read(|figures| {
+            let given_up = matches!(outcome, AttemptOutcome::Failed | AttemptOutcome::Withheld | AttemptOutcome::Lost);
+            figures.given_up += u32::from(given_up);
+            if figures.tries.len() < MOST_TRIES {
+                figures.tries.push(Tried { leg: leg.name.clone(), did: outcome.as_str(), why, us: micros(took), lost });
+            }
+        });
+        if let Some(metrics) = self.route.leg_metrics(&leg.name) {
             metrics.attempt(outcome, took);
+            metrics.lost(lost);
         }
     }
 }
+
+/// Tries of one request that are put on record.
+const MOST_TRIES: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -120,7 +120,7 @@ impl Setting {
         let (route, leave) = way;
         // Usage is always asked for, so that the meter is exact; a client that did not ask does not get to see it.
         request.include_usage = request.stream;
-        if let Some(leg) = leave.legs(route).ok().and_then(|legs| legs.legs.first()) {
+        if let Some(leg) = leave.may(route).ok().and_then(|legs| legs.legs.first()) {
             // The first leg finds its own name there, and need not copy the request to write it.
             request.model.clone_from(&leg.model);
         }

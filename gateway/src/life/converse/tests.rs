@@ -5,6 +5,7 @@ mod beside;
 mod chains;
 mod messages;
 mod responses;
+mod routing;
 mod shadows;
 mod tools;
 

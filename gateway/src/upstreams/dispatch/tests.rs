@@ -3,9 +3,12 @@
 use std::sync::Mutex;
 
 use futures_util::{StreamExt, stream};
-use gatewright_types::{Extras, Message, Role, Usage};
+use gatewright_types::{Chunk, Delta, Extras, Message, Role, Usage};
 
+use super::attempt::speaks;
 use super::*;
+
+mod care;
 
 /// What one call of a leg comes to.
 type Call = Vec<Result<Chunk, Fault>>;
@@ -30,12 +33,17 @@ impl Upstream for Scripted {
 fn leg(name: &str, attempts: u32, calls: Vec<Call>) -> (Leg, Arc<Scripted>) {
     let scripted = Arc::new(Scripted { calls: Mutex::new(calls.into()), asked: Mutex::default() });
     let upstream: Arc<dyn Upstream> = Arc::clone(&scripted) as _;
-    (Leg { name: format!("p/{name}"), upstream, model: name.into(), attempts, timeouts: None, merits: Merits::default() }, scripted)
+    (leg_of(name, attempts, upstream), scripted)
+}
+
+fn leg_of(name: &str, attempts: u32, upstream: Arc<dyn Upstream>) -> Leg {
+    let (name, model, merits) = (format!("p/{name}"), name.to_owned(), Merits::default());
+    Leg { name, upstream, model, attempts, timeouts: None, merits, place: [0; 32], when: None }
 }
 
 fn asks() -> Arc<ChatRequest> {
     let messages = vec![Message::text(Role::User, "hi")];
-    Arc::new(ChatRequest { model: "route".into(), messages, ..ChatRequest::default() })
+    Arc::new(ChatRequest { model: "route".into(), stream: true, messages, ..ChatRequest::default() })
 }
 
 fn soon() -> Deadline {
@@ -70,18 +78,28 @@ impl Witness for Told {
         *self.asked.lock().unwrap() += 1;
     }
 
-    fn ended(&self, leg: &str, outcome: AttemptOutcome, _: Duration) {
-        self.ended.lock().unwrap().push((leg.to_owned(), outcome));
+    fn ended(&self, leg: &Leg, ended: Ended) {
+        self.ended.lock().unwrap().push((leg.name.clone(), ended.outcome));
     }
 }
 
 /// Dispatches, and gives what was told of the tries.
 async fn tried(legs: &[Leg]) -> (Result<Dispatched, Fault>, Vec<(String, AttemptOutcome)>) {
+    with_care(legs, CareFact::default()).await
+}
+
+/// The same of a stream, with other care.
+async fn with_care(legs: &[Leg], care: CareFact) -> (Result<Dispatched, Fault>, Vec<(String, AttemptOutcome)>) {
     let told = Told::default();
-    let dispatched = dispatch(legs, asks(), soon(), &told).await;
+    let dispatched = dispatch(asking(legs, care), &told).await;
     let ended = told.ended.into_inner().unwrap();
-    assert_eq!(*told.asked.lock().unwrap(), ended.len());
+    let asked = ended.iter().filter(|(_, outcome)| *outcome != AttemptOutcome::Skipped).count();
+    assert_eq!(*told.asked.lock().unwrap(), asked, "each try is told of once, and no other");
     (dispatched, ended)
+}
+
+fn asking(legs: &[Leg], care: CareFact) -> Asking<'_> {
+    Asking { legs: Cow::Borrowed(legs), request: asks(), deadline: soon(), care }
 }
 
 fn ended(list: &[(&str, AttemptOutcome)]) -> Vec<(String, AttemptOutcome)> {
@@ -160,7 +178,9 @@ async fn a_short_retry_after_is_waited_for_and_a_long_one_is_handed_on() {
 #[tokio::test]
 async fn nothing_is_waited_for_beyond_the_deadline() {
     let (one, asked) = leg("a", 5, vec![vec![busy(Some(Duration::from_secs(3)))], vec![says("x")]]);
-    assert!(dispatch(&[one], asks(), Deadline(Instant::now() + Duration::from_secs(1)), &Told::default()).await.is_err());
+    let legs = [one];
+    let asking = Asking { deadline: Deadline(Instant::now() + Duration::from_secs(1)), ..asking(&legs, CareFact::default()) };
+    assert!(dispatch(asking, &Told::default()).await.is_err());
     assert_eq!(asked.asked.lock().unwrap().len(), 1);
 }
 

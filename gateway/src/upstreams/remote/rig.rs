@@ -75,6 +75,7 @@ impl Rig {
 pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_millis(700),
     first_byte: Duration::from_millis(800),
+    first_token: None,
     idle: Duration::from_millis(1000),
     total: Duration::from_millis(2500),
 };

@@ -108,7 +108,7 @@ async fn a_peer_that_takes_the_connection_and_never_completes_tls_is_unreachable
     let mut fact = fact(&format!("https://{}/v1", silent.local_addr().unwrap()));
     // Only the time for connecting can end this within the test's patience.
     let long = Duration::from_secs(600);
-    fact.timeouts = Timeouts { connect: Duration::from_millis(100), first_byte: long, idle: long, total: long };
+    fact.timeouts = Timeouts { connect: Duration::from_millis(100), first_byte: long, first_token: None, idle: long, total: long };
     let upstream = RemoteUpstream::new(&fact, &Clients::default()).unwrap();
     let heard = tokio::time::timeout(Duration::from_secs(20), hear(&upstream, request())).await;
     let fault = heard.expect("connecting has no end").1.unwrap();

@@ -1,8 +1,11 @@
 //! Which plugins a request passes, where their notes send it, and what its record says, through the real router.
 
+use std::sync::Arc;
+
 use gatewright_plugins::Mode;
 
 use super::ASK;
+use crate::conditions::Condition;
 use crate::config::facts::{KeyFact, LegFact, LegTarget, ProviderFact, RouteFact, RuleFact};
 use crate::life::kit::{Kit, says};
 
@@ -42,8 +45,12 @@ fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|name| (*name).to_owned()).collect()
 }
 
-fn rule(key: &str, value: Option<&str>) -> RuleFact {
-    RuleFact { notes: vec![(key.to_owned(), value.map(str::to_owned))], to: None, local_only: false }
+fn rule(when: &str) -> RuleFact {
+    RuleFact { when: condition(when), to: None, local_only: false }
+}
+
+fn condition(text: &str) -> Arc<Condition> {
+    Arc::new(Condition::read(text).unwrap())
 }
 
 fn asking(text: &str) -> String {
@@ -136,9 +143,9 @@ async fn a_note_sends_a_request_to_another_route_whatever_its_key_may_ask_for() 
     let other = RouteFact { name: "other".to_owned(), plugins: Some(names(&["marks"])), ..kit.route().clone() };
     kit.facts.routes.insert("other".to_owned(), other);
     kit.facts.default_plugins = names(&["notes"]);
-    kit.route().when = vec![
-        RuleFact { to: Some("other".to_owned()), ..rule("topic", Some("legal")) },
-        RuleFact { to: Some("m".to_owned()), ..rule("topic", None) },
+    kit.route().rules = vec![
+        RuleFact { to: Some("other".to_owned()), ..rule("has(notes.topic) && notes.topic == 'legal'") },
+        RuleFact { to: Some("m".to_owned()), ..rule("has(notes.topic)") },
     ];
     kit.facts.keys = vec![KeyFact { models: names(&["m"]), ..key("one", &[]) }];
     for text in ["topic=legal", "topic=sports", "nothing"] {
@@ -158,7 +165,7 @@ async fn a_note_keeps_a_request_here_and_fail_over_never_leaves() {
     let mut kit = Kit::new();
     kit.plugin("notes", USER, NOTES);
     kit.facts.providers.insert("cloud".to_owned(), nobody("cloud"));
-    kit.facts.when = vec![RuleFact { local_only: true, ..rule("secret", None) }];
+    kit.facts.rules = vec![RuleFact { local_only: true, ..rule("has(notes.secret)") }];
     let engine = kit.route().legs[0].clone();
     kit.route().legs = vec![remote("cloud"), engine];
     kit.facts.routes.insert("far".to_owned(), RouteFact::plain("far", vec![remote("cloud")]));
@@ -171,13 +178,13 @@ async fn a_note_keeps_a_request_here_and_fail_over_never_leaves() {
     }
     let heard = kit.chat(&asking("secret=yes").replace("\"m\"", "\"far\"")).await;
     assert_eq!((heard.status, heard.json()["error"]["code"].as_str()), (400, Some("content_filter")));
-    assert!(heard.text.contains("a policy left the note `secret`"), "{}", heard.text);
+    assert!(heard.text.contains("a rule of its operator holds"), "{}", heard.text);
     // A model that is passed through has no rules of its own: those of all routes hold for it.
     let heard = kit.chat(&asking("secret=yes").replace("\"m\"", "\"cloud/any\"")).await;
     assert!(heard.status == 400 && heard.text.contains("must not leave"), "{}", heard.text);
     let rows = kit.rows();
     assert_eq!((rows[1].leg.as_deref(), rows[2].attempts, rows[3].attempts), (Some("engine/m"), 0, 0));
-    assert!(rows[1].verdicts.contains(r#""local_only":"a policy left the note `secret`""#), "{}", rows[1].verdicts);
+    assert!(rows[1].verdicts.contains(r#""local_only":"the rule `has(notes.secret)` holds""#), "{}", rows[1].verdicts);
 }
 
 #[tokio::test]

@@ -1,0 +1,150 @@
+//! One try at one leg: it is listened to until it speaks, and watched to the end of its answer.
+//!
+//! Apart because here chunks are held that nobody may see yet, and because what an answer says of its leg is known at its end. It must
+//! not try again.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::Stream;
+use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind};
+
+use super::{Leg, judge};
+use crate::upstreams::breaker::Health;
+use crate::upstreams::state::Ticket;
+use crate::upstreams::{Deadline, Deltas};
+
+/// Chunks without content that are held; an upstream that sends more is taken to speak.
+const MAX_HELD: usize = 64;
+
+/// A try under way. Dropped, it is nobody's fault: the call is cancelled and says nothing of the leg.
+pub(super) struct Attempt {
+    pub(super) at: usize,
+    pub(super) began: Instant,
+    hearing: Pin<Box<dyn Future<Output = Result<(Ticket, Held), Fault>> + Send>>,
+}
+
+/// One that speaks.
+pub(super) struct Heard {
+    pub(super) at: usize,
+    pub(super) began: Instant,
+    pub(super) ticket: Ticket,
+    pub(super) deltas: Held,
+}
+
+impl Attempt {
+    /// Begins it; `limits` are when the answer must be complete, and how long the first word may take.
+    pub(super) fn begin(
+        at: usize,
+        ticket: Ticket,
+        (leg, request): (&Leg, &Arc<ChatRequest>),
+        limits: (Deadline, Option<Duration>),
+    ) -> Self {
+        let (deadline, limit) = limits;
+        let deltas = leg.upstream.answer(Arc::clone(request), deadline);
+        let name = leg.upstream.name().to_owned();
+        let hearing = async move {
+            let mut ticket = ticket;
+            let heard = match limit {
+                None => listen(deltas).await,
+                Some(limit) => tokio::time::timeout(limit, listen(deltas)).await.unwrap_or_else(|_| Err(slow(&name, limit))),
+            };
+            match heard {
+                Ok(held) => Ok((ticket, held)),
+                Err(fault) => {
+                    judge(&mut ticket, &fault, deadline);
+                    Err(fault)
+                }
+            }
+        };
+        Self { at, began: Instant::now(), hearing: Box::pin(hearing) }
+    }
+}
+
+impl Future for Attempt {
+    type Output = Result<Heard, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (at, began) = (self.at, self.began);
+        let heard = std::task::ready!(self.hearing.as_mut().poll(context));
+        Poll::Ready(heard.map(|(ticket, deltas)| Heard { at, began, ticket, deltas }))
+    }
+}
+
+/// The fault of a leg that has not said a word in its time.
+fn slow(name: &str, limit: Duration) -> Fault {
+    let message = format!("The upstream `{name}` did not begin its answer within {} seconds.", limit.as_secs_f64());
+    Fault::upstream(name, FaultKind::UpstreamTimeout, message)
+}
+
+/// Waits until the answer speaks, and gives it back whole.
+async fn listen(mut deltas: Deltas) -> Result<Held, Fault> {
+    let mut held = Vec::new();
+    loop {
+        match poll_fn(|context| deltas.as_mut().poll_next(context)).await {
+            Some(Err(fault)) => return Err(fault),
+            Some(Ok(chunk)) => {
+                let speaks = speaks(&chunk);
+                held.push(chunk);
+                if speaks || held.len() >= MAX_HELD {
+                    break;
+                }
+            }
+            None if held.is_empty() => {
+                return Err(Fault::upstream("", FaultKind::UpstreamCut, "The upstream sent an empty answer."));
+            }
+            None => break,
+        }
+    }
+    Ok(Held { held: held.into_iter(), rest: deltas })
+}
+
+/// Whether a client could notice that this was sent: text, a call, an end. A role, an id or a comment is no speech.
+pub(super) fn speaks(chunk: &Chunk) -> bool {
+    chunk.deltas.iter().any(|delta| match delta {
+        Delta::Text { text, .. } | Delta::Reasoning { text, .. } | Delta::Refusal { text, .. } => !text.is_empty(),
+        Delta::ToolCall { .. } | Delta::ToolResult { .. } | Delta::Logprobs { .. } | Delta::Finish { .. } => true,
+        Delta::Other { delta, .. } => delta.iter().any(|(_, value)| value.get() != "null"),
+        Delta::Start { .. } | Delta::Usage(_) => false,
+    })
+}
+
+/// What was held, and then the rest.
+pub(super) struct Held {
+    held: std::vec::IntoIter<Chunk>,
+    rest: Deltas,
+}
+
+impl Held {
+    /// The answer, which is a request at the leg to its end and tells how that came about.
+    pub(super) fn with(self, ticket: Ticket, deadline: Deadline) -> Deltas {
+        Box::pin(Spoken { answer: self, ticket, deadline })
+    }
+}
+
+struct Spoken {
+    answer: Held,
+    ticket: Ticket,
+    deadline: Deadline,
+}
+
+impl Stream for Spoken {
+    type Item = Result<Chunk, Fault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let Some(chunk) = this.answer.held.next() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        let item = std::task::ready!(this.answer.rest.as_mut().poll_next(context));
+        match &item {
+            Some(Ok(_)) => {}
+            Some(Err(fault)) => judge(&mut this.ticket, fault, this.deadline),
+            None => this.ticket.ended(Health::Good, Instant::now()),
+        }
+        Poll::Ready(item)
+    }
+}

@@ -1,0 +1,281 @@
+//! How legs fare: what they are at, how fast they begin, whether they are worth asking, and how much may be asked of them again.
+//!
+//! Apart because all routes that ask the same leg share it, and because it outlives a reload. It is this process's own. It must not
+//! know routes; who asks is `dispatch`.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gatewright_types::{Fault, FaultKind, Retry, Side};
+
+use super::breaker::{Breaker, Health, Permit, Standing};
+use super::budget::Budget;
+use crate::config::facts::{BreakerFact, RetryFact};
+
+/// What a failure counts as: a leg that fails fast is not a fast one.
+const FAILURE: Duration = Duration::from_secs(30);
+/// Times to the first delta that are remembered.
+const FIRSTS: usize = 128;
+/// A percentile of fewer says nothing.
+const FEWEST_FIRSTS: usize = 20;
+
+/// How a leg fares.
+#[derive(Debug, Default)]
+pub struct LegState {
+    in_flight: AtomicUsize,
+    /// Microseconds until it begins to answer, the older the less they count; 0 while nothing is known.
+    latency_us: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    breaker: Breaker,
+    budget: Budget,
+    /// Microseconds to the first delta of its last streams, in a ring.
+    firsts: Vec<u64>,
+    next_first: usize,
+    trips: u64,
+}
+
+impl LegState {
+    /// Asks for leave to ask it.
+    ///
+    /// # Errors
+    /// How long it is left alone.
+    pub fn ask(self: &Arc<Self>, rules: &BreakerFact, now: Instant) -> Result<Ticket, Duration> {
+        let permit = self.lock().breaker.ask(rules, now)?;
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Ok(Ticket { state: Arc::clone(self), permit: Some(permit), rules: *rules })
+    }
+
+    /// A request comes to it for the first time.
+    pub fn asked(&self, now: Instant) {
+        self.lock().budget.asked(now);
+    }
+
+    /// Takes a further try out of its budget, if there is one left.
+    pub fn may_again(&self, rules: &RetryFact, now: Instant) -> bool {
+        self.lock().budget.take(rules, now)
+    }
+
+    /// Requests that it is at.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Microseconds until it begins to answer, lately; 0 while nothing is known.
+    pub fn latency_us(&self) -> u64 {
+        self.latency_us.load(Ordering::Relaxed)
+    }
+
+    /// In so many of a hundred streams it said its first word within this time; `None` while too little is known.
+    pub fn percentile(&self, percent: u8) -> Option<Duration> {
+        let mut firsts = self.lock().firsts.clone();
+        if firsts.len() < FEWEST_FIRSTS {
+            return None;
+        }
+        let at = (firsts.len() * usize::from(percent) / 100).min(firsts.len() - 1);
+        Some(Duration::from_micros(*firsts.select_nth_unstable(at).1))
+    }
+
+    /// How its breaker stands.
+    pub fn standing(&self, rules: &BreakerFact, now: Instant) -> Standing {
+        self.lock().breaker.standing(rules, now)
+    }
+
+    /// Times that its breaker opened.
+    pub fn trips(&self) -> u64 {
+        self.lock().trips
+    }
+
+    /// It began to answer after this long.
+    pub fn spoke(&self, took: Duration) {
+        let took = micros(took);
+        let fold = |before: u64| if before == 0 { took } else { (before / 4).saturating_mul(3).saturating_add(took / 4).max(1) };
+        // Two at once may count as one: it is an estimate.
+        let before = self.latency_us.load(Ordering::Relaxed);
+        self.latency_us.store(fold(before), Ordering::Relaxed);
+    }
+
+    /// It was given up.
+    pub fn failed(&self) {
+        self.spoke(FAILURE);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
+}
+
+/// A request at a leg, until it is dropped. One that has not ended by then says nothing of the leg: nobody waited for it.
+#[derive(Debug)]
+pub struct Ticket {
+    state: Arc<LegState>,
+    /// `None` once it has ended.
+    permit: Option<Permit>,
+    rules: BreakerFact,
+}
+
+impl Ticket {
+    /// The leg began to answer after this long.
+    pub fn spoke(&mut self, took: Duration) {
+        self.state.spoke(took);
+        if let Some(permit) = &mut self.permit {
+            self.state.lock().breaker.spoke(permit);
+        }
+    }
+
+    /// It said the first word of a stream after this long.
+    pub fn first_word(&self, took: Duration) {
+        let mut inner = self.state.lock();
+        let at = inner.next_first;
+        match inner.firsts.get_mut(at) {
+            Some(first) => *first = micros(took),
+            None => inner.firsts.push(micros(took)),
+        }
+        inner.next_first = (at + 1) % FIRSTS;
+    }
+
+    /// The answer has ended: well, or in a fault.
+    pub fn ended(&mut self, health: Health, now: Instant) {
+        let Some(permit) = self.permit.take() else { return };
+        let mut inner = self.state.lock();
+        let opened = inner.breaker.ended(permit, health, (&self.rules, now));
+        inner.trips += u64::from(opened);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.ended(Health::Nothing, Instant::now());
+        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a fault says of the leg that it came from. What the caller asked for is no fault of the leg's, and neither is a model that it
+/// does not have, a refusal by its own policy, or a request that it finds too large.
+pub fn health_of(fault: &Fault) -> Health {
+    if fault.side == Side::Caller {
+        return Health::Nothing;
+    }
+    let after = if let Retry::Here(after) = fault.retry { after } else { None };
+    match &fault.kind {
+        FaultKind::UpstreamUnreachable
+        | FaultKind::UpstreamTimeout
+        | FaultKind::UpstreamInvalid
+        | FaultKind::UpstreamCut
+        | FaultKind::Engine => Health::Bad,
+        FaultKind::UpstreamStatus(429) | FaultKind::Overloaded => Health::Busy(after),
+        // The gateway's own credentials: nobody is answered there.
+        FaultKind::UpstreamStatus(401 | 407 | 408 | 500..) => Health::Bad,
+        _ => Health::Nothing,
+    }
+}
+
+/// Names that are remembered. Clients may make some up, where a provider takes any.
+const MOST: usize = 1024;
+
+/// How all legs fare, by name and by where they lead: a leg that leads elsewhere since a reload begins anew.
+#[derive(Debug, Default)]
+pub struct LegStates(Mutex<BTreeMap<(String, [u8; 32]), Arc<LegState>>>);
+
+impl LegStates {
+    /// How a leg fares. Those that nobody asks and no route names are forgotten when there are too many.
+    pub fn of(&self, name: &str, place: [u8; 32]) -> Arc<LegState> {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name.to_owned(), place);
+        if let Some(state) = states.get(&key) {
+            return Arc::clone(state);
+        }
+        if states.len() >= MOST {
+            states.retain(|_, state| Arc::strong_count(state) > 1);
+        }
+        let state = Arc::<LegState>::default();
+        if states.len() < MOST {
+            states.insert(key, Arc::clone(&state));
+        }
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: BreakerFact = BreakerFact::DEFAULT;
+
+    #[test]
+    fn callers_mistakes_say_nothing_of_a_leg() {
+        let status = |status| health_of(&Fault::upstream("p", FaultKind::UpstreamStatus(status), "x"));
+        for of_caller in [400, 402, 403, 404, 409, 413, 415, 422] {
+            assert_eq!(status(of_caller), Health::Nothing, "{of_caller}");
+        }
+        for of_leg in [401, 407, 408, 500, 502, 503, 504, 529] {
+            assert_eq!(status(of_leg), Health::Bad, "{of_leg}");
+        }
+        assert_eq!(status(429), Health::Busy(None));
+        let after = Some(Duration::from_secs(3));
+        let busy = Fault::upstream("p", FaultKind::UpstreamStatus(429), "x").retry(Retry::Here(after));
+        assert_eq!(health_of(&busy), Health::Busy(after));
+        for kind in [FaultKind::UpstreamUnreachable, FaultKind::UpstreamTimeout, FaultKind::UpstreamCut, FaultKind::UpstreamInvalid]
+        {
+            assert_eq!(health_of(&Fault::upstream("p", kind, "x")), Health::Bad);
+        }
+        assert_eq!(health_of(&Fault::caller(FaultKind::InvalidRequest, "x")), Health::Nothing);
+        assert_eq!(health_of(&Fault::gateway(FaultKind::Internal, "x")), Health::Nothing);
+    }
+
+    #[test]
+    fn a_ticket_that_is_dropped_says_nothing_and_frees_its_place() {
+        let (state, now) = (Arc::<LegState>::default(), Instant::now());
+        for _ in 0..100 {
+            drop(state.ask(&RULES, now).unwrap());
+        }
+        assert_eq!((state.in_flight(), state.standing(&RULES, now)), (0, Standing::Closed));
+        for _ in 0..RULES.least {
+            state.ask(&RULES, now).unwrap().ended(Health::Bad, now);
+        }
+        assert_eq!((state.trips(), state.ask(&RULES, now).unwrap_err()), (1, RULES.rest));
+        let probe = state.ask(&RULES, now + RULES.rest).unwrap();
+        assert!(state.ask(&RULES, now + RULES.rest).is_err());
+        drop(probe);
+        assert!(state.ask(&RULES, now + RULES.rest).is_ok());
+    }
+
+    #[test]
+    fn a_percentile_is_of_the_last_streams_and_needs_some() {
+        let state = Arc::<LegState>::default();
+        let ticket = state.ask(&RULES, Instant::now()).unwrap();
+        for millis in 1..=19 {
+            ticket.first_word(Duration::from_millis(millis));
+        }
+        assert_eq!(state.percentile(50), None);
+        for millis in 1..=100 {
+            ticket.first_word(Duration::from_millis(millis));
+        }
+        assert!(state.percentile(95).unwrap() <= Duration::from_millis(96));
+        for _ in 0..FIRSTS {
+            ticket.first_word(Duration::from_millis(7));
+        }
+        assert_eq!(state.percentile(99), Some(Duration::from_millis(7)));
+    }
+
+    #[test]
+    fn names_that_nobody_uses_make_room() {
+        let states = LegStates::default();
+        let kept = states.of("kept", [0; 32]);
+        for n in 0..MOST * 2 {
+            drop(states.of(&format!("p/{n}"), [0; 32]));
+        }
+        assert!(Arc::ptr_eq(&kept, &states.of("kept", [0; 32])));
+        assert!(!Arc::ptr_eq(&kept, &states.of("kept", [1; 32])));
+        assert!(states.0.lock().unwrap().len() <= MOST);
+    }
+}

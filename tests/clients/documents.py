@@ -30,6 +30,9 @@ MEANT = {
     ("anthropic_messages/server_tools/openai_chat.json", "tools/0"): "a tool that its vendor runs has no form in this dialect",
     ("openai_responses/tools/stream_out.sse", "response/tools"): "a tool of a kind that nobody knows yet is said again as it came",
     ("openai_responses/tools/whole.json", "tools"): "the same",
+    ("openai_responses/tools/openai_responses.json", "tools"): "and goes on to the upstream",
+    ("openai_responses/upstream/stream_out.sse", "response/tools"): "the same",
+    ("openai_responses/upstream/whole.json", "tools"): "the same",
 }
 
 
@@ -45,6 +48,18 @@ def nullable(node) -> None:
             inner = dict(node)
             node.clear()
             node["anyOf"] = [inner, {"type": "null"}]
+
+
+def one_is_any(node) -> None:
+    """Which schema of several is meant, the type tells; that no other fits too is not meant."""
+    if isinstance(node, list):
+        for item in node:
+            one_is_any(item)
+    elif isinstance(node, dict):
+        for item in node.values():
+            one_is_any(item)
+        if isinstance(node.get("oneOf"), list):
+            node.setdefault("anyOf", node.pop("oneOf"))
 
 
 def may_be_absent(node) -> None:
@@ -82,7 +97,7 @@ class Document:
 
     def __init__(self, text: str, *changes) -> None:
         self.components = yaml.load(text, Loader=yaml.CSafeLoader)["components"]
-        for change in (nullable, *changes):
+        for change in (nullable, one_is_any, *changes):
             change(self.components)
         self.validators = {}
 
@@ -167,7 +182,11 @@ def hold_whole(kind: str, where: str, dialect: str, body) -> None:
 
 
 # The schema of a request, and whose the errors are.
-REQUEST = {"openai_chat": (openai, "CreateChatCompletionRequest"), "anthropic_messages": (anthropic, "CreateMessageParams")}
+REQUEST = {
+    "openai_chat": (openai, "CreateChatCompletionRequest"),
+    "openai_responses": (openai_responses, "CreateResponse"),
+    "anthropic_messages": (anthropic, "CreateMessageParams"),
+}
 ERROR = {"openai_chat": openai, "openai_responses": openai, "anthropic_messages": anthropic}
 
 
@@ -182,7 +201,7 @@ def goldens(folder: Path) -> None:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         where = str(path.relative_to(folder))
         dialect = path.stem if path.stem in dialects else where.split("/")[0]
-        if path.name in ("request.json", "stream_in.sse", "kept.json") or path.name.endswith(".in.sse"):
+        if path.name in ("request.json", "stream_in.sse", "body_in.json", "kept.json") or path.name.endswith(".in.sse"):
             continue
         if path.suffix == ".sse":
             for event in events(path.read_text()):
@@ -258,7 +277,7 @@ def answers(dialects: list) -> None:
 
 def asked() -> None:
     """What the upstream got of it."""
-    paths = {"/v1/chat/completions": "openai_chat", "/v1/messages": "anthropic_messages"}
+    paths = {"/v1/chat/completions": "openai_chat", "/v1/responses": "openai_responses", "/v1/messages": "anthropic_messages"}
     with urllib.request.urlopen(sys.argv[2] + "/__mock/requests", timeout=60) as seen:
         for request in json.load(seen)["requests"]:
             hold("asked", f"upstream's {request['path']}", *REQUEST[paths[request["path"]]], request["body"])

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `-` leaves weights as they are.
     let quantize = arguments.next().filter(|text| text != "-").map(|text| text.parse()).transpose()?;
     let device = arguments.next().map_or(Ok(DeviceChoice::default()), |text| text.parse())?;
-    let options = EngineOptions { device, quantize, max_running: at_once, max_waiting: 0, ..EngineOptions::default() };
+    let options = EngineOptions { device, quantize, max_running: at_once, max_waiting: at_once, ..EngineOptions::default() };
     let engine = Engine::open(&ModelFiles::Folder(model.into()), &options)?;
     let alone = if at_once == 1 { 0 } else { 1 };
     for requests in [alone, at_once].into_iter().filter(|requests| *requests > 0) {

@@ -211,6 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("adapter_model.safetensors"), "1").unwrap();
         let mut facts = kit.facts.clone();
+        facts.routes.clear();
         let mut fact = shared.engines.get("m").unwrap().fact;
         (fact.name, fact.adapters) = ("a".into(), [("tuned".to_owned(), folder.path().to_owned())].into());
         facts.models.insert("a".into(), fact);

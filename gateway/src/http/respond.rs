@@ -128,7 +128,7 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
         if let Some(plugin) = &figures.answered_by {
             heads::put(headers, ANSWERED_BY, plugin);
         }
-        if !verbose {
+        if !caller.host.facts.verdict_headers {
             return;
         }
         if let Some(thinking) = &figures.carried.thinking {

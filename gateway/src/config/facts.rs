@@ -17,6 +17,7 @@ use super::complaint::Complaint;
 use crate::dialects::DialectRef;
 use crate::dialects::anthropic_messages::AnthropicMessages;
 use crate::dialects::openai_chat::OpenAiChat;
+use crate::dialects::openai_responses::OpenAiResponses;
 use crate::money::Price;
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
@@ -137,6 +138,8 @@ pub struct ProviderFact {
 pub enum ProviderKind {
     /// OpenAI's chat completions.
     OpenAi,
+    /// OpenAI's Responses.
+    OpenAiResponses,
     /// Anthropic's Messages API.
     Anthropic,
 }
@@ -146,6 +149,7 @@ impl ProviderKind {
     pub(crate) fn dialect(self) -> DialectRef {
         match self {
             Self::OpenAi => &OpenAiChat,
+            Self::OpenAiResponses => &OpenAiResponses,
             Self::Anthropic => &AnthropicMessages,
         }
     }
@@ -156,6 +160,7 @@ impl ProviderKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai_responses",
             Self::Anthropic => "anthropic",
         }
     }
@@ -164,6 +169,7 @@ impl ProviderKind {
     pub fn of(word: &str) -> Option<Self> {
         match word {
             "openai" => Some(Self::OpenAi),
+            "openai_responses" => Some(Self::OpenAiResponses),
             "anthropic" => Some(Self::Anthropic),
             _ => None,
         }

@@ -129,7 +129,7 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
         }
         headers.insert(OVERHEAD, micros(seat.meter().overhead()).into());
     });
-    if let Some(echo) = seat.echo().filter(|echo| !echo.left_out.is_empty()) {
+    if let Some(echo) = seat.echo().filter(|echo| !echo.left_out.is_empty() && !seat.speaks_clients_dialect()) {
         heads::put(headers, LEFT_OUT, &echo.left_out.join(", "));
     }
     litellm::put(headers, seat);

@@ -178,7 +178,7 @@ fn flatten(content: &mut Content, between: &str) {
 }
 
 /// How much the model may think, as this dialect has words for it; `None` where the request says nothing, or says it in its own words.
-pub(super) fn effort(request: &ChatRequest) -> Option<&str> {
+pub(in crate::dialects) fn effort(request: &ChatRequest) -> Option<&str> {
     let thinking = request.thinking.as_ref().filter(|_| request.extras.get("reasoning_effort").is_none())?;
     match (thinking.budget, thinking.effort.as_deref()) {
         // Models that do not think take no word for it.

@@ -13,6 +13,7 @@ mod messages;
 mod read;
 mod write;
 
+pub(in crate::dialects) use fit::effort;
 pub(super) use fit::refuse;
 pub use read::read;
 pub use write::write;

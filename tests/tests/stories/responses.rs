@@ -19,7 +19,7 @@ rules:
 
 fn config(mock: &Mock) -> String {
     let claude = format!("  claude:\n    dialect: anthropic\n    base_url: {}\n    attempts: 1\n", mock.url);
-    mock.config(&format!("{claude}"))
+    mock.config(&claude)
 }
 
 fn responses(gateway: &Gateway, body: &Value) -> (u16, String) {

@@ -22,8 +22,8 @@ mod stories {
     mod pulling;
     mod reach;
     mod records;
-    mod responses;
     mod reloading;
+    mod responses;
     mod routing;
     mod starting;
     mod texts;

@@ -18,6 +18,7 @@ use super::complaint::Complaint;
 use crate::dialects::DialectRef;
 use crate::dialects::anthropic_messages::AnthropicMessages;
 use crate::dialects::openai_chat::OpenAiChat;
+use crate::dialects::openai_responses::OpenAiResponses;
 use crate::money::Price;
 use crate::supply::signature::PublicKey;
 use crate::supply::{PluginSource, SupplyFacts};
@@ -145,6 +146,8 @@ pub struct ProviderFact {
 pub enum ProviderKind {
     /// OpenAI's chat completions.
     OpenAi,
+    /// OpenAI's Responses.
+    OpenAiResponses,
     /// Anthropic's Messages API.
     Anthropic,
 }
@@ -154,6 +157,7 @@ impl ProviderKind {
     pub(crate) fn dialect(self) -> DialectRef {
         match self {
             Self::OpenAi => &OpenAiChat,
+            Self::OpenAiResponses => &OpenAiResponses,
             Self::Anthropic => &AnthropicMessages,
         }
     }
@@ -164,6 +168,7 @@ impl ProviderKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai_responses",
             Self::Anthropic => "anthropic",
         }
     }
@@ -172,6 +177,7 @@ impl ProviderKind {
     pub fn of(word: &str) -> Option<Self> {
         match word {
             "openai" => Some(Self::OpenAi),
+            "openai_responses" => Some(Self::OpenAiResponses),
             "anthropic" => Some(Self::Anthropic),
             _ => None,
         }

@@ -119,8 +119,8 @@ pub(crate) struct Root {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provider {
-    /// What it speaks: `openai` (chat completions, as most providers and local servers do) or `anthropic` (Messages). Default: what its
-    /// row says, else `openai`.
+    /// What it speaks: `openai` (chat completions, as most providers and local servers do), `openai_responses` (Responses) or `anthropic`
+    /// (Messages). Default: what its row says, else `openai`.
     #[serde(default)]
     #[schemars(with = "Dialect")]
     pub(crate) dialect: Option<Dialect>,
@@ -139,7 +139,7 @@ pub(crate) struct Provider {
     /// What its models cost, by their names there, in US dollars for a million tokens. Counts more than the row.
     #[serde(default)]
     pub(crate) prices: BTreeMap<String, Amounts>,
-    /// Base URL, up to and without `/chat/completions` or `/v1/messages`; may contain `${VARIABLE}`. May be left out where a row says it.
+    /// Base URL, up to and without `/chat/completions`, `/responses` or `/v1/messages`; may contain `${VARIABLE}`. May be left out where a row says it.
     #[serde(default)]
     #[schemars(with = "String", extend("examples" = ["https://api.openai.com/v1", "http://127.0.0.1:8080/v1"]))]
     pub(crate) base_url: Option<String>,
@@ -180,6 +180,8 @@ pub(crate) struct Provider {
 #[schemars(inline)]
 pub(crate) enum Dialect {
     Openai,
+    #[serde(rename = "openai_responses")]
+    OpenaiResponses,
     Anthropic,
 }
 

@@ -8,6 +8,7 @@
 
 pub mod anthropic_messages;
 mod body;
+mod kept;
 mod media;
 pub mod openai_chat;
 pub mod openai_completions;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Retry};
 
+pub use self::kept::{Echo, Page, Recalled, Renamed};
 pub use self::seal::{Seal, Sealer};
 
 /// A row of [`ALL`].
@@ -223,56 +225,6 @@ pub struct Asked<'a> {
     pub keeps: bool,
     /// What the body recalls, as far as it is kept for this tenant.
     pub recalled: &'a [Recalled],
-}
-
-/// An answer that was kept.
-#[derive(Clone, Debug)]
-pub struct Recalled {
-    /// Its id.
-    pub id: String,
-    /// Its body.
-    pub body: Arc<str>,
-    /// The conversation before it, a list.
-    pub conversation: Arc<str>,
-}
-
-/// Which items of a conversation are wanted.
-#[derive(Clone, Debug)]
-pub struct Page {
-    /// As many at most.
-    pub limit: usize,
-    /// Whether the last of them comes first.
-    pub newest_first: bool,
-    /// Those that come after the item of this id.
-    pub after: Option<String>,
-}
-
-/// What is known of a request when its answer is written, as the policies left it.
-#[derive(Clone, Debug, Default)]
-pub struct Echo {
-    /// Fields that the answer says again: JSON, as it stands between an object's braces.
-    pub fields: String,
-    /// Tools that the client knows otherwise than the model.
-    pub tools: Vec<Renamed>,
-    /// The conversation before the answer, a list, where the answer is to be kept.
-    pub conversation: Option<Arc<str>>,
-    /// What was asked for and no other dialect can say.
-    pub left_out: Vec<String>,
-    /// Whether reasoning goes out under our seal too.
-    pub seals: bool,
-}
-
-/// A tool that the client knows otherwise than the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Renamed {
-    /// The model's name for it.
-    pub called: String,
-    /// The client's name for it.
-    pub name: String,
-    /// Where the client has it.
-    pub namespace: Option<String>,
-    /// Whether the client has it take a text instead of JSON.
-    pub takes_text: bool,
 }
 
 /// How an answer begins: what the door says of it until a [`gatewright_types::Delta::Start`] with more of it comes.

@@ -111,7 +111,8 @@ fn fill(answer: &mut Completion, begin: &Begin) {
 
 /// What no upstream can be asked for, and what the one that answered has no words for.
 fn put_not_carried(headers: &mut HeaderMap, seat: &Seat) {
-    let mut names = seat.echo().map(|echo| echo.left_out.clone()).unwrap_or_default();
+    let echo = seat.echo().filter(|_| !seat.speaks_clients_dialect());
+    let mut names = echo.map(|echo| echo.left_out.clone()).unwrap_or_default();
     seat.meter().read(|figures| names.extend_from_slice(&figures.carried.left_out));
     if !names.is_empty() {
         heads::put(headers, NOT_CARRIED, &names.join(", "));

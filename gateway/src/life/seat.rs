@@ -128,7 +128,16 @@ impl Seat {
         self.echo.as_ref()
     }
 
-    /// Keeps the answer for its client, where it wants that and the operator lets it: never waits.
+    /// Whether who answered last speaks the client's dialect.
+    pub(crate) fn speaks_clients_dialect(&self) -> bool {
+        let leg = self.meter.read(|figures| figures.leg.clone());
+        let provider = leg.as_deref().and_then(|leg| leg.split_once('/')).map(|(provider, _)| provider);
+        let fact = provider.and_then(|provider| self.caller.host.facts.providers.get(provider));
+        fact.is_some_and(|fact| fact.kind.dialect().name() == self.caller.head.dialect.name())
+    }
+
+    /// Keeps the answer for its client, where it wants that and the operator lets it: never waits. An answer that a filter or a bound has
+    /// cut is kept as it is; one that failed, was refused, or whose client has hung up never comes here.
     pub(crate) fn keep(&self, body: &Bytes) {
         let Some(before) = self.echo.as_ref().and_then(|echo| echo.conversation.clone()) else { return };
         let (caller, facts) = (&self.caller, self.caller.host.facts.conversations);

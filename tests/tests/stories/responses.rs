@@ -1,6 +1,6 @@
 //! OpenAI's Responses from end to end: before upstreams of both dialects, and answers that are kept while the gateway is not.
 
-use gatewright_tests::{Gateway, Mock, Request, Setup};
+use gatewright_tests::{Gateway, Mock, Request, Setup, read_stream};
 use serde_json::{Value, json};
 
 const SCRIPT: &str = r#"
@@ -19,7 +19,7 @@ rules:
 
 fn config(mock: &Mock) -> String {
     let claude = format!("  claude:\n    dialect: anthropic\n    base_url: {}\n    attempts: 1\n", mock.url);
-    mock.config(&format!("{claude}"))
+    mock.config(&claude)
 }
 
 fn responses(gateway: &Gateway, body: &Value) -> (u16, String) {
@@ -42,11 +42,18 @@ fn a_client_of_responses_is_answered_by_upstreams_of_both_dialects() {
         let (status, body) = responses(&gateway, &json!({"model": model, "input": "hello", "stream": true}));
         let events = events(&body);
         let last = &events[events.len() - 1];
-        assert_eq!((status, &last["type"], &last["response"]["status"]), (200, &json!("response.completed"), &json!("completed")), "{body}");
+        assert_eq!(
+            (status, &last["type"], &last["response"]["status"]),
+            (200, &json!("response.completed"), &json!("completed")),
+            "{body}"
+        );
         let output = &last["response"]["output"];
         assert_eq!((&output[0]["content"][0]["text"], &output[1]["content"][0]["text"]), (&json!("I think."), &json!("Hello.")));
         let usage = &last["response"]["usage"];
-        assert_eq!((&usage["input_tokens"], &usage["input_tokens_details"]["cached_tokens"], &usage["total_tokens"]), (&json!(5), &json!(2), &json!(9)));
+        assert_eq!(
+            (&usage["input_tokens"], &usage["input_tokens_details"]["cached_tokens"], &usage["total_tokens"]),
+            (&json!(5), &json!(2), &json!(9))
+        );
         assert!(body.ends_with("data: [DONE]\n\n"), "{body}");
         let (_, body) = responses(&gateway, &json!({"model": model, "input": "weather?", "tools": tools}));
         let first: Value = serde_json::from_str(&body).unwrap();
@@ -79,4 +86,44 @@ fn a_kept_answer_survives_the_gateway_and_a_failed_one_leaves_nothing() {
     assert_eq!(said, ["hello", "Hello.", "and?"]);
     assert_eq!(Request::get(&path).method("DELETE").send(&gateway.url).unwrap().status, 200);
     assert_eq!(Request::get(&path).send(&gateway.url).unwrap().status, 404);
+}
+
+/// The gateway in front is asked in one dialect and asks another gateway by Responses, which asks the mock by chat completions.
+#[test]
+fn an_upstream_may_speak_responses_too() {
+    let mock = Mock::playing(SCRIPT).unwrap();
+    let behind = Gateway::with(&config(&mock)).unwrap();
+    let provider = format!("  behind:\n    dialect: openai_responses\n    base_url: {}/v1\n    attempts: 1\n", behind.url);
+    let front = Gateway::with(&format!("providers:\n{provider}")).unwrap();
+    let answer = read_stream(&Request::stream("behind/mock/m", "hello").send(&front.url).unwrap().body).unwrap();
+    assert_eq!((answer.text.as_str(), answer.reasoning.as_str(), answer.done), ("Hello.", "I think.", true));
+    let tools = json!([{"type": "function", "function": {"name": "geo__weather", "parameters": {"type": "object"}}}]);
+    let ask = json!({"role": "user", "content": "weather?"});
+    let whole = Request::chat(&json!({"model": "behind/mock/m", "messages": [ask], "tools": tools, "reasoning_effort": "low"}));
+    let whole = whole.send(&front.url).unwrap().json();
+    let message = &whole["choices"][0]["message"];
+    assert_eq!(
+        (&message["tool_calls"][0]["function"]["arguments"], &whole["choices"][0]["finish_reason"]),
+        (&json!("{\"city\": \"Oslo\"}"), &json!("tool_calls")),
+        "{whole}"
+    );
+    let result = json!({"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "rain"});
+    let again = Request::chat(&json!({"model": "behind/mock/m", "messages": [ask, message, result], "tools": tools}));
+    assert_eq!(again.send(&front.url).unwrap().json()["choices"][0]["message"]["content"], "It is rain.");
+    // Whoever speaks the client's dialect is offered what only it can run.
+    for (gateway, model, told) in [(&front, "behind/mock/m", false), (&behind, "mock/m", true)] {
+        let ask = json!({"model": model, "input": "hello", "tools": [{"type": "web_search"}]});
+        let answer = Request::post("/v1/responses", ask.to_string()).send(&gateway.url).unwrap();
+        let left_out = answer.headers.iter().any(|(name, _)| name == "x-gatewright-not-carried");
+        assert_eq!((answer.status, left_out), (200, told), "{}", answer.body);
+    }
+    let (_, body) = responses(&front, &json!({"model": "behind/mock/m", "input": "hello"}));
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answer["output"][1]["content"][0]["text"], "Hello.", "{body}");
+    assert_eq!(
+        (&answer["usage"]["input_tokens"], &answer["usage"]["input_tokens_details"]["cached_tokens"]),
+        (&json!(5), &json!(2))
+    );
+    let missing = Request::ask("behind/nobody/m", "hello").send(&front.url).unwrap();
+    assert_eq!(missing.status, 404, "{}", missing.body);
 }

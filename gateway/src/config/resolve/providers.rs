@@ -25,6 +25,7 @@ impl Resolver<'_> {
         let (row, rules) = (known.as_ref().map(|(row, _)| row), known.as_ref().map(|(_, rules)| rules));
         let kind = match raw.dialect {
             Some(Dialect::Openai) => ProviderKind::OpenAi,
+            Some(Dialect::OpenaiResponses) => ProviderKind::OpenAiResponses,
             Some(Dialect::Anthropic) => ProviderKind::Anthropic,
             None => row.and_then(Row::kind).unwrap_or(ProviderKind::OpenAi),
         };

@@ -21,7 +21,7 @@ pub(super) fn of(request: &ChatRequest) -> Echo {
     let wanted: Vec<String> = own(&request.extras, INCLUDE).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let conversation = (own(&request.extras, STORE) == Some("true")).then(|| {
         let mut out = Out::with_room(1024);
-        items::list(&mut out, &request.messages, &tools);
+        items::list(&mut out, &request.messages, (&tools, items::For::Keeping));
         text_of(out).into()
     });
     Echo {
@@ -107,7 +107,8 @@ fn reasoning(out: &mut Out, request: &ChatRequest) {
     out.close();
 }
 
-fn text(out: &mut Out, request: &ChatRequest) {
+/// How the answer shall be.
+pub(super) fn text(out: &mut Out, request: &ChatRequest) {
     out.name("text");
     out.open();
     out.name("format");
@@ -130,7 +131,7 @@ fn text(out: &mut Out, request: &ChatRequest) {
 }
 
 /// Which tool to call, under the client's name for it.
-fn choice(out: &mut Out, request: &ChatRequest, renamed: &[Renamed]) {
+pub(super) fn choice(out: &mut Out, request: &ChatRequest, renamed: &[Renamed]) {
     let found: Value = request.tool_choice.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     out.name("tool_choice");
     if let Some(said) = own(&request.extras, TOOL_CHOICE).filter(|said| said.contains("\"allowed_tools\"")) {
@@ -150,7 +151,7 @@ fn choice(out: &mut Out, request: &ChatRequest, renamed: &[Renamed]) {
 }
 
 /// The tools as the client offered them: those of a namespace together.
-fn tools(out: &mut Out, offered: &[Tool], hosted: &[Value]) {
+pub(super) fn tools(out: &mut Out, offered: &[Tool], hosted: &[Value]) {
     let functions = offered.iter().filter_map(|tool| if let Tool::Function(tool) = tool { Some(tool) } else { None });
     let functions: Vec<&ToolDefinition> = functions.collect();
     out.name("tools");

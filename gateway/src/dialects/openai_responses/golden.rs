@@ -1,5 +1,5 @@
-//! The dialect against files: a request in, the bodies that ask upstreams of other dialects out; such an upstream's stream in, this dialect's
-//! stream and whole answer out; other servers' tool calls as items.
+//! The dialect against files: a request in, the bodies that ask upstreams of all dialects out; such an upstream's stream in, this dialect's
+//! stream and whole answer out, and an upstream of this dialect as others tell it; other servers' tool calls as items.
 //!
 //! Each folder of `tests/golden/openai_responses` is a case. Apart because it runs reading and writing together. It must not say what is
 //! right: that is in the files, for a person to judge.
@@ -36,19 +36,20 @@ fn request(case: &str) -> ChatRequest {
     OpenAiResponses.read(text(case, "request.json").as_bytes(), &Asked { keeps: true, ..Asked::default() }).unwrap()
 }
 
-/// Every chunk of a chat stream; its end was a proper one.
+/// Every chunk of a chat stream.
 fn chunks(stream: String) -> Vec<Chunk> {
+    chunks_of(&OpenAiChat, stream)
+}
+
+fn chunks_of(dialect: &dyn Dialect, stream: String) -> Vec<Chunk> {
     let mut events = EventReader::new(Bounds { event: 1 << 20, total: 1 << 20 });
     events.push(Bytes::from(stream)).unwrap();
-    let mut reader = OpenAiChat.reader();
+    let mut reader = dialect.reader();
     let mut chunks = Vec::new();
     while let Some(data) = events.next().unwrap() {
-        match reader.event(data).unwrap() {
-            Some(chunk) => chunks.push(chunk),
-            None => return chunks,
-        }
+        chunks.extend(reader.event(data).unwrap());
     }
-    panic!("no proper end");
+    chunks
 }
 
 fn begin(case: Option<&str>) -> Begin {
@@ -83,6 +84,7 @@ fn requests_reach_upstreams_of_other_dialects_as_they_want_them() {
     for case in CASES {
         same(case, "openai_chat.json", &pretty(&OpenAiChat.write(&request(case)).unwrap()));
         same(case, "anthropic_messages.json", &pretty(&AnthropicMessages.write(&request(case)).unwrap()));
+        same(case, "openai_responses.json", &pretty(&OpenAiResponses.write(&request(case)).unwrap()));
     }
 }
 
@@ -130,4 +132,52 @@ fn other_servers_tool_calls_lose_nothing_in_items() {
         let stream = read_file(&golden("anthropic_messages", "calls", &format!("{case}.in.sse")));
         same("calls", &format!("{case}.out.sse"), &events(None, &chunks(stream)));
     }
+}
+
+/// What an upstream of this dialect says, streamed.
+fn upstream() -> Vec<Chunk> {
+    chunks_of(&OpenAiResponses, text("upstream", "stream_in.sse"))
+}
+
+#[test]
+fn an_upstream_of_this_dialect_is_told_in_every_dialect() {
+    same("upstream", "stream_out.sse", &events(Some("upstream"), &upstream()));
+    for (dialect, name) in [(&OpenAiChat as &dyn Dialect, "openai_chat.sse"), (&AnthropicMessages, "anthropic_messages.sse")] {
+        let mut writer = dialect.events(begin(None));
+        let mut all: Vec<u8> = upstream().iter().flat_map(|chunk| writer.event(chunk).unwrap_or_default()).collect();
+        all.extend_from_slice(&writer.end());
+        same("upstream", name, &String::from_utf8(all).unwrap());
+    }
+}
+
+#[test]
+fn a_stream_and_a_body_of_this_dialect_are_the_same_answer() {
+    let gathered = |chunks: Vec<Chunk>| {
+        let mut whole = Completion::default();
+        chunks.into_iter().for_each(|chunk| gather_into(&mut whole, chunk));
+        pretty(&OpenAiResponses.whole(&whole, &begin(Some("upstream"))))
+    };
+    let body = OpenAiResponses.read_body(Bytes::from(text("upstream", "body_in.json"))).unwrap();
+    let streamed = gathered(upstream());
+    assert_eq!(gathered(vec![body]), streamed);
+    same("upstream", "whole.json", &streamed);
+}
+
+#[test]
+fn a_vendors_seal_goes_back_to_it_byte_for_byte_unless_a_policy_changed_the_thought() {
+    let answer: Value = serde_json::from_str(&text("upstream", "whole.json")).unwrap();
+    let mut items = answer["output"].as_array().unwrap().clone();
+    items.push(serde_json::json!({"role": "user", "content": "and?"}));
+    let body = serde_json::json!({"model": "m", "input": items}).to_string();
+    let mut read = OpenAiResponses.read(body.as_bytes(), &Asked::default()).unwrap();
+    let asks = |request: &ChatRequest| serde_json::from_slice::<Value>(&OpenAiResponses.write(request).unwrap()).unwrap();
+    let thought = asks(&read)["input"][0].clone();
+    assert_eq!(
+        (&thought["encrypted_content"], &thought["summary"][0]["text"]),
+        (&"gAAAAAvendor==".into(), &"First this.\n\nThen that.".into())
+    );
+    let others = [OpenAiChat.write(&read).unwrap(), AnthropicMessages.write(&read).unwrap()];
+    assert!(others.iter().all(|body| !String::from_utf8_lossy(body).contains("gAAAAA")), "no other vendor sees it");
+    read.messages[0].reasoning = Some("First [redacted].".to_owned());
+    assert!(!asks(&read).to_string().contains("gAAAAA"));
 }

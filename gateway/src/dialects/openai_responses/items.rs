@@ -7,19 +7,29 @@ use gatewright_types::{Content, Message, Part, Role, ToolCall};
 use serde_json::value::RawValue;
 
 use super::request::text_of_tool;
+use super::sealed::{self, Sealed, Shown};
 use super::{AFTER, BEFORE, INSTRUCTIONS, NAME, own};
 use crate::dialects::media::{Media, Source, What};
 use crate::dialects::out::Out;
 use crate::dialects::{Renamed, of_own};
 
+/// Whom items are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// They are kept here: all of them.
+    Keeping,
+    /// An upstream is asked: it is shown no thought but what its own kind has sealed.
+    Asking,
+}
+
 /// Writes the items of a conversation, but for the request's own instructions: those hold for one answer.
-pub(super) fn list(out: &mut Out, messages: &[Message], tools: &[Renamed]) {
+pub(super) fn list(out: &mut Out, messages: &[Message], (tools, whom): (&[Renamed], For)) {
     let mut texts: Vec<&str> = Vec::new();
     out.open_list();
     for message in messages.iter().filter(|message| own(&message.extras, INSTRUCTIONS).is_none()) {
         beside(out, message, BEFORE);
         match message.role {
-            Role::Assistant => answer(out, message, tools),
+            Role::Assistant => answer(out, message, (tools, whom)),
             Role::Tool => result(out, message, &texts),
             _ => words(out, message, role(&message.role)),
         }
@@ -117,20 +127,43 @@ fn detail(raw: &RawValue) -> String {
     found["image_url"]["detail"].as_str().unwrap_or("auto").to_owned()
 }
 
-fn answer(out: &mut Out, message: &Message, tools: &[Renamed]) {
-    if let Some(text) = message.reasoning.as_deref().filter(|text| !text.is_empty()) {
-        out.open();
-        out.text("type", "reasoning");
-        out.name("summary");
-        out.raw("[]");
+/// A thought, or a piece of one.
+fn thought(out: &mut Out, text: &str, (sealed, whom): (Option<&Sealed>, For)) {
+    let shown = sealed.map_or(Shown::Text, |sealed| sealed.shown);
+    let part = |out: &mut Out, kind: &str| {
+        if !text.is_empty() {
+            out.open();
+            out.text("type", kind);
+            out.text("text", text);
+            out.close();
+        }
+    };
+    out.open();
+    out.text("type", "reasoning");
+    out.name("summary");
+    out.open_list();
+    if shown == Shown::Summary {
+        part(out, "summary_text");
+    }
+    out.close_list();
+    // Who sealed it has it.
+    if shown == Shown::Text && whom == For::Keeping {
         out.name("content");
         out.open_list();
-        out.open();
-        out.text("type", "reasoning_text");
-        out.text("text", text);
-        out.close();
+        part(out, "reasoning_text");
         out.close_list();
-        out.close();
+    }
+    if let Some(sealed) = sealed {
+        out.value("encrypted_content", &sealed.word);
+    }
+    out.close();
+}
+
+fn answer(out: &mut Out, message: &Message, (tools, whom): (&[Renamed], For)) {
+    for (text, sealed) in sealed::pieces(message.reasoning.as_deref().unwrap_or_default(), &message.extras) {
+        if sealed.is_some() || whom == For::Keeping {
+            thought(out, text, (sealed.as_ref(), whom));
+        }
     }
     let silent = match &message.content {
         Content::Absent | Content::Null => true,

@@ -1,21 +1,23 @@
-//! OpenAI's Responses API, as clients speak it (Open Responses), before upstreams of any dialect.
+//! OpenAI's Responses API (Open Responses), as clients speak it and as upstreams answer it.
 //!
-//! `request` reads what is asked, `echo` keeps of it what the answer says again, `write` writes answers, `fault` words refusals. A
-//! conversation is items here and messages there: what only this dialect has travels in extras under names of its own. Apart so that
+//! `request` reads and writes what is asked, `echo` keeps of it what the answer says again, `delta` reads answers, `write` writes them,
+//! `fault` words refusals. A conversation is items here and messages there: what only this dialect has travels in extras under names of its own. Apart so that
 //! another API is another folder. It must not know HTTP, sockets, time, or where answers are kept.
 
+mod delta;
 mod echo;
 mod fault;
 mod items;
 mod page;
 mod request;
+mod sealed;
 mod write;
 
 #[cfg(test)]
 mod golden;
 
 use bytes::Bytes;
-use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, FaultKind, Retry};
+use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -28,6 +30,11 @@ pub const NAME: &str = "openai_responses";
 const INSTRUCTIONS: &str = "instructions";
 /// Tools that whoever answers runs itself, a list: other dialects do not have them.
 const HOSTED: &str = "hosted_tools";
+
+/// Whether a field of a request holds tools that OpenAI would run.
+pub(super) fn is_hosted(field: &str) -> bool {
+    super::own(NAME, HOSTED) == field
+}
 /// Whether the answer is kept: always there, as `true` or `false`.
 const STORE: &str = "store";
 /// The answer that this one follows.
@@ -47,6 +54,12 @@ const CUSTOM: &str = "custom";
 /// Items of kinds that we do not know, which stood after a message or before the first one.
 const AFTER: &str = "item_after";
 const BEFORE: &str = "item_before";
+/// Thought that its vendor has sealed, see `sealed`.
+const SEALED: &str = "sealed";
+/// Of an answer: what comes next is the summary of a thought. The value is always `true`.
+const SUMMARY: &str = "summary";
+/// Of an answer: an item that no other dialect has, whole.
+const ITEM: &str = "item";
 /// What comes before the core of an answer's id.
 const PREFIX: &str = "resp_";
 
@@ -131,17 +144,16 @@ impl Dialect for OpenAiResponses {
         openai_chat::OpenAiChat.credentials(key)
     }
 
-    fn write(&self, _: &ChatRequest) -> Result<Bytes, Fault> {
-        let message = "This gateway asks no upstream in the dialect of Responses.";
-        Err(Fault::gateway(FaultKind::Internal, message).retry(Retry::Elsewhere))
+    fn write(&self, request: &ChatRequest) -> Result<Bytes, Fault> {
+        request::write(request)
     }
 
     fn reader(&self) -> Box<dyn ReadEvents> {
-        openai_chat::OpenAiChat.reader()
+        Box::new(delta::Reader::default())
     }
 
     fn read_body(&self, body: Bytes) -> Result<Chunk, Fault> {
-        openai_chat::OpenAiChat.read_body(body)
+        delta::read_body(&body)
     }
 
     fn said(&self, body: &[u8]) -> Option<Said> {

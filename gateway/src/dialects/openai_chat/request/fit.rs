@@ -14,7 +14,7 @@ use super::super::NAME;
 use super::raw_json;
 use crate::dialects::media::{Media, What};
 use crate::dialects::out::Out;
-use crate::dialects::{Carried, Place, is_owned, steers};
+use crate::dialects::{Carried, Place, is_owned, openai_responses, steers};
 
 /// The messages as this dialect can say them.
 pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
@@ -107,6 +107,8 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
         return carried;
     }
     let fields = request.extras.iter().filter(|(name, _)| is_owned(name) && !steers(Place::Request, name));
+    // The answer's echo names these one by one.
+    let fields = fields.filter(|(name, _)| !openai_responses::is_hosted(name));
     fields.filter_map(|(name, _)| name.rsplit('.').next()).for_each(|name| carried.leaves_out(name));
     for message in &request.messages {
         let Content::Parts(parts) = &message.content else { continue };
@@ -204,7 +206,7 @@ fn flatten(content: &mut Content, between: &str) {
 }
 
 /// How much the model may think, as this dialect has words for it; `None` where the request says nothing, or says it in its own words.
-pub(super) fn effort(request: &ChatRequest) -> Option<&str> {
+pub(in crate::dialects) fn effort(request: &ChatRequest) -> Option<&str> {
     let thinking = request.thinking.as_ref().filter(|_| request.extras.get("reasoning_effort").is_none())?;
     match (thinking.budget, thinking.effort.as_deref()) {
         // Models that do not think take no word for it.

@@ -13,6 +13,7 @@ mod messages;
 mod read;
 mod write;
 
+pub(in crate::dialects) use fit::effort;
 pub(super) use fit::{carries, refuse};
 pub(in crate::dialects) use read::field;
 pub use read::read;

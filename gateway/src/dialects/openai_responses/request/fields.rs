@@ -83,9 +83,12 @@ impl<'a> Read<'a> {
                 wire::plain::<bool>(raw, "a boolean")?;
                 request.extras.push(name, raw.to_owned());
             }
-            "background" => refuse(wire::plain(raw, "a boolean")?, "responses are not made in the background here")?,
-            "conversation" => refuse(true, "conversations are not kept under ids of their own here; use `previous_response_id`")?,
-            "prompt" => refuse(true, "there are no stored prompts here")?,
+            "background" if !wire::plain::<bool>(raw, "a boolean")? => {}
+            "background" => return Err(Wrong::says("responses are not made in the background here")),
+            "conversation" => {
+                return Err(Wrong::says("conversations have no ids of their own here; use `previous_response_id`"));
+            }
+            "prompt" => return Err(Wrong::says("there are no stored prompts here")),
             // Padding, of which there is none.
             "stream_options" => {}
             _ => return self.other(name, raw),
@@ -160,11 +163,6 @@ fn unkept(id: &str, asked: &Asked<'_>) -> Fault {
         false => format!("Previous response with id '{id}' not found: this gateway keeps no responses."),
     };
     Fault::caller(FaultKind::NotFound, message).at(PREVIOUS)
-}
-
-/// Refuses what is asked for and is not to be had.
-fn refuse(wanted: bool, why: &str) -> Result<(), Wrong> {
-    if wanted { Err(Wrong::says(why)) } else { Ok(()) }
 }
 
 /// `{effort, summary}`: the effort counts for every upstream.

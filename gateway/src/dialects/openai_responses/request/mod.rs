@@ -1,17 +1,19 @@
-//! What is asked: a client's body to the canonical request.
+//! What is asked: a client's body to the canonical request, and that to an upstream's body.
 //!
 //! `fields` reads the request's own fields, `turns` its items, `parts` what they hold, `tools` what may be called, `recall` what was kept
-//! of it before. Apart because it is strict where writing is lenient. It must not know who answers.
+//! of it before; `write` writes. Apart because both ways must agree on the notes of this dialect's own. It must not know who answers.
 
 mod fields;
 mod parts;
 mod recall;
 mod tools;
 mod turns;
+mod write;
 
 pub(super) use fields::read;
 pub(super) use recall::recalls;
-pub(super) use tools::{renamed, text_of_tool, without_format};
+pub(super) use tools::{joined_name, renamed, text_of_tool, without_format};
+pub(super) use write::write;
 
 use gatewright_types::{Fault, FaultKind, RawJson};
 use serde_json::value::RawValue;
@@ -29,12 +31,12 @@ fn invalid(wrong: wire::Wrong) -> Fault {
 }
 
 /// An object's field, the last of that name; null is none.
-fn get<'a>(fields: &wire::Fields<'a>, name: &str) -> Option<&'a RawValue> {
+pub(super) fn get<'a>(fields: &wire::Fields<'a>, name: &str) -> Option<&'a RawValue> {
     fields.0.iter().rev().find(|(field, _)| field == name).map(|(_, raw)| *raw).filter(|raw| !wire::is_null(raw))
 }
 
 /// A text field of an object.
-fn text(fields: &wire::Fields<'_>, name: &str) -> Result<Option<String>, wire::Wrong> {
+pub(super) fn text(fields: &wire::Fields<'_>, name: &str) -> Result<Option<String>, wire::Wrong> {
     get(fields, name).map(wire::string).transpose().map_err(|wrong| wrong.within(name))
 }
 

@@ -119,20 +119,29 @@ fn grammar(format: &str) -> Option<String> {
     Some(format!("The input must match this {syntax} grammar:\n{}", format["definition"].as_str()?))
 }
 
-/// The name under which the model knows a tool: unique, and of letters that all upstreams take.
-fn called(tools: &[Tool], name: &str, namespace: Option<&str>) -> String {
-    let joint = if namespace.is_some_and(|space| space.ends_with("__")) { "" } else { "__" };
-    let joined = namespace.map_or_else(|| name.to_owned(), |space| format!("{space}{joint}{name}"));
+/// The name that stands for one in a namespace: of letters and of a length that all upstreams take.
+pub(in super::super) fn joined_name(space: &str, name: &str) -> String {
+    let joint = if space.ends_with("__") { "" } else { "__" };
+    let joined = format!("{space}{joint}{name}");
     let fit = |letter: char| if letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-') { letter } else { '_' };
-    let mut called: String = if namespace.is_some() { joined.chars().map(fit).collect() } else { joined.clone() };
-    let taken = |called: &str| tools.iter().any(|tool| matches!(tool, Tool::Function(tool) if tool.name == called));
-    if namespace.is_some() && (called.len() > LONGEST || taken(&called)) {
-        let sum = blake3::hash(joined.as_bytes()).to_hex();
-        called.truncate(LONGEST - 9);
-        called.push('_');
-        called.push_str(&sum[..8]);
-    }
+    let called: String = joined.chars().map(fit).collect();
+    if called.len() > LONGEST { marked(called, &joined) } else { called }
+}
+
+/// A name that is told from others by a sum.
+fn marked(mut called: String, joined: &str) -> String {
+    called.truncate(LONGEST - 9);
+    called.push('_');
+    called.push_str(&blake3::hash(joined.as_bytes()).to_hex()[..8]);
     called
+}
+
+/// The name under which the model knows a tool: one of its own.
+fn called(tools: &[Tool], name: &str, namespace: Option<&str>) -> String {
+    let Some(space) = namespace else { return name.to_owned() };
+    let called = joined_name(space, name);
+    let taken = tools.iter().any(|tool| matches!(tool, Tool::Function(tool) if tool.name == called));
+    if taken { marked(called, &format!("{space}/{name}")) } else { called }
 }
 
 /// The tools that the client knows otherwise than the model.

@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 use super::parts::{content, joined};
 use super::recall::{is_reference, item};
 use super::{get, must, text};
+use crate::dialects::openai_responses::sealed::{Sealed, Shown};
 use crate::dialects::openai_responses::{AFTER, BEFORE, keep};
+use crate::dialects::seal::is_seal;
 use crate::dialects::wire::{self, Wrong};
 use crate::dialects::{Asked, Renamed};
 
@@ -126,19 +128,29 @@ impl<'a> Turns<'a> {
         Ok(())
     }
 
-    /// Thought: under our own seal it is what was sealed; in the open it is what it says. What another vendor has sealed says nothing here.
+    /// Thought: under our own seal it is what was sealed; in the open it is what it says. A vendor's seal goes along, for that vendor; one
+    /// that would be ours and is not is dropped.
     fn reasoning(&mut self, fields: &wire::Fields<'_>) -> Result<(), Wrong> {
-        let sealed = text(fields, "encrypted_content")?.and_then(|sealed| self.asked.sealer?.open(&sealed));
-        let mut thought = match sealed {
-            Some(thought) => thought,
+        let sealed = text(fields, "encrypted_content")?.filter(|sealed| !sealed.is_empty());
+        let opened = sealed.as_deref().and_then(|sealed| self.asked.sealer?.open(sealed));
+        let mut shown = Shown::Text;
+        let mut thought = match &opened {
+            Some(thought) => thought.clone(),
             None => joined(fields, "content")?,
         };
         if thought.is_empty() {
-            thought = joined(fields, "summary")?;
+            (thought, shown) = (joined(fields, "summary")?, Shown::Summary);
         }
-        if !thought.is_empty()
-            && let Some(answer) = self.answer(Rank::Thought)
-        {
+        let word = get(fields, "encrypted_content").filter(|_| sealed.is_some_and(|sealed| !is_seal(&sealed)));
+        if thought.is_empty() && word.is_none() {
+            return Ok(());
+        }
+        let Some(answer) = self.answer(Rank::Thought) else { return Ok(()) };
+        let from = answer.reasoning.as_ref().map_or(0, String::len);
+        if let Some(word) = word {
+            Sealed::new((from, &thought), shown, word).put(&mut answer.extras);
+        }
+        if !thought.is_empty() {
             answer.reasoning.get_or_insert_default().push_str(&thought);
         }
         Ok(())

@@ -3,9 +3,11 @@
 //! Apart because an item is written thrice: as it begins, as it ends, and in the whole answer. It must not know when that is.
 
 use gatewright_types::RawJson;
+use serde_json::value::to_raw_value;
 
 use crate::dialects::openai_responses::items;
 use crate::dialects::openai_responses::request::text_of_tool;
+use crate::dialects::openai_responses::sealed::Shown;
 use crate::dialects::out::Out;
 use crate::dialects::{Renamed, Sealer};
 
@@ -27,9 +29,20 @@ pub(super) enum State {
 
 /// What an item holds.
 pub(super) enum What {
-    Reasoning { text: String, envelope: Option<String> },
+    Reasoning(Thought),
     Message(Vec<Part>),
     Call(Call),
+    /// Of a kind that only an upstream of this dialect has.
+    Raw(RawJson),
+}
+
+/// A thought.
+#[derive(Default)]
+pub(super) struct Thought {
+    pub(super) text: String,
+    pub(super) shown: Shown,
+    /// Its vendor's seal or ours, as JSON.
+    pub(super) envelope: Option<RawJson>,
 }
 
 /// A part of a message.
@@ -71,17 +84,18 @@ impl What {
     /// What comes before the core of its id.
     pub(super) fn prefix(&self) -> &'static str {
         match self {
-            Self::Reasoning { .. } => "rs",
+            Self::Reasoning(_) => "rs",
+            Self::Raw(_) => "item",
             Self::Message(_) => "msg",
             Self::Call(call) if call.takes_text() => "ctc",
             Self::Call(_) => "fc",
         }
     }
 
-    /// Seals what was thought.
+    /// Seals what was thought, where its vendor did not.
     pub(super) fn seal(&mut self, sealer: Option<&Sealer>) {
-        if let (Self::Reasoning { text, envelope }, Some(sealer)) = (self, sealer) {
-            *envelope = Some(sealer.envelope(text));
+        if let (Self::Reasoning(Thought { text, envelope: envelope @ None, .. }), Some(sealer)) = (self, sealer) {
+            *envelope = to_raw_value(&sealer.envelope(text)).ok();
         }
     }
 }
@@ -126,12 +140,28 @@ pub(super) fn list(out: &mut Out, values: &[RawJson]) {
     out.close_list();
 }
 
-/// A thought with this text.
-pub(super) fn thought(out: &mut Out, text: &str) {
+/// A thought, or a summary of one, with this text.
+pub(super) fn thought(out: &mut Out, shown: Shown, text: &str) {
     out.open();
-    out.text("type", "reasoning_text");
+    out.text("type", if shown == Shown::Text { "reasoning_text" } else { "summary_text" });
     out.text("text", text);
     out.close();
+}
+
+impl Thought {
+    /// Its fields.
+    fn write(&self, out: &mut Out, state: State) {
+        out.text("type", "reasoning");
+        for (name, shown) in [("summary", Shown::Summary), ("content", Shown::Text)] {
+            out.name(name);
+            out.open_list();
+            if self.shown == shown && state != State::Open && !self.text.is_empty() {
+                thought(out, shown, &self.text);
+            }
+            out.close_list();
+        }
+        self.envelope.iter().for_each(|sealed| out.value("encrypted_content", sealed));
+    }
 }
 
 impl Item {
@@ -143,21 +173,14 @@ impl Item {
             State::Complete => "completed",
             State::Cut => "incomplete",
         };
+        if let What::Raw(item) = &self.what {
+            return out.raw(item.get());
+        }
         out.open();
         out.text("id", &self.id);
         match &self.what {
-            What::Reasoning { text, envelope } => {
-                out.text("type", "reasoning");
-                out.name("summary");
-                out.raw("[]");
-                out.name("content");
-                out.open_list();
-                if !open {
-                    thought(out, text);
-                }
-                out.close_list();
-                envelope.iter().for_each(|sealed| out.text("encrypted_content", sealed));
-            }
+            What::Reasoning(thought) => thought.write(out, self.state),
+            What::Raw(_) => {}
             What::Message(parts) => {
                 out.text("type", "message");
                 out.text("status", status);

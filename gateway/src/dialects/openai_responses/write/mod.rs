@@ -11,15 +11,16 @@ mod output;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gatewright_types::{Chunk, Completion, Delta, Fault, FinishReason, RawJson, Usage};
+use gatewright_types::{Choice, Chunk, Completion, Delta, Extras, Fault, FinishReason, RawJson, Usage};
 use serde_json::value::RawValue;
 
 use self::frames::Frames;
 use self::item::State;
 use self::output::Output;
-use super::{PREFIX, fault};
+use super::sealed::{Shown, pieces};
+use super::{ITEM, NAME, PREFIX, SUMMARY, fault, keep, own};
 use crate::dialects::out::Out;
-use crate::dialects::{Begin, Echo, WriteEvents};
+use crate::dialects::{Begin, Echo, WriteEvents, of_own};
 
 /// Writes the events of one stream, in order.
 pub(super) struct Events {
@@ -74,11 +75,13 @@ impl Events {
         self.start();
         // What was held back may come with what follows it.
         let rank = |delta: &Delta| match delta {
-            Delta::Reasoning { .. } => 0,
-            Delta::ToolCall { .. } => 2,
-            _ => 1,
+            Delta::Other { delta, .. } if own(delta, SUMMARY).is_some() => 0,
+            Delta::Reasoning { .. } => 1,
+            Delta::Other { .. } => 2,
+            Delta::ToolCall { .. } => 4,
+            _ => 3,
         };
-        for wanted in 0..=2 {
+        for wanted in 0..=4 {
             for delta in chunk.deltas.iter().filter(|delta| rank(delta) == wanted) {
                 let with = if matches!(delta, Delta::Text { .. }) { std::mem::take(&mut logprobs) } else { Vec::new() };
                 self.output.say(delta, &with, &mut self.frames);
@@ -217,8 +220,8 @@ pub(super) fn whole(answer: &Completion, begin: &Begin) -> Bytes {
     }
     let mut deltas = Vec::new();
     if let Some(choice) = answer.choices.first() {
+        think(&mut events, choice);
         let choice = choice.clone();
-        deltas.extend(choice.reasoning.map(|text| Delta::Reasoning { choice: 0, text }));
         deltas.extend(choice.text.map(|text| Delta::Text { choice: 0, text }));
         deltas.extend(choice.refusal.map(|text| Delta::Refusal { choice: 0, text }));
         deltas.extend(choice.logprobs.into_iter().map(|value| Delta::Logprobs { choice: 0, value }));
@@ -236,6 +239,30 @@ pub(super) fn whole(answer: &Completion, begin: &Begin) -> Bytes {
     events.hear(&Chunk::of(deltas));
     events.finish();
     events.whole.unwrap_or_default()
+}
+
+/// What was thought, piece by piece with its seals; then the items that only this dialect has.
+fn think(events: &mut Events, choice: &Choice) {
+    let extras = &choice.message_extras;
+    let other = |field: &str, value: &RawValue| {
+        let mut delta = Extras::new();
+        keep(&mut delta, field, value);
+        Delta::Other { choice: 0, delta, around: Extras::new() }
+    };
+    let summary = extras.iter().find(|(name, _)| of_own(NAME, name) == Some(SUMMARY)).map(|(_, value)| value);
+    for (text, sealed) in pieces(choice.reasoning.as_deref().unwrap_or_default(), extras) {
+        let summed = sealed.as_ref().is_none_or(|sealed| sealed.shown == Shown::Summary);
+        let mut deltas: Vec<Delta> = summary.filter(|_| summed).map(|value| other(SUMMARY, value)).into_iter().collect();
+        deltas.push(Delta::Reasoning { choice: 0, text: text.to_owned() });
+        if let Some(sealed) = sealed {
+            let mut delta = Extras::new();
+            sealed.put(&mut delta);
+            deltas.push(Delta::Other { choice: 0, delta, around: Extras::new() });
+        }
+        events.hear(&Chunk::of(deltas));
+    }
+    let items = extras.iter().filter(|(name, _)| of_own(NAME, name) == Some(ITEM));
+    items.for_each(|(_, item)| events.hear(&Chunk::of(vec![other(ITEM, item)])));
 }
 
 #[cfg(test)]

@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-use gatewright_types::{Delta, RawJson};
+use gatewright_types::{Delta, Extras, RawJson};
 use serde_json::value::RawValue;
 
 use super::calls::{Calls, Ready};
 use super::frames::Frames;
-use super::item::{Item, Part, PartKind, State, What, list, part, thought};
+use super::item::{Item, Part, PartKind, State, Thought, What, list, part, thought};
+use crate::dialects::openai_responses::sealed::{Sealed, Shown};
+use crate::dialects::openai_responses::{ITEM, NAME, SUMMARY, own};
 use crate::dialects::out::Out;
-use crate::dialects::{Echo, Sealer, wire};
+use crate::dialects::{Echo, Sealer, of_own, wire};
 
 /// All items of an answer.
 pub(super) struct Output {
@@ -20,6 +22,8 @@ pub(super) struct Output {
     /// The thought or message that is open.
     open: Option<usize>,
     calls: Calls,
+    /// How the next thought is shown.
+    shown: Shown,
     /// The part of the answer's id that its items share.
     core: String,
     echo: Arc<Echo>,
@@ -32,7 +36,7 @@ const MOST_ITEMS: usize = 4096;
 impl Output {
     pub(super) fn new(core: String, echo: Arc<Echo>, sealer: Option<Sealer>) -> Self {
         let sealer = sealer.filter(|_| echo.seals);
-        Self { items: Vec::new(), open: None, calls: Calls::default(), core, echo, sealer }
+        Self { items: Vec::new(), open: None, calls: Calls::default(), shown: Shown::Text, core, echo, sealer }
     }
 
     /// Says a delta. `logprobs` are those that came with it.
@@ -45,31 +49,70 @@ impl Output {
                 let ready = self.calls.hear(delta);
                 ready.into_iter().for_each(|ready| self.call(ready, frames));
             }
+            Delta::Other { choice: 0, delta, .. } => self.others(delta, frames),
             _ => {}
         }
     }
 
+    /// What only an upstream of this dialect says: how a thought is shown, its seal, items of its own.
+    fn others(&mut self, extras: &Extras, frames: &mut Frames) {
+        if own(extras, SUMMARY).is_some() {
+            self.shown = Shown::Summary;
+        }
+        for sealed in Sealed::all(extras) {
+            let open = self.open.filter(|at| matches!(self.items.get(*at), Some(Item { what: What::Reasoning(_), .. })));
+            let at = match open {
+                Some(at) => Some(at),
+                // Of a thought that its vendor shows nothing of.
+                None if sealed.is_on("") => self.begin(What::Reasoning(Thought::default()), frames),
+                None => None,
+            };
+            let Some(Item { what: What::Reasoning(thought), .. }) = at.and_then(|at| self.items.get_mut(at)) else { continue };
+            if sealed.is_on(&thought.text) {
+                thought.envelope = Some(sealed.word);
+                self.open = at;
+                self.end_open(State::Complete, frames);
+            }
+        }
+        for (_, item) in extras.iter().filter(|(name, _)| of_own(NAME, name) == Some(ITEM)) {
+            if let Some(at) = self.begin(What::Raw(item.to_owned()), frames) {
+                self.end_item(at, State::Complete, frames);
+            }
+        }
+    }
+
     fn think(&mut self, said: &str, frames: &mut Frames) {
-        let is_thought = |item: &Item| matches!(item.what, What::Reasoning { .. });
+        let is_thought = |item: &Item| matches!(item.what, What::Reasoning(_));
         let at = match self.open.filter(|at| self.items.get(*at).is_some_and(is_thought)) {
             Some(at) => at,
             None => {
-                let Some(at) = self.begin(What::Reasoning { text: String::new(), envelope: None }, frames) else { return };
+                let shown = std::mem::take(&mut self.shown);
+                let Some(at) = self.begin(What::Reasoning(Thought { shown, ..Thought::default() }), frames) else { return };
                 self.open = Some(at);
-                self.event("response.content_part.added", at, frames, |out| {
-                    out.number("content_index", 0);
+                self.of_thought(["response.content_part.added", "response.reasoning_summary_part.added"], at, frames, |out, _| {
                     out.name("part");
-                    thought(out, "");
+                    thought(out, shown, "");
                 });
                 at
             }
         };
-        if let Some(Item { what: What::Reasoning { text, .. }, .. }) = self.items.get_mut(at) {
-            text.push_str(said);
+        if let Some(Item { what: What::Reasoning(thought), .. }) = self.items.get_mut(at) {
+            thought.text.push_str(said);
         }
-        self.event("response.reasoning_text.delta", at, frames, |out| {
-            out.number("content_index", 0);
-            out.text("delta", said);
+        let names = ["response.reasoning_text.delta", "response.reasoning_summary_text.delta"];
+        self.of_thought(names, at, frames, |out, _| out.text("delta", said));
+    }
+
+    /// An event of a thought, by its name where the thought is shown, or a summary of it.
+    fn of_thought(&self, [text, summary]: [&str; 2], at: usize, frames: &mut Frames, fields: impl FnOnce(&mut Out, &Thought)) {
+        let Some(What::Reasoning(thought)) = self.items.get(at).map(|item| &item.what) else { return };
+        let (kind, index) = match thought.shown {
+            Shown::Text => (text, "content_index"),
+            Shown::Summary => (summary, "summary_index"),
+        };
+        self.event(kind, at, frames, |out| {
+            out.number(index, 0);
+            fields(out, thought);
         });
     }
 
@@ -152,7 +195,10 @@ impl Output {
         if at >= MOST_ITEMS {
             return None;
         }
-        let id = format!("{}_{}_{at}", what.prefix(), self.core);
+        let id = match &what {
+            What::Raw(item) => id_of(item).unwrap_or_default(),
+            what => format!("{}_{}_{at}", what.prefix(), self.core),
+        };
         self.items.push(Item { id, state: State::Open, what });
         let item = self.items.last()?;
         frames.event("response.output_item.added", |out| {
@@ -183,15 +229,13 @@ impl Output {
     /// Ends the last part of a thought or a message.
     fn end_part(&self, at: usize, frames: &mut Frames) {
         match self.items.get(at).map(|item| &item.what) {
-            Some(What::Reasoning { text, .. }) => {
-                self.event("response.reasoning_text.done", at, frames, |out| {
-                    out.number("content_index", 0);
-                    out.text("text", text);
-                });
-                self.event("response.content_part.done", at, frames, |out| {
-                    out.number("content_index", 0);
+            Some(What::Reasoning(said)) if !said.text.is_empty() => {
+                let names = ["response.reasoning_text.done", "response.reasoning_summary_text.done"];
+                self.of_thought(names, at, frames, |out, said| out.text("text", &said.text));
+                let names = ["response.content_part.done", "response.reasoning_summary_part.done"];
+                self.of_thought(names, at, frames, |out, said| {
                     out.name("part");
-                    thought(out, text);
+                    thought(out, said.shown, &said.text);
                 });
             }
             Some(What::Message(parts)) => {
@@ -270,6 +314,12 @@ impl Output {
 
 fn items_name(out: &mut Out, call: &super::item::Call) {
     out.text("name", call.known.as_ref().map_or(&call.called, |tool| &tool.name));
+}
+
+/// The id that an item has of its own.
+fn id_of(item: &RawValue) -> Option<String> {
+    let fields = wire::object(item).ok()?;
+    fields.0.iter().find(|(name, _)| name == "id").and_then(|(_, id)| wire::string(id).ok())
 }
 
 /// The tokens of the values that came with a chunk.

@@ -1,0 +1,55 @@
+//! What of a request is known when its answer is written, and what of an answer outlives it.
+//!
+//! Apart because stages and records hand these on, and look into none of them. They must not know which dialect filled them.
+
+use std::sync::Arc;
+
+/// An answer that was kept.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// Its id.
+    pub id: String,
+    /// Its body.
+    pub body: Arc<str>,
+    /// The conversation before it, a list.
+    pub conversation: Arc<str>,
+}
+
+/// Which items of a conversation are wanted.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// As many at most.
+    pub limit: usize,
+    /// Whether the last of them comes first.
+    pub newest_first: bool,
+    /// Those that come after the item of this id.
+    pub after: Option<String>,
+}
+
+/// What is known of a request when its answer is written, as the policies left it.
+#[derive(Clone, Debug, Default)]
+pub struct Echo {
+    /// Fields that the answer says again: JSON, as it stands between an object's braces.
+    pub fields: String,
+    /// Tools that the client knows otherwise than the model.
+    pub tools: Vec<Renamed>,
+    /// The conversation before the answer, a list, where the answer is to be kept.
+    pub conversation: Option<Arc<str>>,
+    /// What was asked for and no other dialect can say.
+    pub left_out: Vec<String>,
+    /// Whether reasoning goes out under our seal too.
+    pub seals: bool,
+}
+
+/// A tool that the client knows otherwise than the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The model's name for it.
+    pub called: String,
+    /// The client's name for it.
+    pub name: String,
+    /// Where the client has it.
+    pub namespace: Option<String>,
+    /// Whether the client has it take a text instead of JSON.
+    pub takes_text: bool,
+}

@@ -1,0 +1,183 @@
+//! Items of an answer to deltas: what of each was told in pieces, and the rest when it is whole.
+//!
+//! Apart because a call of a tool that takes a text becomes arguments in JSON while it comes. It must not know the events around items.
+
+use std::collections::BTreeSet;
+
+use gatewright_types::{Delta, Extras};
+use serde_json::value::RawValue;
+
+use crate::dialects::openai_responses::request::{get, joined_name, text};
+use crate::dialects::openai_responses::sealed::{Sealed, Shown};
+use crate::dialects::openai_responses::{ITEM, SUMMARY, keep, keep_value};
+use crate::dialects::wire;
+
+/// The items so far.
+#[derive(Default)]
+pub(super) struct Items {
+    /// Those of which something was told.
+    told: BTreeSet<u64>,
+    calls: Vec<Call>,
+    /// The thought that is under way: its item, and where it begins in all that was thought.
+    thought: Option<(u64, usize, Shown)>,
+    /// All that was thought.
+    thoughts: String,
+}
+
+/// As many calls has an answer at most.
+const MOST_CALLS: usize = 1024;
+
+struct Call {
+    at: u64,
+    takes_text: bool,
+    /// Whether some of the arguments was told.
+    told: bool,
+}
+
+impl Items {
+    /// Whether the model calls tools.
+    pub(super) fn any_call(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// Something of an item was told.
+    pub(super) fn tell(&mut self, at: u64) {
+        self.told.insert(at);
+    }
+
+    /// A piece of a thought, or of its summary.
+    pub(super) fn think(&mut self, (at, shown): (u64, Shown), text: String, deltas: &mut Vec<Delta>) {
+        if text.is_empty() {
+            return;
+        }
+        self.tell(at);
+        if self.thought.is_none_or(|(of, ..)| of != at) {
+            self.thought = Some((at, self.thoughts.len(), shown));
+            if shown == Shown::Summary {
+                let mut delta = Extras::new();
+                keep_value(&mut delta, SUMMARY, &true);
+                deltas.push(other(delta));
+            }
+        }
+        self.thoughts.push_str(&text);
+        deltas.push(Delta::Reasoning { choice: 0, text });
+    }
+
+    /// An item begins: only calls say something then.
+    pub(super) fn begin(&mut self, at: u64, item: &RawValue) -> Option<Delta> {
+        let fields = wire::object(item).ok()?;
+        let takes_text = match text(&fields, "type").ok()?.as_deref() {
+            Some("function_call") => false,
+            Some("custom_tool_call") => true,
+            _ => return None,
+        };
+        if self.calls.len() >= MOST_CALLS || self.calls.iter().any(|call| call.at == at) {
+            return None;
+        }
+        let field = |name: &str| text(&fields, name).ok().flatten();
+        let (name, namespace) = (field("name").unwrap_or_default(), field("namespace"));
+        let name = namespace.map_or_else(|| name.clone(), |space| joined_name(&space, &name));
+        self.calls.push(Call { at, takes_text, told: false });
+        let id = field("call_id").or_else(|| field("id"));
+        Some(self.call(self.calls.len() - 1, (id, Some(name)), String::new()))
+    }
+
+    fn call(&self, number: usize, (id, name): (Option<String>, Option<String>), arguments: String) -> Delta {
+        let index = u32::try_from(number).unwrap_or(u32::MAX);
+        Delta::ToolCall { choice: 0, index, id, name, arguments, extras: Extras::new() }
+    }
+
+    /// A piece of a call's arguments, or of its text.
+    pub(super) fn piece(&mut self, at: u64, said: &str) -> Option<Delta> {
+        let number = self.calls.iter().position(|call| call.at == at)?;
+        let call = self.calls.get_mut(number)?;
+        let first = !std::mem::replace(&mut call.told, true);
+        let arguments = match (call.takes_text, first) {
+            (false, _) => said.to_owned(),
+            (true, true) => format!("{{\"input\":\"{}", escaped(said)),
+            (true, false) => escaped(said),
+        };
+        Some(self.call(number, (None, None), arguments))
+    }
+
+    /// An item is whole: what of it was not told is told now.
+    pub(super) fn done(&mut self, at: u64, item: &RawValue, deltas: &mut Vec<Delta>) {
+        let Ok(fields) = wire::object(item) else { return };
+        match text(&fields, "type").ok().flatten().as_deref() {
+            Some("message") => {
+                if !self.told.contains(&at) {
+                    message(&fields, deltas);
+                }
+            }
+            Some("reasoning") => self.thought(at, &fields, deltas),
+            Some("function_call" | "custom_tool_call") => {
+                deltas.extend(self.begin(at, item));
+                deltas.extend(self.ends(at, &fields));
+            }
+            _ => {
+                let mut delta = Extras::new();
+                keep(&mut delta, ITEM, item);
+                deltas.push(other(delta));
+            }
+        }
+    }
+
+    fn thought(&mut self, at: u64, fields: &wire::Fields<'_>, deltas: &mut Vec<Delta>) {
+        if !self.told.contains(&at) {
+            let content = texts(fields, "content");
+            let (said, shown) =
+                if content.is_empty() { (texts(fields, "summary"), Shown::Summary) } else { (content, Shown::Text) };
+            self.think((at, shown), said.join("\n\n"), deltas);
+        }
+        if let Some(word) = get(fields, "encrypted_content").filter(|word| word.get().len() > 2) {
+            let (from, shown) = match self.thought {
+                Some((of, from, shown)) if of == at => (from, shown),
+                _ => (self.thoughts.len(), Shown::Text),
+            };
+            let mut delta = Extras::new();
+            Sealed::new((from, self.thoughts.get(from..).unwrap_or_default()), shown, word).put(&mut delta);
+            deltas.push(other(delta));
+        }
+        self.thought = None;
+    }
+
+    /// The rest of a call.
+    fn ends(&self, at: u64, fields: &wire::Fields<'_>) -> Option<Delta> {
+        let number = self.calls.iter().position(|call| call.at == at)?;
+        let call = self.calls.get(number)?;
+        let said = |name: &str| text(fields, name).ok().flatten().unwrap_or_default();
+        let rest = match (call.takes_text, call.told) {
+            (false, true) => return None,
+            (false, false) => said("arguments"),
+            (true, true) => "\"}".to_owned(),
+            (true, false) => format!("{{\"input\":\"{}\"}}", escaped(&said("input"))),
+        };
+        (!rest.is_empty()).then(|| self.call(number, (None, None), rest))
+    }
+}
+
+fn other(delta: Extras) -> Delta {
+    Delta::Other { choice: 0, delta, around: Extras::new() }
+}
+
+/// A text as it stands in a string of JSON.
+fn escaped(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    json.get(1..json.len() - 1).unwrap_or_default().to_owned()
+}
+
+/// The texts of a list of parts.
+fn texts(fields: &wire::Fields<'_>, name: &str) -> Vec<String> {
+    let parts = get(fields, name).and_then(|raw| wire::items(raw).ok()).unwrap_or_default();
+    parts.into_iter().filter_map(|part| text(&wire::object(part).ok()?, "text").ok().flatten()).collect()
+}
+
+fn message(fields: &wire::Fields<'_>, deltas: &mut Vec<Delta>) {
+    let parts = get(fields, "content").and_then(|raw| wire::items(raw).ok()).unwrap_or_default();
+    for part in parts.into_iter().filter_map(|part| wire::object(part).ok()) {
+        let said = |name: &str| text(&part, name).ok().flatten().filter(|text| !text.is_empty());
+        deltas.extend(said("text").map(|text| Delta::Text { choice: 0, text }));
+        deltas.extend(said("refusal").map(|text| Delta::Refusal { choice: 0, text }));
+        deltas.extend(get(&part, "logprobs").and_then(super::logprobs));
+    }
+}

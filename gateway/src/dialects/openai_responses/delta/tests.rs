@@ -1,0 +1,107 @@
+//! Answers as upstreams send them: in pieces, whole, odd and failed.
+
+use bytes::Bytes;
+use gatewright_types::{Chunk, Delta, Fault, FaultKind, FinishReason};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Reader, read_body};
+use crate::dialects::ReadEvents;
+
+fn read(reader: &mut Reader, event: &Value) -> Result<Option<Chunk>, Fault> {
+    reader.event(Bytes::from(event.to_string()))
+}
+
+fn deltas(events: &[Value]) -> Vec<Delta> {
+    let mut reader = Reader::default();
+    events.iter().flat_map(|event| read(&mut reader, event).unwrap().unwrap().deltas).collect()
+}
+
+fn arguments(deltas: &[Delta], of: u32) -> String {
+    let said = |delta: &Delta| match delta {
+        Delta::ToolCall { index, arguments, .. } if *index == of => Some(arguments.clone()),
+        _ => None,
+    };
+    deltas.iter().filter_map(said).collect()
+}
+
+#[test]
+fn calls_that_come_whole_and_calls_that_come_in_pieces_say_the_same() {
+    let call = |kind: &str, field: &str, text: &str| json!({"type": kind, "id": "i", "call_id": "c", "name": "f", field: text});
+    let done = |at: u32, item: &Value| json!({"type": "response.output_item.done", "output_index": at, "item": item});
+    let added = |at: u32, item: &Value| json!({"type": "response.output_item.added", "output_index": at, "item": item});
+    let piece =
+        |kind: &str, at: u32, text: &str| json!({"type": format!("response.{kind}.delta"), "output_index": at, "delta": text});
+    let (function, custom) = (call("function_call", "arguments", "{\"a\":1}"), call("custom_tool_call", "input", "say \"x\"\n"));
+    let whole = deltas(&[done(0, &function), done(1, &custom)]);
+    let pieces = deltas(&[
+        added(0, &call("function_call", "arguments", "")),
+        added(1, &call("custom_tool_call", "input", "")),
+        piece("custom_tool_call_input", 1, "say \"x"),
+        piece("function_call_arguments", 0, "{\"a\""),
+        piece("custom_tool_call_input", 1, "\"\n"),
+        piece("function_call_arguments", 0, ":1}"),
+        done(1, &custom),
+        done(0, &function),
+    ]);
+    for said in [&whole, &pieces] {
+        assert_eq!(arguments(said, 0), "{\"a\":1}");
+        assert_eq!(serde_json::from_str::<Value>(&arguments(said, 1)).unwrap(), json!({"input": "say \"x\"\n"}));
+    }
+    let silent = deltas(&[added(0, &call("custom_tool_call", "input", "")), done(0, &call("custom_tool_call", "input", ""))]);
+    assert_eq!(arguments(&silent, 0), "{\"input\":\"\"}");
+}
+
+#[test]
+fn how_an_answer_ends_is_read_from_its_status() {
+    let end = |response: Value, calls: bool| {
+        let mut reader = Reader::default();
+        if calls {
+            let item = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+            read(&mut reader, &json!({"type": "response.output_item.done", "output_index": 0, "item": item})).unwrap();
+        }
+        let chunk = read(&mut reader, &json!({"type": "response.completed", "response": response})).unwrap().unwrap();
+        match chunk.deltas.last() {
+            Some(Delta::Finish { reason, .. }) => reason.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(end(json!({"status": "completed"}), false), FinishReason::Stop);
+    assert_eq!(end(json!({"status": "completed"}), true), FinishReason::ToolCalls);
+    assert_eq!(
+        end(json!({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}), true),
+        FinishReason::Length
+    );
+    assert_eq!(
+        end(json!({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}), false),
+        FinishReason::ContentFilter
+    );
+}
+
+#[test]
+fn what_failed_is_a_fault_with_its_status() {
+    let fault = |event: Value| read(&mut Reader::default(), &event).unwrap_err();
+    let limited = fault(json!({"type": "error", "code": "rate_limit_exceeded", "message": "slow down", "param": null}));
+    assert_eq!((limited.kind, limited.message.as_str()), (FaultKind::UpstreamStatus(429), "slow down"));
+    let failed = json!({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "oh"}}});
+    assert_eq!((fault(failed.clone()).kind, fault(failed).body), (FaultKind::UpstreamStatus(500), None));
+    let body = |json: &'static str| read_body(&Bytes::from_static(json.as_bytes())).unwrap_err().kind;
+    assert_eq!(body(r#"{"id":"x","error":{"code":"server_error","message":"m"}}"#), FaultKind::UpstreamStatus(500));
+    for odd in [r#"{"id":"x"}"#, "<html>", "[]"] {
+        assert_eq!(body(odd), FaultKind::UpstreamInvalid, "{odd}");
+    }
+    assert!(Reader::default().event(Bytes::from_static(b"[DONE]")).unwrap().is_none());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..80)) {
+        let _ = Reader::default().event(Bytes::from(data.clone()));
+        let _ = read_body(&Bytes::from(data));
+    }
+
+    #[test]
+    fn no_json_makes_it_panic(text in r#"\{"type":"response\.(output_item\.(added|done)|output_text\.delta|completed|created)"(,"(item|response|delta|output_index|logprobs)":(\{"type":"(message|reasoning|function_call)"(,"(content|name|encrypted_content)":("x"|\[\{\}\]|1))?\}|"x"|7|\[\]|null)){0,3}\}"#) {
+        let _ = Reader::default().event(Bytes::from(text));
+    }
+}

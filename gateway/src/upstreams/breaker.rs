@@ -1,5 +1,6 @@
 //! Whether a leg is worth asking. Closed, it is asked; when too many tries of it fail it opens, and is left alone for a while; then it
-//! is half open: a bounded number of probes decides.
+//! is half open: a bounded number of probes decides. One that has too much to do rests, and is asked again as before: it answers, and a
+//! probe would only wait at the end of its queue.
 //!
 //! Apart because it is pure: time and the outcome of tries are handed in. It must not know requests, nor what a fault is: `health`
 //! says what counts.
@@ -65,6 +66,9 @@ impl Standing {
 enum Phase {
     #[default]
     Closed,
+    Resting {
+        until: Instant,
+    },
     Open {
         until: Instant,
     },
@@ -99,10 +103,11 @@ impl Breaker {
         if !rules.enabled {
             return Ok(Permit { probe: false, era: self.era });
         }
-        if let Phase::Open { until } = self.phase {
-            match until.checked_duration_since(now).filter(|left| !left.is_zero()) {
-                Some(left) => return Err(left),
-                None => self.phase = Phase::HalfOpen { probing: 0 },
+        if let Phase::Open { until } | Phase::Resting { until } = self.phase {
+            match (until.saturating_duration_since(now), self.phase) {
+                (Duration::ZERO, Phase::Open { .. }) => self.phase = Phase::HalfOpen { probing: 0 },
+                (Duration::ZERO, _) => self.close(),
+                (left, _) => return Err(left),
             }
         }
         match &mut self.phase {
@@ -150,7 +155,8 @@ impl Breaker {
             _ if !rules.enabled => Standing::Closed,
             Phase::Closed => Standing::Closed,
             Phase::HalfOpen { .. } => Standing::HalfOpen,
-            Phase::Open { until } => match until.saturating_duration_since(now) {
+            Phase::Resting { until } if until <= now => Standing::Closed,
+            Phase::Open { until } | Phase::Resting { until } => match until.saturating_duration_since(now) {
                 Duration::ZERO => Standing::HalfOpen,
                 left => Standing::Open(left),
             },
@@ -183,16 +189,16 @@ impl Breaker {
     fn trip(&mut self, rules: &BreakerFact, now: Instant) {
         let rest = rules.rest.saturating_mul(1 << self.trips.min(16)).min(rules.longest_rest);
         self.trips = self.trips.saturating_add(1);
-        self.open(rest, now);
+        self.shut(Phase::Open { until: now + rest });
     }
 
-    /// Opens for as long as the leg itself asks.
+    /// Rests for as long as the leg itself asks.
     fn rest(&mut self, after: Option<Duration>, rules: &BreakerFact, now: Instant) {
-        self.open(after.unwrap_or(rules.rest).min(rules.longest_rest), now);
+        self.shut(Phase::Resting { until: now + after.unwrap_or(rules.rest).min(rules.longest_rest) });
     }
 
-    fn open(&mut self, rest: Duration, now: Instant) {
-        self.phase = Phase::Open { until: now + rest };
+    fn shut(&mut self, phase: Phase) {
+        self.phase = phase;
         self.era = self.era.wrapping_add(1);
         self.counts.clear();
     }

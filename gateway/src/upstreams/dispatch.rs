@@ -265,10 +265,15 @@ fn wait(retry: Retry, attempt: u32, deadline: Deadline) -> Option<Duration> {
     let wait = match retry {
         Retry::Never | Retry::Elsewhere => return None,
         Retry::Here(Some(after)) if after > LONGEST_WAIT => return None,
-        Retry::Here(Some(after)) => after.max(backoff(1, draw()) / 2),
+        Retry::Here(Some(after)) => later(after, draw()).max(backoff(1, draw()) / 2),
         Retry::Here(None) => backoff(attempt, draw()),
     };
     (Instant::now() + wait < deadline.0).then_some(wait)
+}
+
+/// Up to a tenth later by `draw`: all who were told the same time do not come back at once.
+fn later(after: Duration, draw: u64) -> Duration {
+    after + (after / 10).mul_f64(draw as f64 / u64::MAX as f64)
 }
 
 /// Doubles with each attempt, between half and all of it by `draw`, so that many clients do not come back at once.

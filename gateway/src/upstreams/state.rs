@@ -48,7 +48,7 @@ impl LegState {
     pub fn ask(self: &Arc<Self>, rules: &BreakerFact, now: Instant) -> Result<Ticket, Duration> {
         let permit = self.lock().breaker.ask(rules, now)?;
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Ok(Ticket { state: Arc::clone(self), permit: Some(permit), rules: *rules })
+        Ok(Ticket { state: Arc::clone(self), permit: Some(permit), spoke: false, rules: *rules })
     }
 
     /// A request comes to it for the first time.
@@ -114,12 +114,14 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
-/// A request at a leg, until it is dropped. One that has not ended by then says nothing of the leg: nobody waited for it.
+/// A request at a leg, until it is dropped. Where nobody waited for its end, it says that the leg answers, if it did, and else nothing.
 #[derive(Debug)]
 pub struct Ticket {
     state: Arc<LegState>,
     /// `None` once it has ended.
     permit: Option<Permit>,
+    /// Whether the leg began to answer.
+    spoke: bool,
     rules: BreakerFact,
 }
 
@@ -127,6 +129,7 @@ impl Ticket {
     /// The leg began to answer after this long.
     pub fn spoke(&mut self, took: Duration) {
         self.state.spoke(took);
+        self.spoke = true;
         if let Some(permit) = &mut self.permit {
             self.state.lock().breaker.spoke(permit);
         }
@@ -154,7 +157,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.ended(Health::Nothing, Instant::now());
+        self.ended(if self.spoke { Health::Good } else { Health::Nothing }, Instant::now());
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -182,9 +185,12 @@ pub fn health_of(fault: &Fault) -> Health {
 /// Names that are remembered. Clients may make some up, where a provider takes any.
 const MOST: usize = 1024;
 
+/// Name of a leg, and where it leads.
+type Key = (String, [u8; 32]);
+
 /// How all legs fare, by name and by where they lead: a leg that leads elsewhere since a reload begins anew.
 #[derive(Debug, Default)]
-pub struct LegStates(Mutex<BTreeMap<(String, [u8; 32]), Arc<LegState>>>);
+pub struct LegStates(Mutex<BTreeMap<Key, Arc<LegState>>>);
 
 impl LegStates {
     /// How a leg fares. Those that nobody asks and no route names are forgotten when there are too many.
@@ -247,6 +253,16 @@ mod tests {
         assert!(state.ask(&RULES, now + RULES.rest).is_err());
         drop(probe);
         assert!(state.ask(&RULES, now + RULES.rest).is_ok());
+    }
+
+    #[test]
+    fn a_stream_that_spoke_and_was_not_waited_for_says_that_the_leg_answers() {
+        let (state, now) = (Arc::<LegState>::default(), Instant::now());
+        for _ in 0..RULES.least {
+            state.ask(&RULES, now).unwrap().ended(Health::Bad, now);
+            (0..4).for_each(|_| state.ask(&RULES, now).unwrap().spoke(Duration::from_millis(1)));
+        }
+        assert_eq!(state.standing(&RULES, now), Standing::Closed);
     }
 
     #[test]

@@ -119,6 +119,7 @@ fn health_metrics_and_admin_are_served_and_admin_wants_its_token() {
         (Request::get("/admin/config"), "\"base_url\""),
         (Request::get("/admin/keys"), "\"keys\": []"),
         (Request::get("/admin/plugins"), "\"default_plugins\""),
+        (Request::get("/admin/legs"), "\"legs\": ["),
         (Request::get("/admin/usage"), "\"usage\""),
         (Request::get("/admin/reload").method("POST"), "\"reloaded\": true"),
     ] {

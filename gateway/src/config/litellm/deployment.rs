@@ -148,7 +148,7 @@ impl Carrier<'_> {
         }
         let mut timeouts = Map::new();
         let (first, total) = (self.time(entry, "stream_timeout"), self.time(entry, "timeout").or_else(|| settings.timeout.clone()));
-        timeouts.extend(first.map(|time| ("first_byte".to_owned(), time.into())));
+        timeouts.extend(first.map(|time| ("first_token".to_owned(), time.into())));
         timeouts.extend(total.map(|time| ("total".to_owned(), time.into())));
         if !timeouts.is_empty() {
             section.insert("timeouts".to_owned(), Value::Object(timeouts));

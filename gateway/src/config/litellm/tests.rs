@@ -86,7 +86,8 @@ fn a_model_list_becomes_providers_and_routes() {
     let azure = &facts.providers["azure"];
     assert_eq!((azure.base_url.as_str(), azure.attempts), ("https://me.openai.azure.com/openai/v1", 3));
     assert_eq!(azure.api_key.as_ref().unwrap().reveal(), "az");
-    assert_eq!((azure.timeouts.total.as_millis(), azure.timeouts.first_byte.as_millis()), (5000, 500));
+    let first = azure.timeouts.first_token.map(|time| time.as_millis());
+    assert_eq!((azure.timeouts.total.as_millis(), first), (5000, Some(500)));
     let (openai, own) = (&facts.providers["openai"], &facts.providers["openai-2"]);
     assert_eq!((openai.base_url.as_str(), openai.attempts, openai.timeouts.total.as_secs()), ("https://api.openai.com/v1", 1, 60));
     assert_eq!((own.base_url.as_str(), own.api_key.as_ref().unwrap().reveal()), ("http://127.0.0.1:8000/v1", "a-$literal-${key}"));

@@ -78,8 +78,10 @@ fn too_much_to_do_is_a_rule_of_its_own_and_lasts_as_long_as_the_leg_says() {
     tries(&mut breaker, (4, Health::Busy(Some(seconds(7)))), now);
     assert_eq!(breaker.ask(&RULES, now), Err(seconds(7)));
     let later = now + seconds(7);
-    let probe = breaker.ask(&RULES, later).unwrap();
-    assert!(breaker.ended(probe, Health::Busy(Some(seconds(3600))), (&RULES, later)));
+    assert_eq!(breaker.standing(&RULES, later), Standing::Closed);
+    let all: Vec<Permit> = (0..50).map(|_| breaker.ask(&RULES, later).expect("it answers: nothing is to be found out")).collect();
+    let busy = |permit: Permit| breaker.ended(permit, Health::Busy(Some(seconds(3600))), (&RULES, later));
+    assert_eq!(all.into_iter().map(busy).filter(|shut| *shut).count(), 1);
     assert_eq!(breaker.ask(&RULES, later), Err(RULES.longest_rest));
 }
 

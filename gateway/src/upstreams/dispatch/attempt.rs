@@ -20,11 +20,14 @@ use crate::upstreams::{Deadline, Deltas};
 /// Chunks without content that are held; an upstream that sends more is taken to speak.
 const MAX_HELD: usize = 64;
 
+/// Listening until the leg speaks.
+type Hearing = Pin<Box<dyn Future<Output = Result<(Ticket, Held), Fault>> + Send>>;
+
 /// A try under way. Dropped, it is nobody's fault: the call is cancelled and says nothing of the leg.
 pub(super) struct Attempt {
     pub(super) at: usize,
     pub(super) began: Instant,
-    hearing: Pin<Box<dyn Future<Output = Result<(Ticket, Held), Fault>> + Send>>,
+    hearing: Hearing,
 }
 
 /// One that speaks.

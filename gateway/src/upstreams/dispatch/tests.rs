@@ -206,6 +206,8 @@ fn speech_is_what_a_client_could_notice() {
 #[test]
 fn backoff_doubles_between_half_and_all_and_is_bounded() {
     assert_eq!((backoff(1, 0), backoff(1, u64::MAX)), (Duration::from_millis(100), Duration::from_millis(200)));
+    assert_eq!(later(Duration::from_secs(5), 0), Duration::from_secs(5));
+    assert_eq!(later(Duration::from_secs(5), u64::MAX), Duration::from_millis(5500));
     assert_eq!((backoff(3, 0), backoff(3, u64::MAX)), (Duration::from_millis(400), Duration::from_millis(800)));
     assert_eq!(backoff(u32::MAX, u64::MAX), Duration::from_secs(5));
 }

@@ -11,8 +11,8 @@ use gatewright_plugins::{Mode, Operator};
 use gatewright_types::{DeviceChoice, TemplateChoice, YarnReading};
 
 use super::facts::{
-    BreakerFact, CacheFact, ConversationFacts, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact, ProviderFact,
-    ReachFact, RetryFact, RouteFact, Secret, Timeouts,
+    BreakerFact, CacheFact, ConversationFacts, Facts, KV_BYTES, LegFact, LegTarget, LimitFacts, ModelFact, PluginFact,
+    ProviderFact, ReachFact, RetryFact, RouteFact, Secret, Timeouts,
 };
 use super::policy::{Manifest, demonstration};
 use crate::environment::Environment;

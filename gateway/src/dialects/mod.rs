@@ -19,6 +19,7 @@ mod out;
 mod pairs;
 pub(crate) mod recalled;
 mod seal;
+mod steering;
 mod texts;
 mod wire;
 
@@ -30,6 +31,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Ret
 
 pub use self::kept::{Echo, Page, Recalled, Renamed};
 pub use self::seal::{Seal, Sealer};
+pub(crate) use self::steering::{Place, steers};
 
 /// A row of [`ALL`].
 pub type DialectRef = &'static dyn Dialect;
@@ -338,57 +340,6 @@ pub(crate) fn is_thought(delta: &Delta) -> bool {
     }
 }
 
-/// Where a field of a request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// On the request itself.
-    Request,
-    /// On a message.
-    Message,
-    /// On a part, a call or a tool.
-    Within,
-}
-
-/// Fields of the dialects' own, on a request itself, that say how to answer and never reach the model. What holds instructions, as
-/// `context_management` may, does.
-const STEERING: [&str; 21] = [
-    "cache_control",
-    "client_metadata",
-    "header.anthropic-beta",
-    "header.anthropic-version",
-    "include",
-    "inference_geo",
-    "max_tool_calls",
-    "metadata",
-    "output_config",
-    "previous_response_id",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "reasoning",
-    "safety_identifier",
-    "recalled",
-    "service_tier",
-    "store",
-    "thinking",
-    "tool_choice",
-    "truncation",
-];
-/// The same, on its messages: the last three are notes of our own, which no client can write.
-const STEERING_MESSAGES: [&str; 6] = ["cache_control", "type", "inline", "instructions", "signed", "recalled"];
-/// The same, on what is within messages, and on tools.
-const STEERING_WITHIN: [&str; 2] = ["cache_control", "type"];
-
-/// Whether a field in the extras of a request, or of what is in it, is a dialect's own and never reaches the model as text.
-pub(crate) fn steers(place: Place, name: &str) -> bool {
-    let names: &[&str] = match place {
-        Place::Request => &STEERING,
-        Place::Message => &STEERING_MESSAGES,
-        Place::Within => &STEERING_WITHIN,
-    };
-    name.split_once('.').is_some_and(|(_, field)| is_owned(name) && names.contains(&field))
-}
-
 /// Whether trying again helps after an upstream answered with that status: a busy or failing one may recover, one that refuses our
 /// credentials, model or balance will not but another may take it, and a bad request is bad everywhere.
 pub(crate) fn retry_of(status: u16) -> Retry {
@@ -428,17 +379,5 @@ mod tests {
         assert_eq!(name("/v1/messages/batches", None), "anthropic_messages");
         assert_eq!((name("/v1/messagesx", None), name("/v1/nothing", None)), ("openai_chat", "openai_chat"));
         assert_eq!(name("/v1/models", Some("anthropic-version")), "anthropic_messages");
-    }
-
-    #[test]
-    fn what_is_a_dialects_own_is_told_by_its_name() {
-        assert!(is_owned("anthropic_messages.cache_control") && !is_owned("cache_control") && !is_owned("a.b"));
-        let steers_all = |name| [Place::Request, Place::Message, Place::Within].map(|place| steers(place, name));
-        assert_eq!(steers_all("anthropic_messages.cache_control"), [true; 3]);
-        for none in ["cache_control", "anthropic_messages.container", "openai.metadata", "anthropic_messages.context_management"] {
-            assert_eq!(steers_all(none), [false; 3], "{none}");
-        }
-        assert_eq!(steers_all("anthropic_messages.thinking"), [true, false, false]);
-        assert_eq!(steers_all("anthropic_messages.signed"), [false, true, false]);
     }
 }

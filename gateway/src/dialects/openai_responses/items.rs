@@ -92,8 +92,10 @@ fn write_text(out: &mut Out, text: &str, kind: &str) {
     out.text("type", kind);
     out.text("text", text);
     if kind == "output_text" {
-        out.name("annotations");
-        out.raw("[]");
+        for empty in ["annotations", "logprobs"] {
+            out.name(empty);
+            out.raw("[]");
+        }
     }
     out.close();
 }

@@ -138,7 +138,8 @@ fn start(answer: &Answer<'_>) -> Delta {
 /// The tokens' probabilities, as the canonical answer has them.
 fn logprobs(list: &RawValue) -> Option<Delta> {
     let any = wire::items(list).is_ok_and(|items| !items.is_empty());
-    let value: RawJson = any.then(|| RawValue::from_string(format!("{{\"content\":{}}}", list.get())).ok()).flatten()?;
+    let value: RawJson =
+        any.then(|| RawValue::from_string(format!("{{\"content\":{},\"refusal\":null}}", list.get())).ok()).flatten()?;
     Some(Delta::Logprobs { choice: 0, value })
 }
 

@@ -17,7 +17,7 @@ mod out;
 mod pairs;
 pub(crate) mod recalled;
 mod seal;
-mod texts;
+pub(crate) mod texts;
 mod wire;
 
 use std::fmt;

@@ -20,7 +20,7 @@ mod pairs;
 pub(crate) mod recalled;
 mod seal;
 mod steering;
-mod texts;
+pub(crate) mod texts;
 mod wire;
 
 use std::fmt;

@@ -15,11 +15,17 @@ use crate::upstreams::sse::{Bounds, EventReader};
 /// A dialect, and how its servers send what the tables are about.
 struct Speaker {
     dialect: DialectRef,
-    calls: fn() -> Vec<(&'static str, Vec<Value>, Made)>,
-    usage: fn() -> Vec<(Vec<Value>, [u64; 5])>,
+    calls: fn() -> Vec<Calling>,
+    usage: fn() -> Vec<Counting>,
     /// Whether a client of it knows each call by what begins it.
     begins: fn(&[Value]) -> bool,
 }
+
+/// A name, events, and what was called in them.
+type Calling = (&'static str, Vec<Value>, Made);
+
+/// Events, and the tokens that they tell: prompt, completion, cached, reasoning, written.
+type Counting = (Vec<Value>, [u64; 5]);
 
 /// Calls that were made: id, name, arguments.
 type Made = Vec<(&'static str, &'static str, &'static str)>;
@@ -54,7 +60,7 @@ fn begun(index: usize, id: &str, name: &str, arguments: &str) -> Value {
     json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
 }
 
-fn chat_calls() -> Vec<(&'static str, Vec<Value>, Made)> {
+fn chat_calls() -> Vec<Calling> {
     let (a, b) = (|arguments| begun(0, "a", "f", arguments), |arguments| begun(1, "b", "g", arguments));
     let named = |index: usize, name: &str| json!({"index": index, "function": {"name": name, "arguments": ""}});
     let identified =
@@ -110,7 +116,7 @@ fn chat_calls() -> Vec<(&'static str, Vec<Value>, Made)> {
 }
 
 /// A call with words around it and in its midst.
-fn talking() -> (&'static str, Vec<Value>, Made) {
+fn talking() -> Calling {
     let says = |text: &str| json!({"id": "c", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
     let list = vec![says("I look."), calls(json!([begun(0, "a", "f", "{\"x\"")])), says(" Wait."), calls(json!([piece(0, ":1}")]))];
     ("words, a call, and words again", ends(list), vec![("a", "f", r#"{"x":1}"#)])
@@ -135,7 +141,7 @@ fn closes(index: usize) -> Value {
     json!({"type": "content_block_stop", "index": index})
 }
 
-fn message_calls() -> Vec<(&'static str, Vec<Value>, Made)> {
+fn message_calls() -> Vec<Calling> {
     let (a, b) = (opens(0, "a", "f", json!({})), opens(1, "b", "g", json!({})));
     let usage = json!({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 2}});
     vec![
@@ -262,7 +268,7 @@ fn calls_reach_the_clients_of_every_dialect_whole_whatever_shape_they_come_in() 
     }
 }
 
-fn chat_usage() -> Vec<(Vec<Value>, [u64; 5])> {
+fn chat_usage() -> Vec<Counting> {
     let details = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
         "prompt_tokens_details": {"cached_tokens": 40}, "completion_tokens_details": {"reasoning_tokens": 30}});
     let deepseek = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
@@ -276,7 +282,7 @@ fn chat_usage() -> Vec<(Vec<Value>, [u64; 5])> {
     said.chain([(vec![used(plain)], [100, 50, 0, 0, 0])]).collect()
 }
 
-fn message_usage() -> Vec<(Vec<Value>, [u64; 5])> {
+fn message_usage() -> Vec<Counting> {
     let begins = |usage: Value| json!({"type": "message_start", "message": {"id": "msg", "model": "m", "usage": usage}});
     let ends = |usage: Value| json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage});
     let cached = json!({"input_tokens": 50, "cache_read_input_tokens": 40, "cache_creation_input_tokens": 10, "output_tokens": 1});

@@ -18,6 +18,12 @@ const MOST: usize = 4096;
 /// The kind of a part that is tokens.
 const TOKENS: &str = "tokens";
 
+/// Whether a request asks with tokens, which nobody can read who reads texts.
+pub(crate) fn has_tokens(request: &ChatRequest) -> bool {
+    let is = |part: &Part| matches!(part, Part::Other { kind, .. } if kind == TOKENS);
+    request.messages.iter().any(|message| matches!(&message.content, Content::Parts(parts) if parts.iter().any(is)))
+}
+
 /// Reads the field's value into messages.
 pub(super) fn read(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong> {
     const EXPECTED: &str = "a string or an array";

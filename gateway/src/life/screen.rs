@@ -34,6 +34,7 @@ use super::resolve::route_of;
 use super::seat::Seat;
 use super::segments::{self, Layout};
 use super::sets;
+use crate::dialects::texts;
 use crate::host::Route;
 use crate::services;
 
@@ -251,6 +252,10 @@ fn refuse_where_strict(bound: &Bound, guard: Option<&Guard>) -> Result<(), Fault
         false if !bound.request.wants.is_empty() && ears.hears(Phase::Request, Channel::User) => &[Channel::Media],
         false => return Ok(()),
     };
+    if !bound.request.wants.is_empty() && ears.hears(Phase::Request, Channel::User) && texts::has_tokens(&bound.request) {
+        // Whoever listens to media is shown them too, and cannot read them either.
+        return Err(uninspected("Policies inspect texts here, and cannot read tokens: send the text itself.".to_owned()));
+    }
     let enforced = segments::lay(&bound.request, &ears);
     let is_wanted = |word: &&&str| parts.iter().any(|channel| of_request(*channel) == **word);
     let Some(word) = enforced.unheard.iter().find(is_wanted) else { return Ok(()) };
@@ -258,8 +263,12 @@ fn refuse_where_strict(bound: &Bound, guard: Option<&Guard>) -> Result<(), Fault
         true => format!("The model `{}` is strict: no policy can inspect this part of the request: {word}.", route.name),
         false => format!("A policy inspects texts here, and can inspect none in this part of the request: {word}."),
     };
+    Err(uninspected(message))
+}
+
+fn uninspected(message: String) -> Fault {
     let kind = FaultKind::Blocked { plugin: "strict".to_owned(), code: "not_inspectable".to_owned() };
-    Err(Fault::caller(kind, message))
+    Fault::caller(kind, message)
 }
 
 /// Takes instances of the route's plugins, where it has any.

@@ -108,6 +108,11 @@ async fn nothing_goes_around_a_policy() {
             assert_eq!((heard.status, &heard.json()["error"]["code"]), (400, &json!("content_filter")), "{path} {hidden}");
         }
     }
+    // Who listens to everything is shown tokens as media, and cannot read them either.
+    let (mut all, _) = self::kit(Vec::new()).await;
+    all.plugin("policy", "subscribe:\n  - {phases: [request], channels: all}", POLICY);
+    let heard = ask(&mut all, "/v1/embeddings", &json!({"model": "rig/e", "input": [1, 2]})).await;
+    assert_eq!((heard.status, &heard.json()["error"]["code"]), (400, &json!("content_filter")));
     let image = json!([{"type": "image_url", "image_url": {"url": "https://e.example/a.png"}}]);
     assert_eq!(ask(&mut kit, "/v1/moderations", &json!({"input": image, "model": "rig/o"})).await.status, 400);
     let heard = ask(&mut kit, "/v1/embeddings", &json!({"model": "rig/e", "input": "hello"})).await;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use gatewright_engine::{DeviceChoice, Engine, EngineOptions, ModelFiles};
+use gatewright_engine::{DeviceChoice, Engine, EngineOptions, ModelFiles, Terms};
 use gatewright_types::{ChatRequest, Delta, Message, Role, Sampling};
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,14 +20,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `-` leaves weights as they are.
     let quantize = arguments.next().filter(|text| text != "-").map(|text| text.parse()).transpose()?;
     let device = arguments.next().map_or(Ok(DeviceChoice::default()), |text| text.parse())?;
-    let options = EngineOptions { device, quantize, max_running: at_once, max_waiting: 0, ..EngineOptions::default() };
+    let options = EngineOptions { device, quantize, max_running: at_once, max_waiting: at_once, ..EngineOptions::default() };
     let engine = Engine::open(&ModelFiles::Folder(model.into()), &options)?;
     for requests in [1, at_once] {
         let started = Instant::now();
         let all = (0..requests).map(|seed| {
             let sampling = Sampling { max_tokens: Some(tokens), seed: i64::try_from(seed).ok(), ..Sampling::default() };
             let messages = vec![Message::text(Role::User, "What is 47 + 85?")];
-            let asked = engine.submit(Arc::new(ChatRequest { messages, sampling, ..ChatRequest::default() }), 0);
+            let asked = engine.submit(Arc::new(ChatRequest { messages, sampling, ..ChatRequest::default() }), Terms::default());
             async {
                 let (generation, reading) = asked?;
                 reading.run();

@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::keys::digest;
 use crate::host::{HostCell, Shared};
-use crate::observe::Name;
+use crate::observe::{Metrics, Name};
 use crate::records;
 use crate::upstreams::Load;
 
@@ -86,10 +86,26 @@ fn read_levels(shared: &Shared) {
     metrics.level(Name::CacheEntries, &[], shared.cache.entries());
     metrics.level(Name::CacheBytes, &[], shared.cache.bytes());
     for (name, model) in shared.engines.all() {
-        let Some(Load { running, waiting }) = model.upstream.load() else { continue };
-        metrics.level(Name::EngineRunning, &[&name], running as u64);
-        metrics.level(Name::EngineWaiting, &[&name], waiting as u64);
+        if let Some(load) = model.upstream.load() {
+            read_load(metrics, &name, load);
+        }
     }
+}
+
+/// The figures of one model of the engine.
+fn read_load(metrics: &Metrics, name: &str, load: Load) {
+    metrics.level(Name::EngineRunning, &[name], load.running as u64);
+    metrics.level(Name::EngineWaiting, &[name], load.waiting as u64);
+    for (state, pages) in ["used", "cached", "free"].into_iter().zip(load.pages) {
+        metrics.level(Name::EnginePages, &[name, state], pages as u64);
+    }
+    for (kind, tokens) in ["prompt", "cached", "generated"].into_iter().zip(load.tokens) {
+        metrics.total(Name::EngineTokens, &[name, kind], tokens);
+    }
+    metrics.total(Name::EnginePreemptions, &[name], load.preemptions);
+    metrics.total(Name::EngineRefused, &[name], load.refused);
+    metrics.times(Name::EngineFirstToken, &[name], load.first_token);
+    metrics.times(Name::EngineBetweenTokens, &[name], load.between_tokens);
 }
 
 async fn config(State(admin): State<Admin>) -> Response {

@@ -29,6 +29,10 @@ impl Rank {
         Self { turn: u64::MAX, ..self }
     }
 
+    fn gives_way_to(&self, waiting: &Self) -> bool {
+        self.turn == u64::MAX || self.priority > waiting.priority && self > waiting
+    }
+
     /// Of one choice of the request that came as the `arrival`th.
     pub(crate) fn new(priority: Priority, arrival: u64, choice: u32) -> Self {
         Self { turn: arrival + HEAD_START * priority as u64, arrival, choice, priority }
@@ -99,10 +103,9 @@ pub(crate) fn victim(needs: &Rank, running: &[Rank]) -> Option<usize> {
     running.iter().enumerate().filter(|(_, rank)| *rank >= needs).max_by_key(|(_, rank)| **rank).map(|(i, _)| i)
 }
 
-/// Who gives its place up for one that waits, the last of them first: those that are less urgent and come after it.
+/// Who gives its place up for one that waits, the last of them first: those that sit out, and those that are less urgent and come after it.
 pub(crate) fn outranked(waiting: &Rank, running: &[Rank]) -> Vec<usize> {
-    let mut all: Vec<usize> =
-        (0..running.len()).filter(|i| running[*i].priority > waiting.priority && running[*i] > *waiting).collect();
+    let mut all: Vec<usize> = (0..running.len()).filter(|i| running[*i].gives_way_to(waiting)).collect();
     all.sort_unstable_by_key(|i| std::cmp::Reverse(running[*i]));
     all
 }

@@ -34,6 +34,7 @@ fn the_more_urgent_comes_first_and_gives_up_last() {
     assert_eq!(outranked(&high, &[low, first]), [0, 1]);
     assert_eq!(outranked(&first, &[first, Rank::new(Priority::Normal, 8, 0)]), [0usize; 0], "as urgent ones wait");
     let old = Rank::new(Priority::Low, 3, 0);
+    assert_eq!(outranked(&low, &[high.sitting_out(), first]), [0], "who sits out needs nothing, however urgent it is");
     assert!(outranked(&Rank::new(Priority::High, 3 + 2 * HEAD_START + 1, 0), &[old]).is_empty(), "it came long enough ago");
 }
 

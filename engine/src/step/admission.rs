@@ -94,7 +94,11 @@ impl<B: EngineBackend> Worker<B> {
         if fits(self, 0, 0) {
             return true;
         }
-        let ranks: Vec<Rank> = self.running.iter().map(|s| s.rank).collect();
+        // Who sits out keeps its place as others do, but no pages that somebody could use.
+        let ranks = match self.running.len() < self.memory.most_running() {
+            true => self.ranks(&self.seen()),
+            false => self.running.iter().map(|s| s.rank).collect(),
+        };
         let (mut places, mut pages, mut leave) = (0, 0, Vec::new());
         for at in outranked(rank, &ranks) {
             places += 1;
@@ -119,12 +123,16 @@ impl<B: EngineBackend> Worker<B> {
             self.running.iter_mut().for_each(|s| _ = s.adopt());
             let seen = self.seen();
             let turn = turn(&seen);
-            let ranks = self.running.iter().zip(&seen).map(|(s, seen)| if seen.ready { s.rank } else { s.rank.sitting_out() });
-            match self.reserve(&turn, &ranks.collect::<Vec<_>>()) {
+            match self.reserve(&turn, &self.ranks(&seen)) {
                 None => return turn,
                 Some(at) => self.preempt(at),
             }
         }
+    }
+
+    /// Those whose readers have no room come last.
+    fn ranks(&self, seen: &[Seen]) -> Vec<Rank> {
+        self.running.iter().zip(seen).map(|(s, seen)| if seen.ready { s.rank } else { s.rank.sitting_out() }).collect()
     }
 
     /// Takes the pages that a step needs, for the first in order first. Gives who must leave, if there are not enough.

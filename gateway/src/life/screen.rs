@@ -120,7 +120,7 @@ const MAX_ROUTES: usize = 3;
 pub async fn screen(admitted: Admitted) -> Result<Screened, Refused> {
     let Admitted { caller, request, route, leave, seat, .. } = admitted;
     let meter = Arc::clone(seat.meter());
-    let reach = services::reach(&caller.host, &meter);
+    let reach = services::reach(&caller.host, &meter, caller.origin());
     let mut bound = Bound { caller, request, route, leave, meter, reach, reasks: 0 };
     bound.kept_here();
     match inspect(&mut bound, None).await {

@@ -287,8 +287,6 @@ mod tests {
         metrics.connections(Port::Client).inc();
         metrics.level(Name::RecordsQueue, &[], 5);
         metrics.level(Name::RecordsQueue, &[], 6);
-        metrics.total(Name::EngineTokens, &["r1", "cached"], 64);
-        metrics.times(Name::EngineFirstToken, &["r1"], Times { sum: 3.5, buckets: vec![(0.5, 1), (1.0, 0), (f64::MAX, 1)] });
         let text = metrics.render();
         for line in [
             "gatewright_requests_total{route=\"chat\",outcome=\"ok\"} 1",
@@ -311,16 +309,31 @@ mod tests {
             "gatewright_plugin_count_total{plugin=\"secrets\",name=\"keys_seen\"} 5",
             "gatewright_connections{port=\"client\"} 1",
             "gatewright_records_queue{} 6",
-            "gatewright_engine_tokens_total{model=\"r1\",kind=\"cached\"} 64",
-            "gatewright_engine_first_token_seconds_bucket{le=\"1.0\",model=\"r1\"} 1",
-            "gatewright_engine_first_token_seconds_bucket{le=\"+Inf\",model=\"r1\"} 2",
-            "gatewright_engine_first_token_seconds_sum{model=\"r1\"} 3.5",
             "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
         drop(guard);
         assert!(metrics.render().contains("gatewright_requests_in_flight{route=\"chat\"} 0"));
+    }
+
+    #[test]
+    fn what_an_engine_keeps_is_taken_over_as_it_is() {
+        let metrics = Metrics::new();
+        for times in [3, 1] {
+            metrics.total(Name::EngineTokens, &["r1", "cached"], 64);
+            let buckets = vec![(0.5, times), (1.0, 0), (f64::INFINITY, 1)];
+            metrics.times(Name::EngineFirstToken, &["r1"], Times { sum: 3.5, buckets });
+        }
+        let text = metrics.render();
+        for line in [
+            "gatewright_engine_tokens_total{model=\"r1\",kind=\"cached\"} 64",
+            "gatewright_engine_first_token_seconds_bucket{le=\"1.0\",model=\"r1\"} 1",
+            "gatewright_engine_first_token_seconds_bucket{le=\"+Inf\",model=\"r1\"} 2",
+            "gatewright_engine_first_token_seconds_sum{model=\"r1\"} 3.5",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
     }
 
     #[test]

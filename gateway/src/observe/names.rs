@@ -196,15 +196,8 @@ impl Name {
             }
             Self::Connections => (Gauge, "gatewright_connections", &["port"], "Open connections"),
             Self::ConnectionsRefused => (Counter, "gatewright_connections_refused", &["port"], "Connections refused at the bound"),
-            Self::EngineRunning
-            | Self::EngineWaiting
-            | Self::EngineRefused
-            | Self::EnginePages
-            | Self::EngineTokens
-            | Self::EnginePreemptions
-            | Self::EngineFirstToken
-            | Self::EngineBetweenTokens => self.engine(),
             Self::Reloads => (Counter, "gatewright_reloads", &["result"], "Reloads of the configuration"),
+            _ => self.engine(),
         }
     }
 

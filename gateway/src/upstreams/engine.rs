@@ -142,7 +142,7 @@ impl Stream for Answer {
 }
 
 fn times(of: &gatewright_engine::Times) -> Times {
-    let bounds = TIME_BOUNDS.into_iter().chain([f64::MAX]);
+    let bounds = TIME_BOUNDS.into_iter().chain([f64::INFINITY]);
     Times { sum: of.sum, buckets: bounds.zip(of.counts).collect() }
 }
 

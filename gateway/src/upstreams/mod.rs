@@ -68,6 +68,6 @@ pub struct Load {
 pub struct Times {
     /// Of all together, in seconds.
     pub sum: f64,
-    /// How often it took at most so many seconds, and more than the bound before.
+    /// How often it took at most so many seconds, and more than the bound before; the last bound is infinite.
     pub buckets: Vec<(f64, u64)>,
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, ModelFiles};
+use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, ModelFiles, Terms};
 use gatewright_types::{ChatRequest, Delta, Message, Role, Sampling};
 
 #[tokio::main(flavor = "current_thread")]
@@ -39,7 +39,7 @@ async fn run(engine: &Engine, requests: usize, tokens: u64) -> Result<(u64, f64)
     let all = (0..requests).map(|seed| {
         let sampling = Sampling { max_tokens: Some(tokens), seed: i64::try_from(seed).ok(), ..Sampling::default() };
         let messages = vec![Message::text(Role::User, "What is 47 + 85?")];
-        let asked = engine.submit(Arc::new(ChatRequest { messages, sampling, ..ChatRequest::default() }), 0);
+        let asked = engine.submit(Arc::new(ChatRequest { messages, sampling, ..ChatRequest::default() }), Terms::default());
         async {
             let (generation, reading) = asked?;
             reading.run();

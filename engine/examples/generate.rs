@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use gatewright_engine::{Engine, EngineOptions, ModelFiles};
+use gatewright_engine::{Engine, EngineOptions, ModelFiles, Terms};
 use gatewright_types::{ChatRequest, Delta, Message, Role};
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,7 +21,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::open(&ModelFiles::Folder(folder.into()), &options)?;
     println!("[{}]", engine.device());
     let messages = vec![Message::text(Role::User, question)];
-    let (mut generation, reading) = engine.submit(Arc::new(ChatRequest { messages, ..ChatRequest::default() }), 0)?;
+    let (mut generation, reading) =
+        engine.submit(Arc::new(ChatRequest { messages, ..ChatRequest::default() }), Terms::default())?;
     // Takes as long as the prompt is: in a server this is work for a thread of its own.
     reading.run();
     while let Some(delta) = generation.next().await {

@@ -4,11 +4,12 @@
 
 pub(crate) mod calls;
 mod fields;
+mod priority;
 mod sampling;
 pub(crate) mod shape;
 pub(crate) mod thinking;
 
-use gatewright_types::ChatRequest;
+use gatewright_types::{ChatRequest, Priority};
 use serde_json::{Map, Value};
 
 use crate::config::GenerationConfig;
@@ -72,6 +73,9 @@ pub(crate) struct Plan {
     pub(crate) seed: Option<u64>,
     pub(crate) max_tokens: Option<usize>,
     pub(crate) choices: u32,
+    pub(crate) priority: Priority,
+    /// A word that only prompts with the same one share.
+    pub(crate) cache_salt: Option<String>,
     pub(crate) thinking: Thinking,
     /// Calls that are read out of the text of a choice; 0 leaves it as it is.
     pub(crate) calls: u32,
@@ -116,6 +120,8 @@ pub(crate) fn plan(request: &ChatRequest, advised: &GenerationConfig, vocab: usi
         seed: sampling.seed.map(i64::cast_unsigned),
         max_tokens: sampling.max_tokens.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         choices,
+        priority: priority::priority(request)?,
+        cache_salt: priority::cache_salt(request)?,
         thinking: thinking::thinking(request)?,
         calls: calls.most,
         form: form(request, calls.forced)?,

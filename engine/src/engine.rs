@@ -3,6 +3,7 @@
 //! Apart because it is the public door; behind it, [`crate::step`] computes in a thread of its own. It must not know tensors.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use gatewright_types::ChatRequest;
 use serde_json::Value;
@@ -17,9 +18,10 @@ use crate::generation::Generation;
 use crate::grammar::Grammars;
 use crate::memory::KvMemory;
 use crate::models::blueprint;
-use crate::options::{EngineOptions, ModelFiles};
+use crate::options::{EngineOptions, ModelFiles, Terms};
 use crate::queue::Queue;
 use crate::reading::Reading;
+use crate::stats::EngineStats;
 use crate::template::ChatTemplate;
 use crate::tokens::Vocabulary;
 
@@ -101,28 +103,30 @@ impl Engine {
         &self.0.adapters
     }
 
-    /// Requests that it runs, and that wait.
-    pub fn load(&self) -> (usize, usize) {
-        self.0.queue.load()
+    /// What it is at and has done.
+    pub fn stats(&self) -> EngineStats {
+        self.0.queue.numbers()
     }
 
     /// Takes one request in: a stream of its deltas, and the work that comes before the first of them, to be run off the async
-    /// threads. Reads only what concerns the model: messages, tools, sampling, and which adapter `model` names, if any. `now` is in
-    /// Unix seconds, for templates that print a date and for the seeds of requests that bring none.
+    /// threads. Reads what concerns the model: messages, tools, sampling, which adapter `model` names, if any, and on whose account it is asked: a prompt that begins as
+    /// another of the same tenant, model and `cache_salt` did is not computed again so far; how urgent it is, is its own `priority` or
+    /// `service_tier`, as far as its origin grants.
     ///
-    /// Without `max_tokens` an answer may fill the context, or its share of the memory for keys and values; without a temperature it
-    /// is sampled as generation_config.json advises. The same request with the same `seed` gets the same answer, whoever else is
-    /// served.
+    /// Without `max_tokens` an answer may fill the context, as far as there is memory; without a temperature it is sampled as
+    /// generation_config.json advises. The same request with the same `seed` gets the same answer, whoever else is served and whatever
+    /// is known of its prompt.
     ///
     /// # Errors
     /// [`EngineError::Unsupported`], [`EngineError::Full`]. What is wrong with the prompt comes through the stream.
-    pub fn submit(&self, request: Arc<ChatRequest>, now: u64) -> Result<(Generation, Reading), EngineError> {
+    pub fn submit(&self, request: Arc<ChatRequest>, terms: Terms) -> Result<(Generation, Reading), EngineError> {
         let inner = &self.0;
         let plan = plan(&request, &inner.advised, inner.vocabulary.size())?;
         let adapter = inner.adapters.iter().position(|name| *name == request.model);
         let seat = inner.queue.seat()?;
         let (outlet, receiver) = mpsc::channel(AHEAD + MOST_DELTAS * plan.choices as usize);
-        let generation = Generation::new(receiver, inner.queue.clone());
-        Ok((generation, Reading { engine: inner.clone(), request, now, plan, adapter, seat, outlet }))
+        let generation = Generation::new(receiver, inner.queue.clone(), request.origin.prefill.clone());
+        let came = Instant::now();
+        Ok((generation, Reading { engine: inner.clone(), request, terms, came, plan, adapter, seat, outlet }))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Apart because everything here fails with it. It must not know how a client is told.
 
+use std::time::Duration;
+
 /// What the engine cannot do, and what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EngineError {
@@ -29,7 +31,16 @@ pub enum EngineError {
     },
     /// Too many requests wait.
     #[error("the engine's queue is full")]
-    Full,
+    Full {
+        /// When there may be room, by how long requests have taken.
+        retry_after: Duration,
+    },
+    /// The request's deadline passed.
+    #[error("the request's deadline passed {}", if *.began { "before its answer was whole" } else { "while it waited for its turn" })]
+    Deadline {
+        /// Whether it ran before.
+        began: bool,
+    },
     /// A step failed on the device.
     #[error("{0}")]
     Step(String),

@@ -2,9 +2,14 @@
 //!
 //! Apart because tests of many modules use them. It must not know what is in them.
 
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
+use crate::layers::Rows;
+use crate::layers::cache::Pool;
+use crate::layers::decoder::{Decoder, Span, Wanted};
 use crate::options::ModelFiles;
+use crate::pages::Page;
 pub(crate) use tested::{EXACT, Tested, device};
 
 /// One of the folders of `tests/reference`.
@@ -27,6 +32,62 @@ pub(crate) fn nmse(got: &[f32], want: &[f32]) -> f64 {
     assert_eq!(got.len(), want.len());
     let square = |x: f32| f64::from(x) * f64::from(x);
     got.iter().zip(want).map(|(a, b)| square(a - b)).sum::<f64>() / want.iter().map(|b| square(*b)).sum::<f64>()
+}
+
+/// A model with pages of its own, and sequences whose pages lie among each other's.
+pub(crate) struct Paged {
+    pub(crate) model: Decoder<Tested>,
+    pool: RefCell<Pool<Tested>>,
+    sequences: Cell<u32>,
+}
+
+/// One sequence's pages and how many positions they hold.
+#[derive(Clone)]
+pub(crate) struct Cache {
+    pages: Vec<Page>,
+    filled: usize,
+    adapter: Option<usize>,
+}
+
+impl Paged {
+    pub(crate) fn new(model: Decoder<Tested>) -> Self {
+        Self { pool: RefCell::new(model.pool(1000)), model, sequences: Cell::new(0) }
+    }
+
+    /// An empty one of at most 256 positions; there is room for 60 of them.
+    pub(crate) fn cache(&self) -> Cache {
+        let of = self.sequences.replace(self.sequences.get() + 1) % 60;
+        Cache { pages: (0..16).rev().map(|i| of + 60 * i).collect(), filled: 0, adapter: None }
+    }
+
+    /// The same, with one of the model's adapters.
+    pub(crate) fn wearing(&self, adapter: Option<usize>) -> Cache {
+        Cache { adapter, ..self.cache() }
+    }
+
+    /// All logits; one token is written, more are read.
+    pub(crate) fn run(&self, cache: &mut Cache, tokens: &[u32]) -> Vec<f32> {
+        self.run_as(if tokens.len() > 1 { Rows::Prefill } else { Rows::Decode }, (cache, tokens), Wanted::All)
+    }
+
+    pub(crate) fn run_as(&self, kind: Rows, (cache, tokens): (&mut Cache, &[u32]), wanted: Wanted) -> Vec<f32> {
+        let span = Span { pages: &cache.pages, filled: cache.filled, tokens, wanted, adapter: cache.adapter };
+        let logits = self.model.forward(&mut self.pool.borrow_mut(), &[span], kind).unwrap();
+        cache.filled += tokens.len();
+        logits
+    }
+
+    /// One token of each in one step.
+    pub(crate) fn write(&self, caches: &mut [Cache], tokens: &[[u32; 1]]) -> Vec<f32> {
+        let span = |(cache, tokens)| -> Span<'_> {
+            let (Cache { pages, filled, adapter }, tokens): (&Cache, &[u32; 1]) = (cache, tokens);
+            Span { pages, filled: *filled, tokens, wanted: Wanted::Last, adapter: *adapter }
+        };
+        let spans: Vec<_> = caches.iter().zip(tokens).map(span).collect();
+        let logits = self.model.forward(&mut self.pool.borrow_mut(), &spans, Rows::Decode).unwrap();
+        caches.iter_mut().for_each(|cache| cache.filled += 1);
+        logits
+    }
 }
 
 #[cfg(test)]

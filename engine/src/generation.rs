@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
-use gatewright_types::Delta;
+use gatewright_types::{Delta, Prefill};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
@@ -18,12 +18,18 @@ use crate::queue::Queue;
 pub struct Generation {
     receiver: mpsc::Receiver<Result<Delta, EngineError>>,
     queue: Arc<Queue>,
+    prefill: Arc<Prefill>,
     ended: bool,
 }
 
 impl Generation {
-    pub(crate) fn new(receiver: mpsc::Receiver<Result<Delta, EngineError>>, queue: Arc<Queue>) -> Self {
-        Self { receiver, queue, ended: false }
+    pub(crate) fn new(receiver: mpsc::Receiver<Result<Delta, EngineError>>, queue: Arc<Queue>, prefill: Arc<Prefill>) -> Self {
+        Self { receiver, queue, prefill, ended: false }
+    }
+
+    /// How many tokens of the prompt are read, and how many there are; `None` before they are counted.
+    pub fn progress(&self) -> Option<(usize, usize)> {
+        self.prefill.told()
     }
 }
 

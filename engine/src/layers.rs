@@ -1,4 +1,4 @@
-//! The parts that decoder models are built of. Weights are only read; all state of a generation is in its [`cache::KvCache`].
+//! The parts that decoder models are built of. Weights are only read; all that is written is in the [`cache::Pool`].
 //!
 //! Apart because families share them. They must not know a family's weight names or who asks.
 
@@ -148,9 +148,9 @@ impl From<bool> for Bias {
 /// What the rows of a step are; kernels and the promise of [`EngineBackend`] depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
-    /// Consecutive positions of one sequence.
+    /// Of a prompt.
     Prefill,
-    /// One position each of several sequences.
+    /// Of what was written, of any number of sequences.
     Decode,
 }
 

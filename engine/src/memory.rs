@@ -1,33 +1,34 @@
-//! How much of the memory for keys and values a sequence claims, and how long an answer may be in what there is.
+//! How many pages there is memory for, and how long an answer may be in what there is.
 //!
-//! Apart because it is arithmetic that the door and the thread share: what the door lets in, the thread can run. It must not know
-//! tensors. A sequence claims what it can come to need before it runs, so that none fails for lack of memory in the middle.
+//! Apart because it is arithmetic that the door and the thread share: what the door lets in, the thread can run, if need be alone. It
+//! must not know tensors.
 
 use crate::error::EngineError;
-use crate::layers::cache::capacity;
 use crate::layers::decoder::Blueprint;
 use crate::options::EngineOptions;
+use crate::pages::PAGE;
 
 /// The bound on keys and values of one model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KvMemory {
     bytes: u64,
-    /// Bytes of one position in all layers.
-    position: u64,
-    most_running: u64,
+    /// Bytes of one page in all layers.
+    page: u64,
+    /// Bytes that pages which nobody uses may take.
+    idle: u64,
+    most_running: usize,
 }
 
 impl KvMemory {
     /// # Errors
-    /// [`EngineError::Load`] if not even the shortest sequence fits.
+    /// [`EngineError::Load`] if not even one page fits.
     pub(crate) fn new(options: &EngineOptions, blueprint: &Blueprint) -> Result<Self, EngineError> {
-        let position = (blueprint.cached_values() as u64).saturating_mul(size_of::<f32>() as u64);
-        let memory = Self { bytes: options.kv_bytes, position, most_running: options.max_running.max(1) as u64 };
-        match memory.positions(memory.bytes) {
+        let page = (blueprint.cached_values() as u64).saturating_mul((PAGE * size_of::<f32>()) as u64).max(1);
+        let (bytes, most_running) = (options.kv_bytes, options.max_running.max(1));
+        let memory = Self { bytes, page, idle: options.prefix_bytes.unwrap_or(bytes / 4), most_running };
+        match memory.pages() {
             0 => Err(EngineError::load(format!(
-                "{} bytes for keys and values are too few: the shortest sequence of this model takes {}",
-                memory.bytes,
-                memory.claim(1)
+                "{bytes} bytes for keys and values are too few: {PAGE} tokens of this model take {page}",
             ))),
             _ => Ok(memory),
         }
@@ -35,36 +36,30 @@ impl KvMemory {
 
     /// Sequences that may run at once, however short.
     pub(crate) fn most_running(&self) -> usize {
-        usize::try_from(self.most_running).unwrap_or(usize::MAX)
+        self.most_running
     }
 
-    /// Bytes that all sequences may claim together.
+    /// Bytes that all pages may take together.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// What a sequence of so many positions claims.
-    pub(crate) fn claim(&self, positions: usize) -> u64 {
-        (capacity(positions) as u64).saturating_mul(self.position)
+    /// How many pages that are.
+    pub(crate) fn pages(&self) -> usize {
+        usize::try_from(self.bytes / self.page).unwrap_or(usize::MAX)
     }
 
-    /// Positions of the longest sequence that these bytes hold; caches grow by doubling.
-    fn positions(&self, bytes: u64) -> usize {
-        let fit = usize::try_from(bytes / self.position.max(1)).unwrap_or(usize::MAX);
-        if fit < capacity(1) { 0 } else { 1 << fit.ilog2() }
+    /// Pages that may be kept when nobody uses them.
+    pub(crate) fn idle_pages(&self) -> usize {
+        usize::try_from(self.idle / self.page).unwrap_or(usize::MAX).min(self.pages())
     }
 
-    /// Positions of a sequence that asks for no length: its share when all places are taken, and twice its prompt.
-    fn share(&self, prompt: usize) -> usize {
-        self.positions(self.bytes / self.most_running).max(capacity(prompt.saturating_mul(2)))
-    }
-
-    /// Tokens that the answer to a prompt may have: what is asked for, or what a share holds; never more than the context leaves.
+    /// Tokens that the answer to a prompt may have: what is asked for, or what there is memory for; never more than the context leaves.
     ///
     /// # Errors
     /// [`EngineError::TooLong`] if the prompt does not fit, [`EngineError::Unsupported`] if the wanted answer never could.
     pub(crate) fn answer(&self, prompt: usize, wanted: Option<usize>, context: usize) -> Result<usize, EngineError> {
-        let most = self.positions(self.bytes);
+        let most = self.pages().saturating_mul(PAGE);
         let left = context.min(most).saturating_sub(prompt);
         if left == 0 {
             return Err(EngineError::TooLong { prompt, context: context.min(most) });
@@ -75,7 +70,7 @@ impl KvMemory {
                 format!("`max_tokens`: beside a prompt of {prompt} tokens this server has memory for an answer of {left}"),
             )),
             Some(n) => Ok(n.min(left)),
-            None => Ok(left.min(self.share(prompt).saturating_sub(prompt))),
+            None => Ok(left),
         }
     }
 }
@@ -87,7 +82,7 @@ mod tests {
     use crate::models::blueprint;
     use crate::options::YarnReading;
 
-    /// Memory for so many positions of the tiny checkpoint, shared by two.
+    /// Memory for so many positions of the tiny checkpoint.
     fn memory(positions: u64) -> Result<KvMemory, EngineError> {
         let blueprint = blueprint(&reference("untied"), YarnReading::default()).unwrap();
         let kv_bytes = positions * (blueprint.cached_values() * 4) as u64;
@@ -95,30 +90,26 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_what_a_cache_can_grow_to() {
+    fn pages_are_what_there_is_memory_for() {
         let m = memory(1000).unwrap();
-        assert_eq!(m.claim(1), m.claim(128));
-        assert_eq!(2 * m.claim(128), m.claim(129));
-        assert!(m.claim(512) <= m.bytes() && m.claim(513) > m.bytes());
+        assert_eq!((m.pages(), m.idle_pages()), (62, 15));
     }
 
     #[test]
     fn an_answer_is_as_long_as_memory_and_context_allow() {
         let m = memory(1000).unwrap();
         assert_eq!(m.answer(100, Some(50), 4096).unwrap(), 50);
-        assert_eq!(m.answer(100, Some(412), 4096).unwrap(), 412);
+        assert_eq!(m.answer(100, Some(892), 4096).unwrap(), 892);
         assert_eq!(m.answer(100, Some(9999), 300).unwrap(), 200, "the context ends it, as ever");
-        assert_eq!(m.answer(100, None, 4096).unwrap(), 156, "its share of two is 256 positions");
-        assert_eq!(m.answer(200, None, 4096).unwrap(), 312, "a longer prompt gets room for an answer");
-        assert_eq!(m.answer(500, None, 4096).unwrap(), 12);
+        assert_eq!(m.answer(100, None, 4096).unwrap(), 892);
     }
 
     #[test]
     fn what_can_never_fit_is_refused_by_name() {
         let m = memory(1000).unwrap();
-        let refused = m.answer(100, Some(413), 4096).unwrap_err();
+        let refused = m.answer(100, Some(893), 4096).unwrap_err();
         assert!(matches!(refused, EngineError::Unsupported { param, .. } if param == "max_tokens"));
-        assert!(matches!(m.answer(512, None, 4096), Err(EngineError::TooLong { prompt: 512, context: 512 })));
-        assert!(matches!(memory(127), Err(EngineError::Load(_))));
+        assert!(matches!(m.answer(992, None, 4096), Err(EngineError::TooLong { prompt: 992, context: 992 })));
+        assert!(matches!(memory(15), Err(EngineError::Load(_))));
     }
 }

@@ -8,6 +8,7 @@ mod cpu;
 mod cuda;
 mod delta;
 mod matrix;
+mod paged;
 pub(crate) mod portable;
 
 use burn::tensor::Tensor;
@@ -15,6 +16,7 @@ use burn::tensor::backend::Backend;
 
 pub(crate) use delta::{Delta, Up};
 pub(crate) use matrix::{Keep, Matrix};
+pub(crate) use paged::{Paged, Run, SLAB, Slab, place, runs};
 
 /// A matrix product with a weight that stays.
 #[derive(Debug)]
@@ -50,14 +52,6 @@ pub(crate) struct Rotation {
     pub(crate) sin: Vec<f32>,
 }
 
-/// Keys and values of one layer of one sequence, `[kv_heads, capacity, width]` each; only the first positions are filled. For
-/// [`EngineBackend::attend_latents`] there is one head: rotated keys, and latent vectors in place of values.
-#[derive(Clone, Debug)]
-pub(crate) struct LayerKv<B: Backend> {
-    pub(crate) keys: Tensor<B, 3>,
-    pub(crate) values: Tensor<B, 3>,
-}
-
 /// How heads reach latent vectors: what would make keys and values of the vectors is applied to queries and results instead.
 #[derive(Debug)]
 pub(crate) struct Lift<B: Backend> {
@@ -69,8 +63,9 @@ pub(crate) struct Lift<B: Backend> {
     pub(crate) scale: f64,
 }
 
-/// A Burn backend that the engine runs on. Row `i` of each result depends on row `i` of the input alone, bit for bit, for
-/// [`EngineBackend::decode_linear`]; so what is decoded together does not change what is decoded.
+/// A Burn backend that the engine runs on. Row `i` of a result depends on row `i` of the input alone, bit for bit, whatever the other rows
+/// are and however many (of attention: on the positions that it sees); so neither what is computed together changes what is computed, nor
+/// where a prompt is cut. The portable operations promise that as far as Burn's do, and those of GPUs do not.
 pub(crate) trait EngineBackend: Backend {
     /// What its kernels take weights as.
     const KEEPS: Keep = Keep::Values;
@@ -95,21 +90,21 @@ pub(crate) trait EngineBackend: Backend {
         portable::rotate(qkv, rotation)
     }
 
-    /// Writes `rows` `[kv_heads, n, head_dim]` into `cache` at position `at`.
-    fn write(cache: Tensor<Self, 3>, rows: Tensor<Self, 3>, at: usize) -> Tensor<Self, 3> {
-        portable::write(cache, rows, at)
+    /// Writes runs of `rows` `[rows, kv_heads, width]` into the pages of a slab, `[pages, kv_heads, PAGE, width]`.
+    fn write(slab: Tensor<Self, 4>, rows: &Tensor<Self, 3>, runs: &[Run]) -> Tensor<Self, 4> {
+        portable::write(slab, rows, runs)
     }
 
-    /// Attention of one sequence's queries `[rows, heads * head_dim]` to its first `len` positions; the last row is position
-    /// `len - 1`. Gives `[rows, heads * head_dim]`.
-    fn attend(q: Tensor<Self, 2>, kv: &LayerKv<Self>, len: usize) -> Tensor<Self, 2> {
-        portable::attend(q, kv, len)
+    /// Attention of one sequence's queries `[rows, heads * head_dim]` to its filled positions, the last of which is that of the last
+    /// row. Gives `[rows, heads * head_dim]`.
+    fn attend(q: Tensor<Self, 2>, kv: &Paged<'_, Self>) -> Tensor<Self, 2> {
+        portable::attend(q, kv)
     }
 
-    /// Attention of one sequence's queries to the latent vectors of its first `len` positions; the last row is position `len - 1`.
+    /// Attention of one sequence's queries to the latent vectors of its filled positions, the last of which is that of the last row.
     /// `queries` are the parts that are not rotated and those that are, `[rows, heads * width]` each. Gives `[rows, heads * value]`.
-    fn attend_latents(queries: [Tensor<Self, 2>; 2], lift: &Lift<Self>, kv: &LayerKv<Self>, len: usize) -> Tensor<Self, 2> {
-        portable::attend_latents(queries, lift, kv, len)
+    fn attend_latents(queries: [Tensor<Self, 2>; 2], lift: &Lift<Self>, kv: &Paged<'_, Self>) -> Tensor<Self, 2> {
+        portable::attend_latents(queries, lift, kv)
     }
 
     /// `silu(gate) * up` of `gate_up` `[rows, 2 * width]`.

@@ -3,16 +3,23 @@
 //! Apart because it is the only thing that both sides hold. It must not know what a request means.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use gatewright_types::Delta;
+use gatewright_types::{Delta, Prefill};
 use tokio::sync::mpsc;
 
 use crate::answer::Opening;
 use crate::check::Plan;
 use crate::error::EngineError;
 use crate::grammar::Guide;
+use crate::pages::Salt;
+use crate::stats::{EngineStats, Stats};
+
+/// Bounds of what is said to who is turned away.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(120);
 
 /// What a reader receives.
 pub(crate) type Outlet = mpsc::Sender<Result<Delta, EngineError>>;
@@ -28,6 +35,12 @@ pub(crate) struct Job {
     /// What each choice must follow.
     pub(crate) guide: Option<Guide>,
     pub(crate) seed: u64,
+    /// Who may use what is computed of its prompt.
+    pub(crate) salt: Salt,
+    /// When it came, and when it must be done.
+    pub(crate) came: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) prefill: Arc<Prefill>,
     pub(crate) outlet: Outlet,
 }
 
@@ -58,12 +71,16 @@ pub(crate) struct Queue {
     bell: Condvar,
     open: Arc<AtomicUsize>,
     most_open: usize,
+    /// Milliseconds until one more may come, as far as the thread can tell.
+    pace: AtomicU64,
+    pub(crate) stats: Stats,
 }
 
 impl Queue {
     /// A queue that lets `most_open` requests be open: running or waiting.
     pub(crate) fn new(most_open: usize) -> Self {
-        Self { state: Mutex::default(), bell: Condvar::new(), open: Arc::default(), most_open }
+        let (state, bell, open, pace, stats) = Default::default();
+        Self { state, bell, open, most_open, pace, stats }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -77,17 +94,27 @@ impl Queue {
     pub(crate) fn seat(&self) -> Result<Seat, EngineError> {
         let state = self.living()?;
         if self.open.load(Ordering::Acquire) >= self.most_open {
-            return Err(EngineError::Full);
+            self.stats.lock().refused += 1;
+            let pace = Duration::from_millis(self.pace.load(Ordering::Relaxed));
+            return Err(EngineError::Full { retry_after: pace.clamp(SOONEST, LATEST) });
         }
         self.open.fetch_add(1, Ordering::AcqRel);
         drop(state);
         Ok(Seat(self.open.clone()))
     }
 
-    /// Requests that run, those whose prompts are being tokenised among them, and requests that wait.
-    pub(crate) fn load(&self) -> (usize, usize) {
-        let waiting = self.lock().jobs.len();
-        (self.open.load(Ordering::Acquire).saturating_sub(waiting), waiting)
+    /// The thread's numbers, with those of requests that it did not take yet.
+    pub(crate) fn numbers(&self) -> EngineStats {
+        let queued = self.lock().jobs.len();
+        let mut numbers = *self.stats.lock();
+        numbers.waiting += queued;
+        numbers.running = self.open.load(Ordering::Acquire).saturating_sub(numbers.waiting);
+        numbers
+    }
+
+    /// Says how long it takes until one more may come.
+    pub(crate) fn expect(&self, pace: Duration) {
+        self.pace.store(u64::try_from(pace.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn living(&self) -> Result<MutexGuard<'_, State>, EngineError> {
@@ -147,27 +174,22 @@ impl Queue {
         found
     }
 
-    /// Forgets waiting requests whose readers left.
-    pub(crate) fn sweep(&self) {
-        let mut state = self.lock();
-        let (kept, gone): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut state.jobs).into_iter().partition(|(job, _)| !job.outlet.is_closed());
-        state.jobs = kept;
-        drop(state);
-        drop(gone);
-    }
-
     /// Whether nothing waits and nobody will ask any more.
     pub(crate) fn is_done(&self) -> bool {
         let state = self.lock();
         state.closed && state.jobs.is_empty()
     }
 
-    /// Sleeps until the bell rings; returns at once if it did since the last time.
-    pub(crate) fn wait(&self) {
+    /// Sleeps until the bell rings, or until then; returns at once if it rang since the last time.
+    pub(crate) fn wait(&self, until: Option<Instant>) {
         let mut state = self.lock();
         while !state.rung {
-            state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(Duration::ZERO) => break,
+                Some(left) => self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
         state.rung = false;
     }

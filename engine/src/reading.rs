@@ -4,6 +4,7 @@
 //! the context is refused before it is tokenised; it stops where the reader left.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use gatewright_types::ChatRequest;
 
@@ -11,6 +12,8 @@ use crate::answer::Opening;
 use crate::check::Plan;
 use crate::engine::Inner;
 use crate::error::EngineError;
+use crate::options::Terms;
+use crate::pages::Salt;
 use crate::queue::{Job, Outlet, Seat};
 use crate::reasoning::Channel;
 use crate::tokens::{THINK_CLOSE, THINK_OPEN};
@@ -34,7 +37,8 @@ enum Lead {
 pub struct Reading {
     pub(crate) engine: Arc<Inner>,
     pub(crate) request: Arc<ChatRequest>,
-    pub(crate) now: u64,
+    pub(crate) terms: Terms,
+    pub(crate) came: Instant,
     pub(crate) plan: Plan,
     /// Part of the salt of what it shares: prompts are the same under one adapter alone.
     pub(crate) adapter: Option<usize>,
@@ -60,7 +64,7 @@ impl Reading {
 
     fn queue_up(self) -> Result<(), EngineError> {
         let engine = &self.engine;
-        let text = engine.template.render(&self.request, (&self.plan.template, self.now))?;
+        let text = engine.template.render(&self.request, (&self.plan.template, self.terms.now))?;
         let least = engine.vocabulary.least_tokens(&text);
         if least > engine.context {
             return Err(EngineError::TooLong { prompt: least, context: engine.context });
@@ -86,12 +90,22 @@ impl Reading {
         };
         let opens = engine.vocabulary.think().map(|think| think.open).filter(|_| lead == Lead::Open);
         let guide = guide.map(|guide| guide.after_thought(opens));
-        let (plan, adapter, now, outlet) = (self.plan, self.adapter, self.now, self.outlet);
+        let prefill = self.request.origin.prefill.clone();
+        prefill.tell((0, prompt.len()));
+        let salt = self.salt();
+        let Self { plan, adapter, terms, came, outlet, .. } = self;
         engine.queue.push(self.seat, |number| {
-            let seed = plan.seed.unwrap_or(now ^ number.rotate_left(32));
+            let seed = plan.seed.unwrap_or(terms.now ^ number.rotate_left(32));
             let opening = Opening { call_seed: fingerprint(&prompt) ^ seed, ..opening };
-            Job { prompt, plan, adapter, opening, guide, seed, outlet }
+            Job { prompt, plan, adapter, opening, guide, seed, salt, came, deadline: terms.deadline, prefill, outlet }
         })
+    }
+
+    /// Prompts are shared by one tenant's requests alone, by the name of the model that they are asked of, and, where a request brings one,
+    /// by a word of its own.
+    fn salt(&self) -> Salt {
+        let own = self.plan.cache_salt.clone().unwrap_or_default();
+        [self.request.origin.tenant.clone(), own, self.request.model.clone()].into()
     }
 
     /// What the prompt leaves to come first.

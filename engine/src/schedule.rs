@@ -1,36 +1,88 @@
-//! Who runs next. Everyone who decodes gets one token a step; of those whose prompt is not read yet, the one that waited longest reads
-//! one bounded piece of it. So a long prompt delays others by one piece at most, and nobody starves.
+//! Who runs next, who is let in, and who gives its place up. Everyone who writes gets one token a step; of those that have something to
+//! read, one reads a bounded piece of it: the one that waited longest, where a less urgent one's waiting counts a little later. So a long
+//! prompt delays others by one piece at most, and nobody starves.
 //!
-//! Apart because it is pure. It must not know tensors or text. The pieces of a prompt do not depend on who else is there: what a
-//! sequence computes is the same alone and in company.
+//! Apart because it is pure. It must not know tensors, pages or text. Urgency is a head start and no privilege: who came long enough ago
+//! is before all that come now.
+
+use gatewright_types::Priority;
 
 /// Tokens of a prompt that are read in one step.
 pub(crate) const PIECE: usize = 256;
+/// Tokens of its own that a sequence reads again in one step: they are computed as they were written, which takes longer.
+pub(crate) const AGAIN: usize = 64;
+/// Arrivals by which the next class comes earlier.
+const HEAD_START: u64 = 256;
+
+/// The order in which requests are served: the least comes first, and gives its place up last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    turn: u64,
+    arrival: u64,
+    choice: u32,
+    pub(crate) priority: Priority,
+}
+
+impl Rank {
+    /// Of one that sits out because its reader does not read: it needs no pages before that does.
+    pub(crate) fn sitting_out(self) -> Self {
+        Self { turn: u64::MAX, ..self }
+    }
+
+    fn gives_way_to(&self, waiting: &Self) -> bool {
+        self.turn == u64::MAX || self.priority > waiting.priority && self > waiting
+    }
+
+    /// Of one choice of the request that came as the `arrival`th.
+    pub(crate) fn new(priority: Priority, arrival: u64, choice: u32) -> Self {
+        Self { turn: arrival + HEAD_START * priority as u64, arrival, choice, priority }
+    }
+}
+
+/// What a sequence does when it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// So many tokens of its prompt.
+    Read(usize),
+    /// So many tokens that it has written before.
+    ReadAgain(usize),
+    /// Its next token.
+    Write,
+}
 
 /// What the schedule sees of a sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
-    /// Tokens of the prompt that are not read yet; 0 while it decodes.
-    pub(crate) unread: usize,
+    pub(crate) work: Work,
     /// Whether its reader has room for what a step may say.
     pub(crate) ready: bool,
     /// The step that it last ran in, or came in.
     pub(crate) served: u64,
+    pub(crate) priority: Priority,
 }
 
 /// Who runs in one step, by index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// One token each.
-    pub(crate) decode: Vec<usize>,
-    /// So many tokens of its prompt.
-    pub(crate) prefill: Option<(usize, usize)>,
+    pub(crate) write: Vec<usize>,
+    /// Something it has to read.
+    pub(crate) read: Option<(usize, Work)>,
 }
 
 impl Turn {
     /// Whether nobody runs.
     pub(crate) fn is_empty(&self) -> bool {
-        self.decode.is_empty() && self.prefill.is_none()
+        self.write.is_empty() && self.read.is_none()
+    }
+}
+
+/// Steps that a reader's waiting counts later.
+fn later(priority: Priority) -> u64 {
+    match priority {
+        Priority::High => 0,
+        Priority::Normal => 4,
+        Priority::Low => 16,
     }
 }
 
@@ -38,66 +90,25 @@ impl Turn {
 pub(crate) fn turn(sequences: &[Seen]) -> Turn {
     let ready = || sequences.iter().enumerate().filter(|(_, s)| s.ready);
     Turn {
-        decode: ready().filter(|(_, s)| s.unread == 0).map(|(i, _)| i).collect(),
-        prefill: ready().filter(|(_, s)| s.unread > 0).min_by_key(|(_, s)| s.served).map(|(i, s)| (i, s.unread.min(PIECE))),
+        write: ready().filter(|(_, s)| s.work == Work::Write).map(|(i, _)| i).collect(),
+        read: ready()
+            .filter(|(_, s)| s.work != Work::Write)
+            .min_by_key(|(_, s)| s.served + later(s.priority))
+            .map(|(i, s)| (i, s.work)),
     }
+}
+
+/// Who gives its pages up for one that needs some: who would be served last, if that is not before it. It may be itself.
+pub(crate) fn victim(needs: &Rank, running: &[Rank]) -> Option<usize> {
+    running.iter().enumerate().filter(|(_, rank)| *rank >= needs).max_by_key(|(_, rank)| **rank).map(|(i, _)| i)
+}
+
+/// Who gives its place up for one that waits, the last of them first: those that sit out, and those that are less urgent and come after it.
+pub(crate) fn outranked(waiting: &Rank, running: &[Rank]) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..running.len()).filter(|i| running[*i].gives_way_to(waiting)).collect();
+    all.sort_unstable_by_key(|i| std::cmp::Reverse(running[*i]));
+    all
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn seen(unread: usize, served: u64) -> Seen {
-        Seen { unread, ready: true, served }
-    }
-
-    #[test]
-    fn all_decode_and_one_reads() {
-        let got = turn(&[seen(0, 9), seen(1000, 5), seen(0, 1), seen(10, 4)]);
-        assert_eq!(got, Turn { decode: vec![0, 2], prefill: Some((3, 10)) });
-        assert!(turn(&[Seen { unread: 0, ready: false, served: 0 }]).is_empty());
-        assert!(turn(&[]).is_empty());
-    }
-
-    proptest! {
-        /// Each prompt is read within as many steps as all pieces of those before it in turn; decoding never waits.
-        #[test]
-        fn nobody_starves(prompts in proptest::collection::vec(1usize..2000, 1..8)) {
-            let pieces = |n: &usize| n.div_ceil(PIECE);
-            let bound: usize = prompts.iter().map(pieces).sum();
-            let mut all: Vec<Seen> = prompts.iter().map(|n| seen(*n, 0)).collect();
-            for step in 1..=bound {
-                let t = turn(&all);
-                let decoding: Vec<usize> = (0..all.len()).filter(|i| all[*i].unread == 0).collect();
-                prop_assert_eq!(&t.decode, &decoding);
-                let (i, n) = t.prefill.unwrap();
-                all[i].unread -= n;
-                all[i].served = step as u64;
-                let spread = |s: &Seen| s.served;
-                let waiting: Vec<u64> = all.iter().filter(|s| s.unread > 0).map(spread).collect();
-                prop_assert!(waiting.iter().all(|s| step as u64 - s <= all.len() as u64 + 1));
-            }
-            prop_assert!(all.iter().all(|s| s.unread == 0));
-        }
-
-        /// However many come, in whatever order they stand: who waits reads a piece within as many steps as there are places.
-        #[test]
-        fn nobody_starves_while_others_come(long in 300usize..4000, come in proptest::collection::vec(1usize..600, 40), places in 2usize..8) {
-            let mut all = vec![seen(long, 0)];
-            let mut come = come.into_iter();
-            for step in 0..40u64 {
-                // As the loop does it: the newest may stand anywhere.
-                all.retain(|s| s.unread > 0);
-                while all.len() < places && let Some(n) = come.next() {
-                    all.insert(0, seen(n, step));
-                }
-                let Some((i, n)) = turn(&all).prefill else { break };
-                all[i].unread -= n;
-                all[i].served = step + 1;
-                prop_assert!(all.iter().all(|s| s.unread == 0 || step + 1 - s.served <= places as u64), "{all:?}");
-            }
-        }
-    }
-}
+mod tests;

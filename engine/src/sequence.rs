@@ -1,4 +1,5 @@
-//! One choice while it is generated: its place in the prompt, its cache, its generator, its answer. Dropping it frees all.
+//! One choice while it is generated: its place in the prompt, its pages, its generator, its answer. Dropping it frees all. Its pages it may
+//! give up before: all else stays, and what was in them is computed again, of the same tokens and in the same way.
 //!
 //! Apart because it is all the state that a generation has: weights are shared and only read, so that nothing can leak from one
 //! request to another. It must not know who else runs.
@@ -6,50 +7,44 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use gatewright_types::Delta;
 
 use crate::answer::{Answer, Progress};
 use crate::error::EngineError;
 use crate::grammar::Guide;
-use crate::layers::cache::KvCache;
+use crate::layers::decoder::{Span, Wanted};
 use crate::logprobs::Scored;
-use crate::ops::EngineBackend;
+use crate::pages::{Holding, PAGE};
 use crate::queue::Job;
 use crate::reasoning::Channel;
 use crate::sample::shaping::{History, Shaping};
 use crate::sample::{Draws, Sampler, sample};
+use crate::schedule::{AGAIN, PIECE, Rank, Work};
 use crate::tokens::Vocabulary;
 
-/// What a sequence is given when it comes in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticket {
+/// One choice of one request.
+pub(crate) struct Sequence {
     /// The request's number.
     pub(crate) request: u64,
     /// Index among the choices.
     pub(crate) choice: u32,
-    /// The step of its arrival: who came before it has waited longer.
-    pub(crate) served: u64,
-    /// Bytes that its keys and values can come to.
-    pub(crate) claim: u64,
-}
-
-/// One choice of one request.
-pub(crate) struct Sequence<B: EngineBackend> {
-    /// The request's number.
-    pub(crate) request: u64,
+    pub(crate) rank: Rank,
     /// The step that it last ran in, or came in.
     pub(crate) served: u64,
-    /// Index among the choices.
-    pub(crate) choice: u32,
-    /// Bytes that its keys and values can come to.
-    pub(crate) claim: u64,
-    pub(crate) cache: KvCache<B>,
     /// Which of the model's adapters, if any.
-    pub(crate) adapter: Option<usize>,
+    adapter: Option<usize>,
+    /// When its last token was written.
+    pub(crate) wrote: Option<Instant>,
+    holding: Holding,
     prompt: Arc<[u32]>,
-    read: usize,
-    last: [u32; 1],
+    /// All that it wrote; the last one was not run yet.
+    written: Vec<u32>,
+    /// Positions that its pages hold, of the prompt and of what it wrote.
+    filled: usize,
+    /// Whether it ran at all.
+    began: bool,
     sampler: Sampler,
     shaping: Shaping,
     history: History,
@@ -61,58 +56,104 @@ pub(crate) struct Sequence<B: EngineBackend> {
     answer: Answer,
 }
 
-impl<B: EngineBackend> Sequence<B> {
-    /// A sequence that has read nothing.
-    pub(crate) fn new(job: &Job, ticket: Ticket, parts: (KvCache<B>, &Vocabulary)) -> Self {
+impl Sequence {
+    /// A sequence that has read nothing; `arrival` is the request's number.
+    pub(crate) fn new(job: &Job, (arrival, choice): (u64, u32), holding: Holding, vocabulary: &Vocabulary) -> Self {
         Self {
-            request: ticket.request,
-            served: ticket.served,
-            choice: ticket.choice,
-            claim: ticket.claim,
-            cache: parts.0,
+            request: arrival,
+            choice,
+            rank: Rank::new(job.plan.priority, arrival, choice),
+            served: 0,
+            wrote: None,
+            holding,
             adapter: job.adapter,
             prompt: job.prompt.clone(),
-            read: 0,
-            last: [0],
+            written: Vec::new(),
+            filled: 0,
+            began: false,
             sampler: job.plan.sampler,
             shaping: job.plan.shaping.clone(),
             history: History::new(&job.prompt, &job.plan.shaping),
             logprobs: job.plan.logprobs,
-            draws: Draws::new(job.seed, ticket.choice),
+            draws: Draws::new(job.seed, choice),
             forced: VecDeque::new(),
             guide: job.guide.clone(),
-            answer: Answer::new(ticket.choice, &job.opening, parts.1),
+            answer: Answer::new(choice, &job.opening, vocabulary),
         }
     }
 
-    /// Tokens of the prompt that are not read yet.
-    pub(crate) fn unread(&self) -> usize {
-        self.prompt.len() - self.read
+    /// What it does when it runs next.
+    pub(crate) fn work(&self) -> Work {
+        match self.prompt.len().saturating_sub(self.filled) {
+            0 => match (self.prompt.len() + self.written.len()).saturating_sub(self.filled) {
+                0 | 1 => Work::Write,
+                left => Work::ReadAgain((left - 1).min(AGAIN)),
+            },
+            unread => Work::Read(unread.min(PIECE)),
+        }
     }
 
-    /// Whether no step ran yet.
-    pub(crate) fn is_new(&self) -> bool {
-        self.read == 0
+    /// How many tokens that runs, and whether a new one is drawn then.
+    fn run(&self, work: Work) -> (usize, Wanted) {
+        match work {
+            Work::Write => (1, Wanted::Last),
+            Work::ReadAgain(n) => (n, Wanted::Nothing),
+            Work::Read(n) if self.filled + n == self.prompt.len() && self.written.is_empty() => (n, Wanted::Last),
+            Work::Read(n) => (n, Wanted::Nothing),
+        }
     }
 
-    /// The cache, and the tokens to run next: `n` of the prompt, or the last one.
-    pub(crate) fn next(&mut self, n: usize) -> (&mut KvCache<B>, &[u32]) {
-        let tokens = match self.prompt.get(self.read..(self.read + n).min(self.prompt.len())) {
-            Some(tokens) if !tokens.is_empty() => tokens,
-            _ => &self.last,
+    /// The tokens to run next, and where they go.
+    pub(crate) fn span(&self, work: Work) -> Span<'_> {
+        let (n, wanted) = self.run(work);
+        let tokens = match self.filled.checked_sub(self.prompt.len()) {
+            None => &self.prompt[self.filled..self.filled + n],
+            Some(at) => self.written.get(at..at + n).unwrap_or_default(),
         };
-        (&mut self.cache, tokens)
+        Span { pages: self.holding.pages(), filled: self.filled, tokens, wanted, adapter: self.adapter }
     }
 
-    /// Counts tokens of the prompt that were run.
-    pub(crate) fn has_read(&mut self, n: usize) {
-        self.read = (self.read + n).min(self.prompt.len());
+    /// Counts what was run, and lets others find what is full of the prompt.
+    pub(crate) fn ran(&mut self, work: Work) {
+        self.filled += self.run(work).0;
+        self.began = true;
+        self.holding.publish(&self.prompt, self.filled);
     }
 
-    /// Takes over what a sibling computed of the same prompt, all of it.
-    pub(crate) fn take_prompt(&mut self, sibling: KvCache<B>) {
-        self.cache = sibling;
-        self.read = self.prompt.len();
+    /// Takes what is known already of what it would read next. Gives how many tokens that are, if nothing of them was computed for it.
+    pub(crate) fn adopt(&mut self) -> usize {
+        let before = self.filled;
+        self.filled = self.holding.adopt(&self.prompt, self.filled);
+        if self.began { 0 } else { self.filled - before }
+    }
+
+    /// Takes pages for all tokens that it has so far; they were seen to be there.
+    pub(crate) fn settle(&mut self) {
+        self.holding.reserve(self.prompt.len() + self.written.len());
+    }
+
+    /// Takes pages for what it does next; false if there are not enough.
+    pub(crate) fn reserve(&mut self) -> bool {
+        let end = self.filled + self.run(self.work()).0;
+        let enough = self.holding.reserve(end);
+        debug_assert!(self.holding.may_write(self.filled), "a page that others see is written to");
+        enough
+    }
+
+    /// Pages that it holds, and that all of its tokens take.
+    pub(crate) fn pages(&self) -> (usize, usize) {
+        (self.holding.pages().len(), (self.prompt.len() + self.written.len()).div_ceil(PAGE))
+    }
+
+    /// Gives its pages up: what they held is computed again.
+    pub(crate) fn give_up_pages(&mut self) {
+        self.holding.clear();
+        self.filled = 0;
+    }
+
+    /// Tokens of the prompt that are read, and all of them.
+    pub(crate) fn reading(&self) -> (usize, usize) {
+        (self.filled.min(self.prompt.len()), self.prompt.len())
     }
 
     /// Takes the logits of its last row, draws the next token and writes what it says.
@@ -132,7 +173,7 @@ impl<B: EngineBackend> Sequence<B> {
             Some(id) => id,
             None => self.draw(logits, vocabulary)?,
         };
-        self.last = [id];
+        self.written.push(id);
         self.history.push(id, &self.shaping);
         let scored = self.logprobs.map(|top| Scored::of(logits, id, top));
         Ok(self.answer.push((id, scored), vocabulary, out))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use gatewright_engine::{DeviceChoice, Engine, EngineOptions, ModelFiles};
+use gatewright_engine::{DeviceChoice, Engine, EngineOptions, ModelFiles, Terms};
 use gatewright_types::{ChatRequest, Delta, FinishReason, Message, Role, Sampling};
 
 #[path = "../examples/demo_data/mod.rs"]
@@ -27,7 +27,7 @@ async fn answers(questions: &[String]) -> Vec<String> {
             let sampling = Sampling { temperature: Some(0.0), max_tokens: Some(200), ..Sampling::default() };
             let messages = vec![Message::text(Role::User, question.as_str())];
             let request = ChatRequest { messages, sampling, ..ChatRequest::default() };
-            let (generation, reading) = engine.submit(Arc::new(request), 0).unwrap();
+            let (generation, reading) = engine.submit(Arc::new(request), Terms::default()).unwrap();
             reading.run();
             generation
         });
@@ -72,7 +72,7 @@ async fn the_demo_model_thinks_and_adds() {
         ..ChatRequest::default()
     };
     let (mut thought, mut text, mut end, mut usage) = (String::new(), String::new(), None, None);
-    let (mut generation, reading) = engine.submit(Arc::new(request), 0).unwrap();
+    let (mut generation, reading) = engine.submit(Arc::new(request), Terms::default()).unwrap();
     reading.run();
     while let Some(delta) = generation.next().await {
         match delta.unwrap() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use gatewright_engine::{DeviceChoice, Engine, EngineOptions, ModelFiles, Quantization};
 use gatewright_types::Delta;
-use kit::{PROMPT, ask, files, gather, read, seeded, submit, tokens};
+use kit::{PROMPT, answered, ask, files, gather, read, seeded, submit, tokens};
 
 fn gguf(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/gguf").join(format!("{name}.gguf"))
@@ -64,7 +64,7 @@ async fn quantised_weights_answer_the_same_alone_and_in_company() {
         let company = [ask("a", seeded(1, 40)), ask("other", seeded(2, 20)), ask("b", tokens(30))];
         let others: Vec<_> = company.iter().map(|r| submit(&engine, r).unwrap()).collect();
         let again = gather(submit(&engine, &ask(PROMPT, seeded(7, 30))).unwrap()).await;
-        assert_eq!(format!("{alone:?}"), format!("{again:?}"), "{quantize:?}");
+        assert_eq!(answered(&alone), answered(&again), "{quantize:?}");
         for other in others {
             gather(other).await;
         }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, ModelFiles};
+use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, ModelFiles, Terms};
 use gatewright_types::{Delta, FinishReason, Sampling};
-use kit::{PROMPT, ask, engine, engine_of, files, gather, read, seeded, submit, tokens};
+use kit::{PROMPT, answered, ask, engine, engine_of, files, gather, read, seeded, submit, tokens};
 
 #[tokio::test]
 async fn greedy_text_is_that_of_transformers() {
@@ -51,7 +51,7 @@ async fn alone_and_in_company(engine: &Engine) {
     let company = [ask("a", seeded(1, 60)), ask(&long, seeded(2, 30)), ask("b", tokens(50))];
     let others: Vec<_> = company.iter().map(|r| submit(engine, r).unwrap()).collect();
     let again = gather(submit(engine, &ask(PROMPT, seeded(7, 40))).unwrap()).await;
-    assert_eq!(format!("{alone:?}"), format!("{again:?}"));
+    assert_eq!(answered(&alone), answered(&again));
     let other_seed = gather(submit(engine, &ask(PROMPT, seeded(8, 40))).unwrap()).await;
     assert_ne!(read(&alone, 0).0, read(&other_seed, 0).0);
     for other in others {
@@ -107,13 +107,14 @@ async fn the_queue_is_bounded_and_dropping_makes_room() {
     let engine = engine(1, 1);
     let first = submit(&engine, &ask("a", seeded(1, 400))).unwrap();
     let second = submit(&engine, &ask("b", seeded(2, 3))).unwrap();
-    assert!(matches!(submit(&engine, &ask("c", tokens(3))), Err(EngineError::Full)));
+    let full = submit(&engine, &ask("c", tokens(3)));
+    assert!(matches!(full, Err(EngineError::Full { retry_after }) if retry_after >= Duration::from_secs(1)));
     drop(first);
     assert!(matches!(gather(second).await.last(), Some(Delta::Usage(_))));
     let third = loop {
         match submit(&engine, &ask("c", tokens(3))) {
             Ok(generation) => break generation,
-            Err(EngineError::Full) => tokio::task::yield_now().await,
+            Err(EngineError::Full { .. }) => tokio::task::yield_now().await,
             Err(other) => panic!("{other}"),
         }
     };
@@ -153,8 +154,11 @@ async fn a_text_that_cannot_fit_is_refused_before_it_is_tokenised() {
 #[tokio::test]
 async fn what_nobody_waits_for_is_not_queued() {
     let engine = engine(1, 0);
-    let (generation, reading) = engine.submit(Arc::new(ask("a", tokens(5))), 0).unwrap();
-    assert!(matches!(engine.submit(Arc::new(ask("b", tokens(5))), 0), Err(EngineError::Full)), "its place is taken from the start");
+    let (generation, reading) = engine.submit(Arc::new(ask("a", tokens(5))), Terms::default()).unwrap();
+    assert!(
+        matches!(engine.submit(Arc::new(ask("b", tokens(5))), Terms::default()), Err(EngineError::Full { .. })),
+        "its place is taken from the start"
+    );
     drop(generation);
     reading.run();
     // Its place is free at once: it never was in the queue, from which the thread would have to sweep it.
@@ -169,6 +173,56 @@ async fn an_answer_that_memory_could_never_hold_is_refused_by_name() {
     let refused = submit(&engine, &ask("a", tokens(400))).unwrap().next().await.unwrap();
     assert!(matches!(refused, Err(EngineError::Unsupported { param, .. }) if param == "max_tokens"));
     assert!(matches!(gather(submit(&engine, &ask("a", seeded(1, 20))).unwrap()).await.last(), Some(Delta::Usage(_))));
+}
+
+#[tokio::test]
+async fn a_prompt_that_begins_as_another_of_its_tenant_is_not_read_again_so_far() {
+    let engine = engine(2, 2);
+    let of = |tenant: &str, salt: Option<&str>| {
+        let mut request = ask(PROMPT, seeded(7, 20));
+        request.origin.tenant = tenant.to_owned();
+        salt.into_iter().for_each(|salt| request.extras.push("cache_salt", serde_json::from_str(salt).unwrap()));
+        request
+    };
+    let mut all = Vec::new();
+    // 59 tokens of a prompt are three pages and a part of one.
+    for (tenant, salt, cached) in
+        [("a", None, 0), ("a", None, 48), ("b", None, 0), ("a", Some("\"x\""), 0), ("a", Some("\"x\""), 48)]
+    {
+        let deltas = gather(submit(&engine, &of(tenant, salt)).unwrap()).await;
+        assert_eq!(read(&deltas, 0).3.unwrap().cached, Some(cached), "{tenant} {salt:?}");
+        all.push(answered(&deltas));
+    }
+    assert!(all.iter().all(|one| *one == all[0]));
+    assert_eq!(engine.stats().cached_tokens, 96);
+}
+
+#[tokio::test]
+async fn a_deadline_ends_what_waits_and_what_runs() {
+    let engine = engine(1, 4);
+    let by = |ms| Terms { deadline: Some(std::time::Instant::now() + Duration::from_millis(ms)), ..Terms::default() };
+    let stalled = submit(&engine, &ask("a", seeded(1, 400))).unwrap();
+    let (mut waits, reading) = engine.submit(Arc::new(ask("b", tokens(5))), by(100)).unwrap();
+    reading.run();
+    // Nothing runs: the first has a reader that does not read. The thread wakes all the same.
+    let told = tokio::time::timeout(Duration::from_secs(20), waits.next()).await.unwrap();
+    assert!(matches!(told, Some(Err(EngineError::Deadline { began: false }))), "{told:?}");
+    drop(stalled);
+    let (runs, reading) = engine.submit(Arc::new(ask("c", seeded(1, 400))), by(0)).unwrap();
+    reading.run();
+    let all: Vec<_> = runs.collect().await;
+    assert!(matches!(all.last(), Some(Err(EngineError::Deadline { .. }))));
+}
+
+#[tokio::test]
+async fn how_far_a_prompt_is_read_is_told() {
+    let engine = engine(1, 1);
+    let (mut generation, reading) = engine.submit(Arc::new(ask(PROMPT, tokens(3))), Terms::default()).unwrap();
+    assert_eq!(generation.progress(), None);
+    reading.run();
+    assert!(generation.progress().is_some_and(|(_, all)| all == 59));
+    assert!(generation.next().await.is_some_and(|first| first.is_ok()));
+    assert_eq!(generation.progress(), Some((59, 59)));
 }
 
 #[tokio::test]

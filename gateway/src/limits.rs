@@ -271,6 +271,7 @@ mod tests {
             models: Vec::new(),
             plugins: Vec::new(),
             revoked: false,
+            priority: Default::default(),
             requests_per_minute: requests,
             tokens_per_minute: tokens,
             in_flight,

@@ -12,7 +12,7 @@ use demo_data::problems::Problem;
 use demo_data::rng::Rng;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use gatewright_engine::{DeviceChoice, Engine, EngineOptions, Generation, ModelFiles, Reading};
+use gatewright_engine::{DeviceChoice, Engine, EngineOptions, Generation, ModelFiles, Reading, Terms};
 use gatewright_types::{ChatRequest, Delta, Message, Role};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -108,7 +108,7 @@ fn other(path: &Path) -> Result<Vec<Case>, Failure> {
 async fn score(engine: &Engine, cases: &[Case], temperature: f64) -> Result<usize, Failure> {
     let mut wrong = 0;
     for cases in cases.chunks(AT_ONCE) {
-        let asked = cases.iter().map(|case| engine.submit(Arc::new(request(case, temperature)), 0));
+        let asked = cases.iter().map(|case| engine.submit(Arc::new(request(case, temperature)), Terms::default()));
         let asked: Vec<(Generation, Reading)> = asked.collect::<Result<_, _>>()?;
         let (asked, readings): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
         readings.into_iter().for_each(Reading::run);

@@ -7,7 +7,7 @@ use crate::demo_data::problems::Problem;
 use crate::demo_data::rng::Rng;
 use crate::demo_data::sums::{self, Sum};
 use futures_util::StreamExt;
-use gatewright_engine::Engine;
+use gatewright_engine::{Engine, Terms};
 use gatewright_types::{ChatRequest, Content, Delta, FinishReason, Message, Role, Tool, ToolCall, ToolDefinition};
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ impl Round {
         request.sampling.temperature = Some(temperature);
         request.sampling.max_tokens = Some(LONGEST);
         request.sampling.seed = Some(0);
-        let (mut deltas, reading) = engine.submit(Arc::new(request), 0)?;
+        let (mut deltas, reading) = engine.submit(Arc::new(request), Terms::default())?;
         reading.run();
         let mut turn = Turn::default();
         while let Some(delta) = deltas.next().await {

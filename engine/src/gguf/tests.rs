@@ -8,10 +8,8 @@ use safetensors::tensor::SafeTensors;
 
 use super::*;
 use crate::config::GenerationConfig;
-use crate::fixtures::{self, EXACT, Tested, nmse};
-use crate::layers::Rows;
-use crate::layers::cache::KvCache;
-use crate::layers::decoder::{Decoder, Span, Wanted};
+use crate::fixtures::{self, EXACT, Paged, Tested, nmse};
+use crate::layers::decoder::Decoder;
 use crate::memory::KvMemory;
 use crate::models::blueprint;
 use crate::options::{EngineOptions, ModelFiles, YarnReading};
@@ -38,9 +36,8 @@ fn vocabulary(files: &ModelFiles) -> Result<Vocabulary, EngineError> {
     Vocabulary::read(files, &files.json("tokenizer_config.json")?, &GenerationConfig::read(files)?)
 }
 
-fn run(model: &Decoder<Tested>, cache: &mut KvCache<Tested>, tokens: &[u32]) -> Vec<f32> {
-    let kind = if tokens.len() > 1 { Rows::Prefill } else { Rows::Decode };
-    model.forward(&mut [Span { cache, tokens, wanted: Wanted::All, adapter: None }], kind).unwrap()
+fn paged(files: &ModelFiles, wanted: Option<Quantization>) -> Paged {
+    Paged::new(decoder(files, wanted).unwrap())
 }
 
 fn expected(name: &str) -> (Vec<u32>, Vec<f32>) {
@@ -61,10 +58,10 @@ fn assert_close(got: &[f32], want: &[f32], what: &str) {
 #[test]
 fn logits_are_those_of_transformers_with_the_same_weights() {
     for name in FAMILIES {
-        let ((prompt, logits), model) = (expected(name), decoder(&files(name), None).unwrap());
-        assert_close(&run(&model, &mut model.cache(), &prompt), &logits, name);
+        let ((prompt, logits), model) = (expected(name), paged(&files(name), None));
+        assert_close(&model.run(&mut model.cache(), &prompt), &logits, name);
         let mut cache = model.cache();
-        let one_by_one: Vec<f32> = prompt.iter().flat_map(|token| run(&model, &mut cache, &[*token])).collect();
+        let one_by_one: Vec<f32> = prompt.iter().flat_map(|token| model.run(&mut cache, &[*token])).collect();
         assert_close(&one_by_one, &logits, name);
     }
 }
@@ -72,20 +69,18 @@ fn logits_are_those_of_transformers_with_the_same_weights() {
 #[test]
 fn sequences_in_one_step_do_not_mix() {
     for name in FAMILIES {
-        let ((prompt, _), model) = (expected(name), decoder(&files(name), None).unwrap());
+        let ((prompt, _), model) = (expected(name), paged(&files(name), None));
         let fill = |n: usize| {
             let mut cache = model.cache();
-            run(&model, &mut cache, &prompt[..n]);
+            model.run(&mut cache, &prompt[..n]);
             cache
         };
         let starts = [9usize, 2, 5, 4, 7];
         let (mut together, mut alone) = (starts.map(fill), starts.map(fill));
         let tokens = starts.map(|n| [prompt[n]]);
-        let spans =
-            together.iter_mut().zip(&tokens).map(|(cache, tokens)| Span { cache, tokens, wanted: Wanted::Last, adapter: None });
-        let got = model.forward(&mut spans.collect::<Vec<_>>(), Rows::Decode).unwrap();
-        for (i, row) in got.chunks_exact(model.vocab()).enumerate() {
-            let alone = run(&model, &mut alone[i], &tokens[i]);
+        let got = model.write(&mut together, &tokens);
+        for (i, row) in got.chunks_exact(model.model.vocab()).enumerate() {
+            let alone = model.run(&mut alone[i], &tokens[i]);
             assert!(!EXACT || row == alone, "{name}");
         }
     }
@@ -96,8 +91,8 @@ fn what_quantising_while_loading_costs_is_bounded() {
     // Numbers of random weights, which are harder than a trained model's: every step of a sum is as large as any.
     let ((prompt, logits), files) = (expected("qwen3"), files("qwen3"));
     for (wanted, most) in [(Quantization::Q8, 2e-3), (Quantization::Q4, 0.3)] {
-        let model = decoder(&files, Some(wanted)).unwrap();
-        let off = nmse(&run(&model, &mut model.cache(), &prompt), &logits);
+        let model = paged(&files, Some(wanted));
+        let off = nmse(&model.run(&mut model.cache(), &prompt), &logits);
         assert!(off > 1e-7 && off < most, "{wanted:?}: NMSE {off:e}");
     }
 }

@@ -1,10 +1,10 @@
-//! Grouped-query attention on each sequence's own cache.
+//! Grouped-query attention on each sequence's own pages.
 //!
 //! Apart because it is where rows of several sequences part. It must not know how a sequence came to be.
 
 use burn::tensor::Tensor;
 
-use super::cache::KvCache;
+use super::cache::{Part, Pool};
 use super::{Batch, product};
 use crate::ops::{EngineBackend, Heads, Linear, Rotation};
 
@@ -27,31 +27,33 @@ pub(crate) struct HeadNorms<B: EngineBackend> {
 }
 
 /// What all layers of one step share: its rows, of one sequence after the other.
-pub(crate) struct Pass<'a, 'c, B: EngineBackend> {
+pub(crate) struct Pass<'a, B: EngineBackend> {
     pub(crate) kind: Batch<'a>,
     pub(crate) rotation: Rotation,
-    /// Each sequence's cache and its number of rows.
-    pub(crate) caches: &'a mut [(&'c mut KvCache<B>, usize)],
+    pub(crate) parts: &'a [Part<'a>],
+    pub(crate) pool: &'a mut Pool<B>,
 }
 
 impl<B: EngineBackend> Attention<B> {
-    /// `x` `[rows, hidden]`, normalised, to `[rows, hidden]`; the rows' keys and values are appended to layer `layer` of each cache.
-    pub(crate) fn forward(&self, x: Tensor<B, 2>, layer: usize, pass: &mut Pass<'_, '_, B>) -> Tensor<B, 2> {
+    /// `x` `[rows, hidden]`, normalised, to `[rows, hidden]`; the rows' keys and values are written to layer `layer` of each one's
+    /// pages.
+    pub(crate) fn forward(&self, x: Tensor<B, 2>, layer: usize, pass: &mut Pass<'_, B>) -> Tensor<B, 2> {
         let Heads { heads, kv_heads, head_dim } = self.heads;
         let mut qkv = product(x, &self.qkv, pass.kind);
         if let Some(norms) = &self.norms {
             qkv = norms.apply(qkv, self.heads);
         }
         let qkv = B::rotate(qkv, &pass.rotation);
-        let mut mixed = Vec::with_capacity(pass.caches.len());
+        let mut mixed = Vec::with_capacity(pass.parts.len());
         let mut row = 0;
-        for (cache, n) in pass.caches.iter_mut() {
-            let part = |from: usize, count: usize| qkv.clone().slice([row..row + *n, from * head_dim..(from + count) * head_dim]);
-            let columns = |from| part(from, kv_heads).reshape([*n, kv_heads, head_dim]).swap_dims(0, 1);
-            if let Some((kv, len)) = cache.append(layer, columns(heads), columns(heads + kv_heads)) {
-                mixed.push(B::attend(part(0, heads), kv, len));
+        for part in pass.parts {
+            let n = part.rows;
+            let cut = |from: usize, count: usize| qkv.clone().slice([row..row + n, from * head_dim..(from + count) * head_dim]);
+            let columns = |from| cut(from, kv_heads).reshape([n, kv_heads, head_dim]);
+            if let Some(kv) = pass.pool.append(layer, part, [columns(heads), columns(heads + kv_heads)]) {
+                mixed.push(B::attend(cut(0, heads), &kv));
             }
-            row += *n;
+            row += n;
         }
         product(Tensor::cat(mixed, 0), &self.out, pass.kind)
     }

@@ -1,13 +1,12 @@
-//! Keys and values that a sequence has computed: its whole state in a model.
+//! The keys and values that a model has computed, of all sequences, in pages.
 //!
-//! Apart because it is what a sequence owns and a model does not. It must not know attention's arithmetic.
+//! Apart because it is all that is written while a model runs. It must not know attention's arithmetic, nor whose a page is: that is
+//! the book's ([`crate::pages`]).
 
 use burn::tensor::Tensor;
 
-use crate::ops::{EngineBackend, LayerKv};
-
-/// Positions that the first allocation holds; each further one doubles, so that growing costs a constant per token.
-const FIRST: usize = 128;
+use crate::ops::{EngineBackend, Paged, Run, SLAB, Slab, runs};
+use crate::pages::{PAGE, Page};
 
 /// What one position has in one layer.
 #[derive(Clone, Copy, Debug)]
@@ -26,60 +25,73 @@ impl Columns {
     }
 }
 
-/// One sequence's keys and values in all layers. Dropping it frees them.
-#[derive(Clone, Debug)]
-pub(crate) struct KvCache<B: EngineBackend> {
-    layers: Vec<Option<LayerKv<B>>>,
+/// All pages of all layers.
+#[derive(Debug)]
+pub(crate) struct Pool<B: EngineBackend> {
+    /// Of each layer, made when they are first written to.
+    layers: Vec<Vec<Option<Slab<B>>>>,
     columns: Columns,
-    len: usize,
+    /// Pages that there may be.
+    pages: usize,
     device: B::Device,
 }
 
-impl<B: EngineBackend> KvCache<B> {
-    /// An empty cache; allocates nothing.
-    pub(crate) fn new(layers: usize, columns: Columns, device: B::Device) -> Self {
-        Self { layers: vec![None; layers], columns, len: 0, device }
+/// One sequence's rows in a step: its pages, how many positions they hold, and where the rows go.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    pages: &'a [Page],
+    filled: usize,
+    /// How many rows.
+    pub(crate) rows: usize,
+    runs: Vec<(usize, Vec<Run>)>,
+}
+
+impl<'a> Part<'a> {
+    pub(crate) fn new(pages: &'a [Page], filled: usize, rows: usize) -> Self {
+        Self { pages, filled, rows, runs: runs(pages, filled, rows) }
     }
 
-    /// Positions that are filled in all layers.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Appends to one layer, behind [`Self::len`]; `keys` and `values` are `[heads, n, width]`. Gives the layer and how many of
-    /// its positions are filled.
-    pub(crate) fn append(&mut self, layer: usize, keys: Tensor<B, 3>, values: Tensor<B, 3>) -> Option<(&LayerKv<B>, usize)> {
-        let n = keys.dims()[1];
-        let (at, end) = (self.len, self.len + n);
-        let Columns { heads, keys: wide, values: deep } = self.columns;
-        let room = |width| Tensor::zeros([heads, capacity(end), width], &self.device);
-        let slot = self.layers.get_mut(layer)?;
-        let kv = match slot.take() {
-            None => LayerKv { keys: room(wide), values: room(deep) },
-            Some(kv) if kv.keys.dims()[1] >= end => kv,
-            Some(kv) => LayerKv {
-                keys: B::write(room(wide), filled(kv.keys, at), 0),
-                values: B::write(room(deep), filled(kv.values, at), 0),
-            },
-        };
-        let kv = LayerKv { keys: B::write(kv.keys, keys, at), values: B::write(kv.values, values, at) };
-        Some((slot.insert(kv), end))
-    }
-
-    /// Counts `n` positions that were appended to all layers.
-    pub(crate) fn advance(&mut self, n: usize) {
-        self.len += n;
+    /// Whether there are pages for all its rows.
+    pub(crate) fn fits(&self) -> bool {
+        self.filled + self.rows <= self.pages.len() * PAGE
     }
 }
 
-/// Positions that are allocated for so many.
-pub(crate) fn capacity(positions: usize) -> usize {
-    positions.next_power_of_two().max(FIRST)
-}
+impl<B: EngineBackend> Pool<B> {
+    /// A pool of so many pages; allocates nothing.
+    pub(crate) fn new(layers: usize, columns: Columns, pages: usize, device: B::Device) -> Self {
+        Self { layers: (0..layers).map(|_| Vec::new()).collect(), columns, pages, device }
+    }
 
-fn filled<B: EngineBackend>(cache: Tensor<B, 3>, len: usize) -> Tensor<B, 3> {
-    let [heads, _, width] = cache.dims();
-    cache.slice([0..heads, 0..len, 0..width])
+    /// Writes a part's rows, `[rows, heads, width]` each, to one layer, and gives all that the part has there then.
+    pub(crate) fn append<'a>(
+        &'a mut self,
+        layer: usize,
+        part: &Part<'a>,
+        [keys, values]: [Tensor<B, 3>; 2],
+    ) -> Option<Paged<'a, B>> {
+        for (at, runs) in &part.runs {
+            let slab = match self.layers.get_mut(layer)?.get_mut(*at).and_then(Option::take) {
+                Some(slab) => slab,
+                None => self.slab(*at),
+            };
+            let slab = Slab { keys: B::write(slab.keys, &keys, runs), values: B::write(slab.values, &values, runs) };
+            let slabs = self.layers.get_mut(layer)?;
+            if slabs.len() <= *at {
+                slabs.resize(*at + 1, None);
+            }
+            *slabs.get_mut(*at)? = Some(slab);
+        }
+        Some(Paged { slabs: self.layers.get(layer)?, pages: part.pages, len: part.filled + part.rows })
+    }
+
+    /// An empty slab; the last one has the pages that are left.
+    fn slab(&self, at: usize) -> Slab<B> {
+        let Columns { heads, keys, values } = self.columns;
+        let pages = self.pages.saturating_sub(at * SLAB).clamp(1, SLAB);
+        let room = |width| Tensor::zeros([pages, heads, PAGE, width], &self.device);
+        Slab { keys: room(keys), values: room(values) }
+    }
 }
 
 #[cfg(test)]
@@ -88,21 +100,28 @@ mod tests {
     use burn::tensor::Distribution;
 
     use super::*;
+    use crate::ops::portable;
 
     #[test]
-    fn what_was_kept_stays_when_a_cache_grows() {
-        let random = |n, width| Tensor::<Flex, 3>::random([2, n, width], Distribution::Default, &Default::default());
+    fn what_was_kept_stays_when_a_sequence_grows() {
+        let random = |n, width| Tensor::<Flex, 3>::random([n, 2, width], Distribution::Default, &Default::default());
         let pieces = [100, 60, 1, 200].map(|n| (random(n, 2), random(n, 3)));
-        let mut cache = KvCache::new(1, Columns { heads: 2, keys: 2, values: 3 }, Default::default());
+        let columns = Columns { heads: 2, keys: 2, values: 3 };
+        let mut pool = Pool::<Flex>::new(1, columns, 200, Default::default());
+        // In no order, in two slabs, with another's pages between them.
+        let pages: Vec<Page> = (0..23).map(|i| 130 - 5 * i).collect();
+        let mut filled = 0;
         for (keys, values) in pieces.clone() {
-            let n = keys.dims()[1];
-            assert!(cache.append(0, keys, values).is_some());
-            cache.advance(n);
+            let n = keys.dims()[0];
+            let part = Part::new(&pages, filled, n);
+            assert!(part.fits() && pool.append(0, &part, [keys, values]).is_some());
+            filled += n;
         }
-        assert_eq!(cache.len(), 361);
-        let [keys, values] = [0, 1].map(|of| Tensor::cat(pieces.clone().map(|p| if of == 0 { p.0 } else { p.1 }).to_vec(), 1));
-        let kv = cache.layers[0].clone().unwrap();
-        assert_eq!(filled(kv.keys, 361).into_data(), keys.into_data());
-        assert_eq!(filled(kv.values, 361).into_data(), values.into_data());
+        let paged = Paged { slabs: &pool.layers[0], pages: &pages, len: filled };
+        let [keys, values] = [0, 1].map(|of| Tensor::cat(pieces.clone().map(|p| if of == 0 { p.0 } else { p.1 }).to_vec(), 0));
+        let got = [portable::gathered(&paged, |slab| &slab.keys), portable::gathered(&paged, |slab| &slab.values)];
+        assert_eq!(got[0].clone().into_data(), keys.swap_dims(0, 1).into_data());
+        assert_eq!(got[1].clone().into_data(), values.swap_dims(0, 1).into_data());
+        assert!(!Part::new(&pages, filled, 8).fits());
     }
 }

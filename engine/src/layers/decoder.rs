@@ -7,7 +7,7 @@
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::attention::{Attention, HeadNorms, Pass};
-use super::cache::{Columns, KvCache};
+use super::cache::{Columns, Part, Pool};
 use super::experts::{Experts, Mixture};
 use super::mla::{Latent, LatentAttention};
 use super::mlp::Mlp;
@@ -15,6 +15,7 @@ use super::rope::{Rope, Spectrum};
 use super::{Batch, Bias, Loader, Rows, product, read};
 use crate::error::EngineError;
 use crate::ops::{EngineBackend, Heads, Linear, Matrix};
+use crate::pages::Page;
 use crate::weights::Weights;
 use crate::weights::adapter::Adapter;
 
@@ -125,9 +126,13 @@ pub(crate) struct Decoder<B: EngineBackend> {
 }
 
 /// One sequence's part of a step.
-pub(crate) struct Span<'a, B: EngineBackend> {
-    pub(crate) cache: &'a mut KvCache<B>,
-    /// The tokens that follow what the cache holds.
+#[derive(Debug)]
+pub(crate) struct Span<'a> {
+    /// Its pages, with room for the tokens.
+    pub(crate) pages: &'a [Page],
+    /// Positions that they hold.
+    pub(crate) filled: usize,
+    /// The tokens that follow.
     pub(crate) tokens: &'a [u32],
     pub(crate) wanted: Wanted,
     /// Of the sequence, by its place among the model's.
@@ -172,9 +177,9 @@ impl<B: EngineBackend> Decoder<B> {
         })
     }
 
-    /// An empty cache for one sequence.
-    pub(crate) fn cache(&self) -> KvCache<B> {
-        KvCache::new(self.layers.len(), self.blueprint.columns(), self.device.clone())
+    /// So many empty pages.
+    pub(crate) fn pool(&self, pages: usize) -> Pool<B> {
+        Pool::new(self.layers.len(), self.blueprint.columns(), pages, self.device.clone())
     }
 
     /// Width of a row of logits.
@@ -182,21 +187,24 @@ impl<B: EngineBackend> Decoder<B> {
         self.blueprint.vocab
     }
 
-    /// Runs the spans' tokens, appends to their caches and gives the wanted rows' logits, `[wanted, vocab]` row-major in the spans'
-    /// order. `kind` says what the spans are: one of any length, or any number of one token each.
+    /// Runs the spans' tokens, writes to their pages and gives the wanted rows' logits, `[wanted, vocab]` row-major in the spans'
+    /// order. `kind` says how they are computed: as what is read, of one span, or as what is written, of any number.
     ///
     /// # Errors
     /// [`EngineError::Step`] if the device fails.
-    pub(crate) fn forward(&self, spans: &mut [Span<'_, B>], kind: Rows) -> Result<Vec<f32>, EngineError> {
+    pub(crate) fn forward(&self, pool: &mut Pool<B>, spans: &[Span<'_>], kind: Rows) -> Result<Vec<f32>, EngineError> {
         let ids: Vec<i64> = spans.iter().flat_map(|s| s.tokens.iter().map(|t| i64::from(*t))).collect();
         let wanted = wanted_rows(spans);
         let rows = ids.len();
         let adapters: Vec<_> = spans.iter().flat_map(|s| s.tokens.iter().map(|_| s.adapter)).collect();
         let kind = Batch { kind, adapters: &adapters };
-        let positions: Vec<usize> = spans.iter().flat_map(|s| (0..s.tokens.len()).map(|i| s.cache.len() + i)).collect();
+        let parts: Vec<_> = spans.iter().map(|s| Part::new(s.pages, s.filled, s.tokens.len())).collect();
+        if !parts.iter().all(Part::fits) {
+            return Err(EngineError::Step("a sequence has no page for what comes next".to_owned()));
+        }
+        let positions: Vec<usize> = spans.iter().flat_map(|s| (0..s.tokens.len()).map(|i| s.filled + i)).collect();
         let rotation = self.rope.at(positions.iter().copied());
-        let mut caches: Vec<_> = spans.iter_mut().map(|s| (&mut *s.cache, s.tokens.len())).collect();
-        let mut pass = Pass { kind, rotation, caches: &mut caches };
+        let mut pass = Pass { kind, rotation, parts: &parts, pool };
         let mut x = self.embedding.select(&ids, &self.device);
         for (i, layer) in self.layers.iter().enumerate() {
             let normed = B::rms_norm(x.clone(), &layer.before_attention, self.blueprint.epsilon);
@@ -209,9 +217,6 @@ impl<B: EngineBackend> Decoder<B> {
                 FeedForward::Dense(mlp) => mlp.forward(normed, kind),
                 FeedForward::Experts(experts) => experts.forward(normed, kind)?,
             };
-        }
-        for (cache, n) in caches {
-            cache.advance(n);
         }
         if wanted.is_empty() {
             return Ok(Vec::new());
@@ -231,7 +236,7 @@ impl<B: EngineBackend> Decoder<B> {
     }
 }
 
-fn wanted_rows<B: EngineBackend>(spans: &[Span<'_, B>]) -> Vec<i64> {
+fn wanted_rows(spans: &[Span<'_>]) -> Vec<i64> {
     let mut wanted = Vec::new();
     let mut row = 0i64;
     for span in spans {

@@ -127,9 +127,9 @@ impl<B: EngineBackend> LatentAttention<B> {
         })
     }
 
-    /// `x` `[rows, hidden]`, normalised, to `[rows, hidden]`; the rows' latent vectors and keys are appended to layer `layer` of each
-    /// cache.
-    pub(crate) fn forward(&self, x: Tensor<B, 2>, layer: usize, pass: &mut Pass<'_, '_, B>) -> Tensor<B, 2> {
+    /// `x` `[rows, hidden]`, normalised, to `[rows, hidden]`; the rows' latent vectors and keys are written to layer `layer` of each
+    /// one's pages.
+    pub(crate) fn forward(&self, x: Tensor<B, 2>, layer: usize, pass: &mut Pass<'_, B>) -> Tensor<B, 2> {
         let Latent { heads, rank, plain, turned, .. } = self.cut;
         let rows = x.dims()[0];
         let kv = product(x.clone(), &self.down, pass.kind);
@@ -141,17 +141,18 @@ impl<B: EngineBackend> LatentAttention<B> {
         let (still, moving) = (heads * plain, heads * turned);
         let parts = vec![queries.clone().slice([0..rows, still..still + moving]), kv.slice([0..rows, rank..rank + turned])];
         let rotated = B::rotate(Tensor::cat(parts, 1), &pass.rotation);
-        let mut mixed = Vec::with_capacity(pass.caches.len());
+        let mut mixed = Vec::with_capacity(pass.parts.len());
         let mut row = 0;
-        for (cache, n) in pass.caches.iter_mut() {
-            let of = row..row + *n;
-            let keys = rotated.clone().slice([of.clone(), moving..moving + turned]).reshape([1, *n, turned]);
-            let latents = latents.clone().slice([of.clone(), 0..rank]).reshape([1, *n, rank]);
-            if let Some((kv, len)) = cache.append(layer, keys, latents) {
+        for part in pass.parts {
+            let n = part.rows;
+            let of = row..row + n;
+            let keys = rotated.clone().slice([of.clone(), moving..moving + turned]).reshape([n, 1, turned]);
+            let latents = latents.clone().slice([of.clone(), 0..rank]).reshape([n, 1, rank]);
+            if let Some(kv) = pass.pool.append(layer, part, [keys, latents]) {
                 let queries = [queries.clone().slice([of.clone(), 0..still]), rotated.clone().slice([of, 0..moving])];
-                mixed.push(B::attend_latents(queries, self.lifts.of(pass.kind.adapters.get(row)), kv, len));
+                mixed.push(B::attend_latents(queries, self.lifts.of(pass.kind.adapters.get(row)), &kv));
             }
-            row += *n;
+            row += n;
         }
         product(Tensor::cat(mixed, 0), &self.out, pass.kind)
     }

@@ -3,10 +3,9 @@
 use safetensors::tensor::SafeTensors;
 
 use super::*;
-use crate::fixtures::{self, EXACT, Tested, nmse, reference};
+use crate::fixtures::{self, Cache, EXACT, Paged, Tested, nmse, reference};
 use crate::layers::Rows;
-use crate::layers::cache::KvCache;
-use crate::layers::decoder::{Decoder, Span, Wanted};
+use crate::layers::decoder::{Decoder, Wanted};
 use crate::weights::Weights;
 
 mod adapters;
@@ -22,7 +21,7 @@ const GAP: f32 = 1e-3;
 
 struct Reference {
     name: &'static str,
-    model: Decoder<Tested>,
+    model: Paged,
     prompt: Vec<u32>,
     logits: Vec<f32>,
     greedy: Vec<u32>,
@@ -45,7 +44,7 @@ fn open_as(name: &'static str, yarn: YarnReading, logits: &str) -> Reference {
     };
     let logits = floats(&expected, logits).unwrap();
     let gaps = floats(&expected, "gaps").unwrap_or_else(|| vec![1.0; 64]);
-    Reference { name, model, prompt: ids("prompt"), logits, greedy: ids("greedy"), gaps }
+    Reference { name, model: Paged::new(model), prompt: ids("prompt"), logits, greedy: ids("greedy"), gaps }
 }
 
 fn open(name: &'static str) -> Reference {
@@ -53,14 +52,21 @@ fn open(name: &'static str) -> Reference {
 }
 
 impl Reference {
-    fn run(&self, cache: &mut KvCache<Tested>, tokens: &[u32]) -> Vec<f32> {
-        let kind = if tokens.len() > 1 { Rows::Prefill } else { Rows::Decode };
-        self.model.forward(&mut [Span { cache, tokens, wanted: Wanted::All, adapter: None }], kind).unwrap()
+    fn run(&self, cache: &mut Cache, tokens: &[u32]) -> Vec<f32> {
+        self.model.run(cache, tokens)
+    }
+
+    fn run_as(&self, kind: Rows, cache: &mut Cache, tokens: &[u32]) -> Vec<f32> {
+        self.model.run_as(kind, (cache, tokens), Wanted::All)
+    }
+
+    fn vocab(&self) -> usize {
+        self.model.model.vocab()
     }
 
     /// Row `row` of what transformers computed for the prompt.
     fn expected(&self, row: usize) -> &[f32] {
-        let vocab = self.model.vocab();
+        let vocab = self.vocab();
         &self.logits[row * vocab..(row + 1) * vocab]
     }
 }
@@ -104,12 +110,34 @@ fn the_prompt_in_pieces_and_token_by_token() {
     }
 }
 
+/// What is known of a prompt already changes no bit of what is computed of the rest, and what was written before is computed again, many
+/// tokens at once, as it was one by one.
+#[test]
+fn where_a_sequence_is_cut_changes_no_bit() {
+    for r in CHECKPOINTS.map(open) {
+        let vocab = r.vocab();
+        let mut cache = r.model.cache();
+        let whole = r.run_as(Rows::Prefill, &mut cache, &r.prompt);
+        let written: Vec<f32> = r.greedy.iter().flat_map(|id| r.run_as(Rows::Decode, &mut cache, &[*id])).collect();
+        for cut in [1, 16, 32, 48, 57, 58] {
+            let mut cache = r.model.cache();
+            let mut got = r.run_as(Rows::Prefill, &mut cache, &r.prompt[..cut]);
+            got.extend(r.run_as(Rows::Prefill, &mut cache, &r.prompt[cut..]));
+            assert!(got == whole, "{}: cut at {cut}", r.name);
+            let (first, second) = r.greedy.split_at(cut);
+            let mut again = r.run_as(Rows::Decode, &mut cache, first);
+            again.extend(r.run_as(Rows::Decode, &mut cache, second));
+            assert!(again == written && written.len() == 64 * vocab, "{}: written, cut at {cut}", r.name);
+        }
+    }
+}
+
 #[test]
 fn greedy_tokens_are_the_same() {
     for r in CHECKPOINTS.map(open) {
         let mut cache = r.model.cache();
         let logits = r.run(&mut cache, &r.prompt);
-        let mut row = logits[logits.len() - r.model.vocab()..].to_vec();
+        let mut row = logits[logits.len() - r.vocab()..].to_vec();
         assert_eq!(r.greedy.len(), 64);
         for (at, (want, gap)) in r.greedy.iter().zip(&r.gaps).enumerate() {
             assert!(best(&row) == *want || *gap < GAP, "{}: token {at} is {} and not {want}", r.name, best(&row));
@@ -131,11 +159,8 @@ fn sequences_in_one_step_do_not_mix() {
         let (mut together, mut alone) = (starts.map(fill), starts.map(fill));
         for step in 0..12 {
             let tokens = starts.map(|n| [r.prompt[n + step]]);
-            let caches = together.iter_mut().zip(&tokens);
-            let mut spans: Vec<_> =
-                caches.map(|(cache, tokens)| Span { cache, tokens, wanted: Wanted::Last, adapter: None }).collect();
-            let got = r.model.forward(&mut spans, Rows::Decode).unwrap();
-            for (i, row) in got.chunks_exact(r.model.vocab()).enumerate() {
+            let got = r.model.write(&mut together, &tokens);
+            for (i, row) in got.chunks_exact(r.vocab()).enumerate() {
                 assert_close(row, r.expected(starts[i] + step), r.name);
                 let alone = r.run(&mut alone[i], &tokens[i]);
                 assert!(!EXACT || row == alone, "{}: not what it is alone", r.name);
@@ -148,10 +173,9 @@ fn sequences_in_one_step_do_not_mix() {
 fn the_last_row_of_a_prompt_is_enough() {
     let r = open("untied");
     let mut cache = r.model.cache();
-    let mut span =
-        |tokens, wanted| r.model.forward(&mut [Span { cache: &mut cache, tokens, wanted, adapter: None }], Rows::Prefill).unwrap();
-    assert!(span(&r.prompt[..20], Wanted::Nothing).is_empty());
-    let got = span(&r.prompt[20..], Wanted::Last);
+    let mut read = |tokens, wanted| r.model.run_as(Rows::Prefill, (&mut cache, tokens), wanted);
+    assert!(read(&r.prompt[..20], Wanted::Nothing).is_empty());
+    let got = read(&r.prompt[20..], Wanted::Last);
     assert_close(&got, r.expected(r.prompt.len() - 1), "last");
 }
 

@@ -7,16 +7,23 @@
 mod kernels;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 
-use super::{EngineBackend, Keep, LayerKv, Lift, Linear, Matrix, Rotation, portable};
+use super::{EngineBackend, Keep, Lift, Linear, Matrix, Paged, Rotation, Run, Slab, place};
+use crate::pages::PAGE;
+use kernels::attention::{self, Attend, Pages};
 use kernels::latents::{self, Latents, Part};
 
 /// Numbers that are unpacked at a time when many rows are multiplied: 4 MiB.
 const TILE: usize = 1 << 20;
+/// Numbers that a product of Burn's must have more of, and rows and columns of which it must have more of the one or the other, not to be
+/// computed otherwise.
+const FEW: usize = 16 * 16;
+const SMALL: usize = 64;
 
 impl EngineBackend for Flex {
     const KEEPS: Keep = Keep::AsStored;
@@ -30,18 +37,21 @@ impl EngineBackend for Flex {
     }
 
     fn prefill_linear(x: Tensor<Self, 2>, linear: &Linear<Self>) -> Tensor<Self, 2> {
-        let Matrix::Packed(packed) = &linear.weight else {
-            return portable::linear(x, linear);
+        let width = x.dims()[1];
+        let out = match &linear.weight {
+            Matrix::Values(weight) => wide_product(x, weight.clone().transpose()),
+            Matrix::Packed(packed) => {
+                let outs = packed.rows();
+                let tile = (TILE / width.max(1)).max(1);
+                let tiles = (0..outs).step_by(tile).map(|first| {
+                    let tile = tile.min(outs - first);
+                    let mut values = vec![0.0; tile * width];
+                    kernels::packed::unpack(packed, first, &mut values);
+                    wide_product(x.clone(), fresh(values, [tile, width]).transpose())
+                });
+                Tensor::cat(tiles.collect(), 1)
+            }
         };
-        let (width, outs) = (packed.width(), packed.rows());
-        let rows = (TILE / width.max(1)).max(1);
-        let tiles = (0..outs).step_by(rows).map(|first| {
-            let rows = rows.min(outs - first);
-            let mut tile = vec![0.0; rows * width];
-            kernels::packed::unpack(packed, first, &mut tile);
-            x.clone().matmul(fresh(tile, [rows, width]).transpose())
-        });
-        let out = Tensor::cat(tiles.collect(), 1);
         match &linear.bias {
             Some(bias) => out + bias.clone(),
             None => out,
@@ -71,48 +81,50 @@ impl EngineBackend for Flex {
         tensor(qkv)
     }
 
-    fn write(cache: Tensor<Self, 3>, rows: Tensor<Self, 3>, at: usize) -> Tensor<Self, 3> {
-        let ([_, n, width], [_, capacity, _]) = (rows.dims(), cache.dims());
-        let rows = primitive(rows);
-        let mut cache = owned(cache);
-        let heads = cache.storage_mut::<f32>().chunks_exact_mut(capacity * width);
-        for (head, rows) in heads.zip(floats(&rows).chunks_exact(n * width)) {
-            head[at * width..(at + n) * width].copy_from_slice(rows);
+    fn write(slab: Tensor<Self, 4>, rows: &Tensor<Self, 3>, runs: &[Run]) -> Tensor<Self, 4> {
+        let [_, heads, width] = rows.dims();
+        let rows = primitive(rows.clone());
+        let rows = floats(&rows);
+        let mut slab = owned(slab);
+        let pages = slab.storage_mut::<f32>();
+        for Run { page, at, row, rows: n } in runs {
+            for head in 0..heads {
+                let page = &mut pages[((page * heads + head) * PAGE + at) * width..][..n * width];
+                let rows = rows[row * heads * width..].chunks_exact(heads * width);
+                for (kept, row) in page.chunks_exact_mut(width).zip(rows) {
+                    kept.copy_from_slice(&row[head * width..(head + 1) * width]);
+                }
+            }
         }
-        tensor(cache)
+        tensor(slab)
     }
 
-    fn attend(q: Tensor<Self, 2>, kv: &LayerKv<Self>, len: usize) -> Tensor<Self, 2> {
+    fn attend(q: Tensor<Self, 2>, kv: &Paged<'_, Self>) -> Tensor<Self, 2> {
         let [rows, width] = q.dims();
-        if rows > 1 {
-            return portable::attend(q, kv, len);
-        }
-        let [_, capacity, head_dim] = kv.keys.dims();
-        let (q, keys, values) = (primitive(q), primitive(kv.keys.clone()), primitive(kv.values.clone()));
-        let (q, keys, values) = (floats(&q), floats(&keys), floats(&values));
-        let one = kernels::Attend { q: &q, keys: &keys, values: &values, capacity, head_dim, len };
-        fresh(kernels::attend(&one), [1, width])
+        let (keys, values) = (Held::new(kv, |slab| &slab.keys), Held::new(kv, |slab| &slab.values));
+        let q = primitive(q);
+        let all = Attend { q: &floats(&q), rows, kv_heads: keys.heads, keys: keys.pages(), values: values.pages(), len: kv.len };
+        fresh(attention::attend(&all), [rows, width])
     }
 
-    fn attend_latents(queries: [Tensor<Self, 2>; 2], lift: &Lift<Self>, kv: &LayerKv<Self>, len: usize) -> Tensor<Self, 2> {
-        if queries[0].dims()[0] > 1 {
-            return portable::attend_latents(queries, lift, kv, len);
-        }
-        let ([heads, plain, rank], [_, value, _], [_, _, turned]) = (lift.keys.dims(), lift.values.dims(), kv.keys.dims());
+    fn attend_latents(queries: [Tensor<Self, 2>; 2], lift: &Lift<Self>, kv: &Paged<'_, Self>) -> Tensor<Self, 2> {
+        let rows = queries[0].dims()[0];
+        let ([heads, plain, _], [_, value, _]) = (lift.keys.dims(), lift.values.dims());
         let [queries, rotated] = queries.map(primitive);
         let (up, down) = (primitive(lift.keys.clone()), primitive(lift.values.clone()));
-        let (keys, latents) = (primitive(kv.keys.clone()), primitive(kv.values.clone()));
         let (queries, rotated, up, down) = (floats(&queries), floats(&rotated), floats(&up), floats(&down));
-        let (keys, latents) = (floats(&keys), floats(&latents));
-        let one = Latents {
+        let (keys, latents) = (Held::new(kv, |slab| &slab.keys), Held::new(kv, |slab| &slab.values));
+        let all = Latents {
             queries: Part { values: &queries, width: plain },
-            rotated: Part { values: &rotated, width: turned },
+            rotated: Part { values: &rotated, width: keys.width },
             lift: [&up, &down],
-            keys: &keys[..len * turned],
-            latents: Part { values: &latents[..len * rank], width: rank },
+            keys: keys.pages(),
+            latents: latents.pages(),
+            rows,
+            len: kv.len,
             scale: lift.scale as f32,
         };
-        fresh(latents::attend(&one, value), [1, heads * value])
+        fresh(latents::attend(&all, value), [rows, heads * value])
     }
 
     fn swiglu(gate_up: Tensor<Self, 2>) -> Tensor<Self, 2> {
@@ -120,6 +132,51 @@ impl EngineBackend for Flex {
         let gate_up = primitive(gate_up);
         fresh(kernels::swiglu(&floats(&gate_up), width), [rows, width / 2])
     }
+}
+
+/// The slabs that a sequence's pages lie in, held while they are read.
+struct Held {
+    slabs: BTreeMap<usize, FlexTensor>,
+    places: Vec<(usize, usize)>,
+    heads: usize,
+    width: usize,
+}
+
+impl Held {
+    fn new(kv: &Paged<'_, Flex>, of: impl Fn(&Slab<Flex>) -> &Tensor<Flex, 4>) -> Self {
+        let places: Vec<_> = kv.filled().iter().map(|page| place(*page)).collect();
+        let mut held = Self { slabs: BTreeMap::new(), places, heads: 1, width: 1 };
+        for run in held.places.chunk_by(|a, b| a.0 == b.0) {
+            let at = run[0].0;
+            if let Some(Some(slab)) = kv.slabs.get(at) {
+                let [_, heads, _, width] = of(slab).dims();
+                (held.heads, held.width) = (heads, width);
+                held.slabs.entry(at).or_insert_with(|| primitive(of(slab).clone()));
+            }
+        }
+        held
+    }
+
+    /// Each page's values, in the sequence's order.
+    fn pages(&self) -> Pages<'_> {
+        let page = self.heads * PAGE * self.width;
+        let slabs: BTreeMap<usize, &[f32]> =
+            self.slabs.iter().filter_map(|(at, slab)| Some((*at, slab.as_slice::<f32>()?))).collect();
+        let values = self.places.iter().filter_map(|(at, index)| slabs.get(at).map(|slab| &slab[index * page..][..page]));
+        Pages { pages: values.collect(), positions: PAGE, width: self.width }
+    }
+}
+
+/// `x` times `weight`, `[in, out]`. Burn's product takes other ways for one row, for few numbers in all and for small matrices, with sums
+/// in another order: such rows get company, so that each is what it is in a whole prompt.
+fn wide_product(x: Tensor<Flex, 2>, weight: Tensor<Flex, 2>) -> Tensor<Flex, 2> {
+    let ([rows, width], outs) = (x.dims(), weight.dims()[1]);
+    let least = (FEW / outs.max(1) + 1).max(if outs <= SMALL { SMALL + 1 } else { 2 });
+    if rows >= least {
+        return x.matmul(weight);
+    }
+    let company = Tensor::zeros([least - rows, width], &x.device());
+    Tensor::cat(vec![x, company], 0).matmul(weight).slice([0..rows, 0..outs])
 }
 
 fn primitive<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {

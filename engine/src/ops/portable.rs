@@ -3,9 +3,10 @@
 //! Apart because it is the reference. It must not know any one backend.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 
-use super::{LayerKv, Lift, Linear, Rotation};
+use super::{Lift, Linear, Paged, Rotation, Run, Slab, place};
+use crate::pages::PAGE;
 
 pub(crate) fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: &Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
     let mean = (x.clone() * x.clone()).mean_dim(1);
@@ -41,36 +42,66 @@ pub(crate) fn rotate<B: Backend>(qkv: Tensor<B, 2>, rotation: &Rotation) -> Tens
     Tensor::cat(vec![x, qkv.slice([0..rows, turned * heads.head_dim..width])], 1)
 }
 
-pub(crate) fn write<B: Backend>(cache: Tensor<B, 3>, rows: Tensor<B, 3>, at: usize) -> Tensor<B, 3> {
-    let [heads, n, width] = rows.dims();
-    cache.slice_assign([0..heads, at..at + n, 0..width], rows)
+pub(crate) fn write<B: Backend>(slab: Tensor<B, 4>, rows: &Tensor<B, 3>, runs: &[Run]) -> Tensor<B, 4> {
+    let [_, heads, width] = rows.dims();
+    runs.iter().fold(slab, |slab, run| {
+        let Run { page, at, row, rows: n } = *run;
+        let rows = rows.clone().slice([row..row + n, 0..heads, 0..width]).swap_dims(0, 1).reshape([1, heads, n, width]);
+        slab.slice_assign([page..page + 1, 0..heads, at..at + n, 0..width], rows)
+    })
 }
 
-pub(crate) fn attend<B: Backend>(q: Tensor<B, 2>, kv: &LayerKv<B>, len: usize) -> Tensor<B, 2> {
+/// The filled positions of keys or of values one behind the other, `[kv_heads, len, width]`.
+pub(crate) fn gathered<B: Backend>(kv: &Paged<'_, B>, of: impl Fn(&Slab<B>) -> &Tensor<B, 4>) -> Tensor<B, 3> {
+    let pages: Vec<_> = kv.filled().iter().map(|page| place(*page)).collect();
+    let mut parts = Vec::new();
+    for run in pages.chunk_by(|a, b| a.0 == b.0) {
+        let (slab, first) = run[0];
+        let Some(Some(slab)) = kv.slabs.get(slab) else { continue };
+        let (slab, n) = (of(slab).clone(), run.len());
+        let [_, heads, _, width] = slab.dims();
+        // Where memory is not scarce they mostly lie so, and need no list of their places.
+        let in_order = run.iter().zip(first..).all(|((_, page), at)| *page == at);
+        parts.push(if in_order {
+            slab.slice([first..first + n, 0..heads, 0..PAGE, 0..width])
+        } else {
+            let places: Vec<i64> = run.iter().map(|(_, page)| *page as i64).collect();
+            let places = Tensor::<B, 1, Int>::from_data(TensorData::new(places, [n]), &slab.device());
+            slab.select(0, places)
+        });
+    }
+    let all = Tensor::cat(parts, 0);
+    let [pages, heads, _, width] = all.dims();
+    all.swap_dims(0, 1).reshape([heads, pages * PAGE, width]).slice([0..heads, 0..kv.len, 0..width])
+}
+
+pub(crate) fn attend<B: Backend>(q: Tensor<B, 2>, kv: &Paged<'_, B>) -> Tensor<B, 2> {
     let [rows, width] = q.dims();
-    let [kv_heads, _, head_dim] = kv.keys.dims();
+    let [keys, values] = [gathered(kv, |slab| &slab.keys), gathered(kv, |slab| &slab.values)];
+    let [kv_heads, len, head_dim] = keys.dims();
     let group = width / head_dim / kv_heads;
-    let view = |cache: &Tensor<B, 3>| cache.clone().slice([0..kv_heads, 0..len, 0..head_dim]).reshape([kv_heads, 1, len, head_dim]);
+    let by_group = |all: Tensor<B, 3>| all.reshape([kv_heads, 1, len, head_dim]);
     let q = q.reshape([rows, kv_heads, group, head_dim]).permute([1, 2, 0, 3]).mul_scalar((head_dim as f64).powf(-0.5));
-    let mut scores = q.matmul(view(&kv.keys).swap_dims(2, 3));
+    let mut scores = q.matmul(by_group(keys).swap_dims(2, 3));
     if rows > 1 {
         let mask = causal(rows, len);
         scores = scores.clone() + Tensor::from_data(TensorData::new(mask, [1, 1, rows, len]), &scores.device());
     }
-    let mixed = activation::softmax(scores, 3).matmul(view(&kv.values));
+    let mixed = activation::softmax(scores, 3).matmul(by_group(values));
     mixed.permute([2, 0, 1, 3]).reshape([rows, width])
 }
 
-pub(crate) fn attend_latents<B: Backend>(queries: [Tensor<B, 2>; 2], lift: &Lift<B>, kv: &LayerKv<B>, len: usize) -> Tensor<B, 2> {
-    let ([heads, plain, rank], [_, value, _], [_, _, turned]) = (lift.keys.dims(), lift.values.dims(), kv.keys.dims());
+pub(crate) fn attend_latents<B: Backend>(queries: [Tensor<B, 2>; 2], lift: &Lift<B>, kv: &Paged<'_, B>) -> Tensor<B, 2> {
+    let ([heads, plain, rank], [_, value, _]) = (lift.keys.dims(), lift.values.dims());
+    let [latents, keys] = [gathered(kv, |slab| &slab.values), gathered(kv, |slab| &slab.keys)];
+    let [_, len, turned] = keys.dims();
     let [queries, rotated] = queries;
     let [rows, _] = queries.dims();
     let by_head = |q: Tensor<B, 2>, width: usize| q.reshape([rows, heads, width]).swap_dims(0, 1);
     // All rows of all heads look at the same vectors: one product for all.
     let lifted = by_head(queries, plain).matmul(lift.keys.clone()).reshape([heads * rows, rank]);
     let rotated = by_head(rotated, turned).reshape([heads * rows, turned]);
-    let view = |cache: &Tensor<B, 3>, width: usize| cache.clone().slice([0..1, 0..len, 0..width]).reshape([len, width]);
-    let (latents, keys) = (view(&kv.values, rank), view(&kv.keys, turned));
+    let (latents, keys) = (latents.reshape([len, rank]), keys.reshape([len, turned]));
     let scores = lifted.matmul(latents.clone().transpose()) + rotated.matmul(keys.transpose());
     let mut scores = scores.mul_scalar(lift.scale).reshape([heads, rows, len]);
     if rows > 1 {

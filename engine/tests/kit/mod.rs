@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, Generation, ModelFiles};
+use gatewright_engine::{DeviceChoice, Engine, EngineError, EngineOptions, Generation, ModelFiles, Terms};
 use gatewright_types::{ChatRequest, Delta, FinishReason, Message, Role, Sampling, Usage};
 
 pub(crate) const PROMPT: &str = "What is 47 + 85? Größe, 数学 und 🙂: the quick brown fox.";
@@ -45,13 +45,22 @@ pub(crate) fn seeded(seed: i64, n: u64) -> Sampling {
 
 /// Submits, and does at once what a server would do in a thread of its own.
 pub(crate) fn submit(engine: &Engine, request: &ChatRequest) -> Result<Generation, EngineError> {
-    let (generation, reading) = engine.submit(Arc::new(request.clone()), 0)?;
+    let (generation, reading) = engine.submit(Arc::new(request.clone()), Terms::default())?;
     reading.run();
     Ok(generation)
 }
 
 pub(crate) async fn gather(generation: Generation) -> Vec<Delta> {
     generation.map(Result::unwrap).collect().await
+}
+
+/// All that was answered, but how much of the prompt was known: that depends on who asked before, and nothing else does.
+pub(crate) fn answered(deltas: &[Delta]) -> String {
+    let plain = deltas.iter().cloned().map(|delta| match delta {
+        Delta::Usage(usage) => Delta::Usage(Usage { cached: None, ..usage }),
+        other => other,
+    });
+    format!("{:?}", plain.collect::<Vec<_>>())
 }
 
 /// Thought, text and finish of one choice, and the usage.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewright_plugins::Mode;
-use gatewright_types::{DeviceChoice, Quantization, TemplateChoice, YarnReading};
+use gatewright_types::{DeviceChoice, Priority, Quantization, TemplateChoice, YarnReading};
 
 use super::complaint::Complaint;
 use crate::dialects::DialectRef;
@@ -222,6 +222,8 @@ pub struct ModelFact {
     pub max_waiting: usize,
     /// Bytes for keys and values of all running sequences.
     pub kv_bytes: u64,
+    /// Of those, what prompts that nobody uses may take; `None` is a quarter.
+    pub prefix_bytes: Option<u64>,
     /// What weights are packed to while they load.
     pub quantize: Option<Quantization>,
     /// Whose chat template.
@@ -285,6 +287,8 @@ pub struct KeyFact {
     pub plugins: Vec<String>,
     /// Whether it is refused.
     pub revoked: bool,
+    /// How urgent its requests are, at most.
+    pub priority: Priority,
     /// Requests a minute.
     pub requests_per_minute: Option<u64>,
     /// Tokens a minute.

@@ -228,10 +228,14 @@ pub(crate) struct Model {
     /// Requests that may wait; more are refused. Default: 64.
     #[schemars(with = "usize", range(max = 100_000))]
     pub(crate) max_waiting: Option<usize>,
-    /// Memory for keys and values of all running requests. One waits until what it can come to need is free (prompt and `max_tokens`);
-    /// without `max_tokens` an answer is as long as its share holds, which is this by `max_running`. Default: `8GiB`.
+    /// Memory for keys and values of all running requests. One waits until its prompt has room; when what is written needs more, the
+    /// least urgent or latest gives way and is computed again later. What could never fit is refused. Default: `8GiB`.
     #[schemars(with = "Size")]
     pub(crate) kv_memory: Option<Size>,
+    /// How much of `kv_memory` may keep prompts that nobody uses, for requests of the same tenant that begin alike; 0 keeps none.
+    /// Default: a quarter of it.
+    #[schemars(with = "Size")]
+    pub(crate) prefix_cache: Option<Size>,
     /// What weights of 2 or 4 bytes are packed to while they load, on the CPU: `q8` (8.5 bits each) or `q4` (4.5). Default: not at
     /// all; GGUF files are kept as quantised as they are.
     #[schemars(with = "Quantize")]
@@ -350,6 +354,11 @@ pub(crate) struct Key {
     /// Whether it is refused. Default: false.
     #[serde(default)]
     pub(crate) revoked: bool,
+    /// How urgent its requests are to the embedded engine: `high`, `normal` or `low`. A request may ask for less (`priority`,
+    /// `service_tier`) and not for more. Default: `normal`.
+    #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["high", "normal", "low"]))]
+    pub(crate) priority: Option<String>,
     /// Requests a minute at most. Default: no limit.
     #[serde(default)]
     #[schemars(with = "u64", range(min = 1))]

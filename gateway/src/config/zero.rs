@@ -108,6 +108,8 @@ fn demo_models() -> BTreeMap<String, ModelFact> {
         max_running: 8,
         max_waiting: 64,
         kv_bytes: KV_BYTES,
+        // Small beside what else may run where nobody configured anything.
+        prefix_bytes: Some(256 << 20),
         quantize: None,
         template: TemplateChoice::default(),
         yarn: YarnReading::default(),

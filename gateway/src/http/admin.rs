@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::keys::digest;
 use crate::host::{Host, HostCell};
-use crate::observe::Name;
+use crate::observe::{Metrics, Name};
 use crate::records;
 use crate::upstreams::Load;
 
@@ -91,13 +91,29 @@ fn read_levels(host: &Host) {
     for leg in show::all_legs(host) {
         let (name, state) = (&leg.name, &leg.merits.state);
         metrics.level(Name::LegState, &[name], state.standing(&host.facts.breaker, Instant::now()).level());
-        metrics.trips(name, state.trips());
+        metrics.total(Name::LegTrips, &[name], state.trips());
     }
     for (name, model) in shared.engines.all() {
-        let Some(Load { running, waiting }) = model.upstream.load() else { continue };
-        metrics.level(Name::EngineRunning, &[&name], running as u64);
-        metrics.level(Name::EngineWaiting, &[&name], waiting as u64);
+        if let Some(load) = model.upstream.load() {
+            read_load(metrics, &name, load);
+        }
     }
+}
+
+/// The figures of one model of the engine.
+fn read_load(metrics: &Metrics, name: &str, load: Load) {
+    metrics.level(Name::EngineRunning, &[name], load.running as u64);
+    metrics.level(Name::EngineWaiting, &[name], load.waiting as u64);
+    for (state, pages) in ["used", "cached", "free"].into_iter().zip(load.pages) {
+        metrics.level(Name::EnginePages, &[name, state], pages as u64);
+    }
+    for (kind, tokens) in ["prompt", "cached", "generated"].into_iter().zip(load.tokens) {
+        metrics.total(Name::EngineTokens, &[name, kind], tokens);
+    }
+    metrics.total(Name::EnginePreemptions, &[name], load.preemptions);
+    metrics.total(Name::EngineRefused, &[name], load.refused);
+    metrics.times(Name::EngineFirstToken, &[name], load.first_token);
+    metrics.times(Name::EngineBetweenTokens, &[name], load.between_tokens);
 }
 
 async fn config(State(admin): State<Admin>) -> Response {

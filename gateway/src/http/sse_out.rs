@@ -76,6 +76,15 @@ impl EventBody {
         bytes.freeze()
     }
 
+    /// What a silence is filled with: while a prompt is read, how far that is.
+    fn sign_of_life(&self) -> Bytes {
+        let keep_alive = self.writer.keep_alive();
+        match self.settled.as_ref().and_then(Settled::reading) {
+            Some((read, all)) => [format!(": prefill {read}/{all}\n\n").as_bytes(), &keep_alive].concat().into(),
+            None => keep_alive,
+        }
+    }
+
     /// A comment when nothing was sent for long.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         while self.alarm.as_mut().poll(context).is_ready() {
@@ -86,7 +95,7 @@ impl EventBody {
             }
             self.alarm.as_mut().reset((self.last + self.silence).into());
             if silent {
-                return Poll::Ready(self.writer.keep_alive());
+                return Poll::Ready(self.sign_of_life());
             }
         }
         Poll::Pending

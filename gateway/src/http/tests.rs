@@ -36,6 +36,7 @@ fn key(name: &str, text: &str) -> KeyFact {
         models: Vec::new(),
         plugins: Vec::new(),
         revoked: false,
+        priority: Default::default(),
         requests_per_minute: None,
         tokens_per_minute: None,
         in_flight: None,
@@ -272,6 +273,29 @@ async fn long_silences_are_filled_with_comments() {
     let mut answer = Answer { status: 200, headers: axum::http::HeaderMap::new(), body };
     assert!(answer.frame().await.starts_with("data: "));
     assert_eq!((answer.frame().await, answer.frame().await), (": keep-alive\n\n".to_owned(), ": keep-alive\n\n".to_owned()));
+    // What an engine of ours says of the prompt, for as long as it reads it.
+    let origin = kit.upstream.asked.lock().unwrap()[0].origin.clone();
+    assert_eq!((origin.tenant.is_empty(), origin.priority), (false, None));
+    origin.prefill.tell((512, 4096));
+    let told = [answer.frame().await, answer.frame().await];
+    assert!(told.iter().any(|frame| frame == ": prefill 512/4096\n\n: keep-alive\n\n"), "{told:?}");
+    origin.prefill.tell((4096, 4096));
+    let told = [answer.frame().await, answer.frame().await];
+    assert!(told.iter().any(|frame| frame == ": keep-alive\n\n"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_request_is_as_urgent_as_its_key_grants_and_shares_with_its_tenant() {
+    let mut kit = Kit::new();
+    let low = KeyFact { priority: gatewright_types::Priority::Low, tenant: "t".to_owned(), ..key("low", "gw-low") };
+    kit.facts.keys = vec![low, key("plain", "gw-plain")];
+    for text in ["gw-low", "gw-plain"] {
+        kit.script(says("x"));
+        kit.chat_with(ASK, &[("authorization", &format!("Bearer {text}"))]).await;
+    }
+    let asked: Vec<_> = kit.upstream.asked.lock().unwrap().iter().map(|one| one.origin.clone()).collect();
+    let of = |at: usize| (asked[at].tenant.as_str(), asked[at].priority.map(gatewright_types::Priority::as_str));
+    assert_eq!((of(0), of(1)), (("t", Some("low")), ("plain", Some("normal"))));
 }
 
 #[tokio::test]

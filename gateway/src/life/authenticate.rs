@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use gatewright_types::{Fault, FaultKind};
+use gatewright_types::{Fault, FaultKind, Origin};
 
 use crate::config::facts::{KeyFact, Secret};
 use crate::dialects::{DialectRef, Sealer};
@@ -67,6 +67,12 @@ impl Caller {
     /// Whose data this is.
     pub(crate) fn tenant(&self) -> &str {
         self.key.as_ref().map_or(ANONYMOUS, |key| &key.tenant)
+    }
+
+    /// What an upstream of ours knows of it: whose prompts may share what is computed, and how urgent they are.
+    pub(crate) fn origin(&self) -> Origin {
+        let priority = self.key.as_ref().map(|key| key.priority);
+        Origin { tenant: self.tenant().to_owned(), priority, ..Origin::default() }
     }
 
     /// Seals reasoning for this caller.

@@ -25,11 +25,12 @@ mod tools;
 mod whole;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::unfold;
-use gatewright_types::{Chunk, Fault};
+use gatewright_types::{Chunk, Fault, Prefill};
 
 use self::talk::Talk;
 use super::meter::has_content;
@@ -56,6 +57,7 @@ pub struct Answered {
     pub(super) first: VecDeque<Chunk>,
     /// `None` when the first is all.
     pub(super) rest: Option<Deltas>,
+    pub(super) prefill: Arc<Prefill>,
     // Last, so that it is given up after the rest has told the meter.
     pub(super) seat: Seat,
     _made_here: (),
@@ -75,18 +77,20 @@ const MAX_FIRST: usize = 64;
 /// # Errors
 /// What went wrong, or a plugin's refusal, before anything could be sent.
 pub async fn converse(screened: Screened) -> Result<Answered, Refused> {
-    let Screened { caller, request, route, leave, guard, substitute, reach, mut seat, .. } = screened;
+    let Screened { caller, mut request, route, leave, guard, substitute, reach, mut seat, .. } = screened;
+    request.origin = caller.origin();
+    let prefill = request.origin.prefill.clone();
     seat.answers(caller.head.dialect.echo(&request));
     let manner = if request.stream { Manner::Stream { usage: request.include_usage } } else { Manner::Whole };
     let silence = caller.host.facts.limits.keep_alive;
-    let meter = std::sync::Arc::clone(seat.meter());
+    let meter = Arc::clone(seat.meter());
     let talk = Box::new(Talk::new(talk::Parts { caller, request, route, leave, guard, substitute, reach, meter, manner }));
     let mut deltas: Deltas = Box::pin(unfold(talk, |mut talk| async move {
         let item = talk.next().await?;
         Some((item, talk))
     }));
     match begin(&mut deltas, manner, silence).await {
-        Ok((first, more)) => Ok(Answered { manner, first, rest: more.then_some(deltas), seat, _made_here: () }),
+        Ok((first, more)) => Ok(Answered { manner, first, rest: more.then_some(deltas), prefill, seat, _made_here: () }),
         Err(fault) => {
             // The talk tells the meter what its plugins did when it is dropped.
             drop(deltas);

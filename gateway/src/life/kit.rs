@@ -203,6 +203,7 @@ impl Kit {
             max_running: 1,
             max_waiting: 1,
             kv_bytes: 1 << 20,
+            prefix_bytes: None,
             quantize: None,
             template,
             yarn,

@@ -125,7 +125,7 @@ pub async fn screen(admitted: Admitted) -> Result<Screened, Refused> {
         let found = caller.host.shared.thoughts.put_back(caller.tenant(), &mut request, Instant::now());
         meter.read(|figures| figures.recalled = found);
     }
-    let reach = services::reach(&caller.host, &meter);
+    let reach = services::reach(&caller.host, &meter, caller.origin());
     let mut bound = Bound { caller, request, route, leave, meter, reach, reasks: 0 };
     bound.kept_here();
     match inspect(&mut bound, None).await {

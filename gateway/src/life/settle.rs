@@ -18,10 +18,11 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use gatewright_types::{Chunk, Fault};
+use gatewright_types::{Chunk, Fault, Prefill};
 
 use super::converse::{Answered, Manner};
 use super::refused::Refused;
@@ -34,6 +35,7 @@ pub struct Settled {
     first: VecDeque<Chunk>,
     // Before the seat, so that the plugins have told the meter what they did when the seat writes its row.
     rest: Option<Deltas>,
+    prefill: Arc<Prefill>,
     seat: Seat,
     over: bool,
 }
@@ -46,11 +48,11 @@ impl std::fmt::Debug for Settled {
 
 /// Puts the seat on the answer.
 pub fn settle(answered: Answered) -> Settled {
-    let Answered { manner, first, rest, mut seat, .. } = answered;
+    let Answered { manner, first, rest, prefill, mut seat, .. } = answered;
     if matches!(manner, Manner::Stream { .. }) {
         seat.speaks();
     }
-    Settled { manner, first, rest, seat, over: false }
+    Settled { manner, first, rest, prefill, seat, over: false }
 }
 
 impl Settled {
@@ -62,6 +64,11 @@ impl Settled {
     /// How the client wants it.
     pub fn manner(&self) -> Manner {
         self.manner
+    }
+
+    /// Tokens of its prompt that are read, and all of them, where someone says so and is not through.
+    pub(crate) fn reading(&self) -> Option<(usize, usize)> {
+        self.prefill.told().filter(|(read, all)| read < all)
     }
 
     /// Ends in a fault of which nothing was sent yet.

@@ -16,11 +16,13 @@ use prometheus_client::registry::Registry;
 
 use super::handles::{AttemptOutcome, CacheResult, PluginMetrics, Port, RouteMetrics, TokenKind, UpstreamMetrics};
 use super::names::{Kind, Name};
+use super::taken::Taken;
+use crate::upstreams::Times;
 
 /// Routes, legs, plugins and models that get a label value of their own, each; the rest share `other`.
 const MAX_VALUES: usize = 256;
 
-type Labels = Vec<(&'static str, Cow<'static, str>)>;
+pub(super) type Labels = Vec<(&'static str, Cow<'static, str>)>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// Seconds. A gateway's own time is below the first ones, a model's in the last ones.
@@ -55,6 +57,7 @@ pub struct Metrics {
     counters: Counters,
     gauges: BTreeMap<Name, Family<Labels, Gauge>>,
     histograms: BTreeMap<Name, Histograms>,
+    taken: BTreeMap<Name, Taken>,
     routes: Handles<RouteMetrics>,
     upstreams: Handles<UpstreamMetrics>,
     plugins: Handles<PluginMetrics>,
@@ -77,6 +80,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::default();
         let (mut counters, mut gauges, mut histograms) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut taken = BTreeMap::new();
         for name in Name::ALL {
             match name.kind() {
                 Kind::Counter => {
@@ -88,6 +92,11 @@ impl Metrics {
                     let family = Family::<Labels, Gauge>::default();
                     registry.register(name.registered(), name.help(), family.clone());
                     gauges.insert(name, family);
+                }
+                Kind::Histogram if matches!(name, Name::EngineFirstToken | Name::EngineBetweenTokens) => {
+                    let family = Taken::default();
+                    registry.register(name.registered(), name.help(), family.clone());
+                    taken.insert(name, family);
                 }
                 Kind::Histogram => {
                     let buckets = if name == Name::PluginDuration { fine_buckets } else { buckets };
@@ -102,6 +111,7 @@ impl Metrics {
             counters: Counters(Arc::new(counters)),
             gauges,
             histograms,
+            taken,
             routes: Handles::default(),
             upstreams: Handles::default(),
             plugins: Handles::default(),
@@ -173,15 +183,22 @@ impl Metrics {
         self.gauge(name, values).set(i64::try_from(level).unwrap_or(i64::MAX));
     }
 
-    /// Takes over how often a leg's breaker opened. It only grows.
-    pub fn trips(&self, leg: &str, count: u64) {
-        self.counter(Name::LegTrips, &[leg]).inner().fetch_max(count, Ordering::Relaxed);
+    /// Takes over a count that someone else keeps and that only grows.
+    pub fn total(&self, name: Name, values: &[&str], count: u64) {
+        self.counter(name, values).inner().fetch_max(count, Ordering::Relaxed);
+    }
+
+    /// Takes over times that someone else keeps (`EngineFirstToken`, `EngineBetweenTokens`).
+    pub fn times(&self, name: Name, values: &[&str], times: Times) {
+        if let Some(family) = self.taken.get(&name) {
+            family.set(labels(name, values), times);
+        }
     }
 
     /// Takes over counts that someone else keeps (of plugins: plugin, name, count). They only grow.
     pub fn counted(&self, counts: &[(Arc<str>, String, u64)]) {
         for (plugin, name, count) in counts {
-            self.counter(Name::PluginCount, &[plugin, name]).inner().fetch_max(*count, Ordering::Relaxed);
+            self.total(Name::PluginCount, &[plugin, name], *count);
         }
     }
 
@@ -237,6 +254,7 @@ mod tests {
     use super::{MAX_VALUES, Metrics};
     use crate::money::Nanos;
     use crate::observe::{AttemptOutcome, CacheResult, Name, Outcome, Port, TokenKind};
+    use crate::upstreams::Times;
 
     #[test]
     fn each_figure_shows_under_its_name() {
@@ -298,6 +316,25 @@ mod tests {
         }
         drop(guard);
         assert!(metrics.render().contains("gatewright_requests_in_flight{route=\"chat\"} 0"));
+    }
+
+    #[test]
+    fn what_an_engine_keeps_is_taken_over_as_it_is() {
+        let metrics = Metrics::new();
+        for times in [3, 1] {
+            metrics.total(Name::EngineTokens, &["r1", "cached"], 64);
+            let buckets = vec![(0.5, times), (1.0, 0), (f64::INFINITY, 1)];
+            metrics.times(Name::EngineFirstToken, &["r1"], Times { sum: 3.5, buckets });
+        }
+        let text = metrics.render();
+        for line in [
+            "gatewright_engine_tokens_total{model=\"r1\",kind=\"cached\"} 64",
+            "gatewright_engine_first_token_seconds_bucket{le=\"1.0\",model=\"r1\"} 1",
+            "gatewright_engine_first_token_seconds_bucket{le=\"+Inf\",model=\"r1\"} 2",
+            "gatewright_engine_first_token_seconds_sum{model=\"r1\"} 3.5",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod handles;
 mod metrics;
 mod names;
 mod outcome;
+mod taken;
 
 pub use handles::{AttemptOutcome, CacheResult, Errand, InFlight, PluginMetrics, Port, RouteMetrics, TokenKind, UpstreamMetrics};
 pub use metrics::Metrics;

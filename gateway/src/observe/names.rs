@@ -89,6 +89,18 @@ pub enum Name {
     EngineRunning,
     /// Requests that wait for the engine.
     EngineWaiting,
+    /// Requests that the engine turned away.
+    EngineRefused,
+    /// Pages of the engine.
+    EnginePages,
+    /// Tokens of the engine.
+    EngineTokens,
+    /// Sequences that gave their pages up.
+    EnginePreemptions,
+    /// Time to the engine's first token.
+    EngineFirstToken,
+    /// Time between its tokens.
+    EngineBetweenTokens,
     /// Reloads of the configuration.
     Reloads,
 }
@@ -98,7 +110,7 @@ type Entry = (Kind, &'static str, &'static [&'static str], &'static str);
 
 impl Name {
     /// All names, in the order of the documentation.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 38] = [
         Self::Requests,
         Self::RequestsInFlight,
         Self::RequestDuration,
@@ -130,6 +142,12 @@ impl Name {
         Self::ConnectionsRefused,
         Self::EngineRunning,
         Self::EngineWaiting,
+        Self::EngineRefused,
+        Self::EnginePages,
+        Self::EngineTokens,
+        Self::EnginePreemptions,
+        Self::EngineFirstToken,
+        Self::EngineBetweenTokens,
         Self::Reloads,
     ];
 
@@ -193,9 +211,8 @@ impl Name {
             }
             Self::Connections => (Gauge, "gatewright_connections", &["port"], "Open connections"),
             Self::ConnectionsRefused => (Counter, "gatewright_connections_refused", &["port"], "Connections refused at the bound"),
-            Self::EngineRunning => (Gauge, "gatewright_engine_running", &["model"], "Sequences that the embedded engine runs"),
-            Self::EngineWaiting => (Gauge, "gatewright_engine_waiting", &["model"], "Requests that wait for the embedded engine"),
             Self::Reloads => (Counter, "gatewright_reloads", &["result"], "Reloads of the configuration"),
+            _ => self.engine(),
         }
     }
 
@@ -221,6 +238,39 @@ impl Name {
             ),
         };
         (Kind::Counter, name, &["route"], help)
+    }
+
+    const fn engine(self) -> Entry {
+        use Kind::{Counter, Gauge, Histogram};
+        match self {
+            Self::EngineRunning => (Gauge, "gatewright_engine_running", &["model"], "Requests that the embedded engine runs"),
+            Self::EngineWaiting => (Gauge, "gatewright_engine_waiting", &["model"], "Requests that wait for the embedded engine"),
+            Self::EngineRefused => (
+                Counter,
+                "gatewright_engine_refused",
+                &["model"],
+                "Requests turned away because too many waited for the embedded engine",
+            ),
+            Self::EnginePages => (
+                Gauge,
+                "gatewright_engine_pages",
+                &["model", "state"],
+                "Pages of keys and values: used by sequences, cached for prompts to come, free",
+            ),
+            Self::EngineTokens => (
+                Counter,
+                "gatewright_engine_tokens",
+                &["model", "kind"],
+                "Tokens of the embedded engine: of prompts, of those cached, generated",
+            ),
+            Self::EnginePreemptions => {
+                (Counter, "gatewright_engine_preemptions", &["model"], "Sequences that gave their pages up and were computed again")
+            }
+            Self::EngineFirstToken => {
+                (Histogram, "gatewright_engine_first_token_seconds", &["model"], "From a request's coming to its first token")
+            }
+            _ => (Histogram, "gatewright_engine_between_tokens_seconds", &["model"], "From a token to the next of the same choice"),
+        }
     }
 
     /// What sort of figure it is.

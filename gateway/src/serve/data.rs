@@ -99,6 +99,7 @@ pub(crate) fn client_key(folder: &Path, show: impl FnOnce(&Secret) -> io::Result
         models: Vec::new(),
         plugins: Vec::new(),
         revoked: false,
+        priority: Default::default(),
         requests_per_minute: None,
         tokens_per_minute: None,
         in_flight: None,

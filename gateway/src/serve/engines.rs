@@ -111,9 +111,9 @@ fn one(model: &ModelFact, device: gatewright_types::DeviceChoice, shared: &Arc<S
         Some(folder) => ModelFiles::Folder(folder.clone()),
         None => ModelFiles::Packed(crate::packed::demo().ok_or("this build was made without the demo model")?),
     };
-    let ModelFact { max_running, max_waiting, kv_bytes, quantize, template, yarn, .. } = *model;
+    let ModelFact { max_running, max_waiting, kv_bytes, prefix_bytes, quantize, template, yarn, .. } = *model;
     let adapters = model.adapters.clone();
-    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, quantize, yarn, template, adapters };
+    let options = EngineOptions { device, max_running, max_waiting, kv_bytes, prefix_bytes, quantize, yarn, template, adapters };
     let engine = Engine::open(&files, &options).map_err(|error| error.to_string())?;
     tracing::info!(model = model.name, device = engine.device(), "model opened");
     Ok(Arc::new(EngineUpstream::new(model.name.clone(), engine, shared.clock.clone())))
@@ -152,6 +152,7 @@ mod tests {
                 max_running: 1,
                 max_waiting: 1,
                 kv_bytes: 1 << 20,
+                prefix_bytes: None,
                 quantize: None,
                 template: Default::default(),
                 yarn: Default::default(),
@@ -189,6 +190,7 @@ mod tests {
             max_running: 1,
             max_waiting: 1,
             kv_bytes: 1 << 20,
+            prefix_bytes: None,
             quantize: None,
             template: Default::default(),
             yarn: Default::default(),
@@ -242,6 +244,7 @@ mod tests {
             max_running,
             max_waiting: 1,
             kv_bytes: 1 << 20,
+            prefix_bytes: None,
             quantize: None,
             template,
             yarn,

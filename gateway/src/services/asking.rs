@@ -10,7 +10,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use gatewright_plugins::{Ask, Question, ServiceError};
-use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Fault, Message, Role, Usage, gather_into};
+use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Fault, Message, Origin, Role, Usage, gather_into};
 
 use super::Outside;
 use crate::conditions::Seen;
@@ -45,7 +45,8 @@ impl Outside {
         let kept = self.meter.read(|figures| figures.kept_here.is_some());
         let legs = if kept { route.local_legs().ok_or(ServiceError::Denied)? } else { &route.legs };
         let messages = vec![Message::text(Role::User, question.prompt)];
-        let mut request = ChatRequest { model: route.name.clone(), messages, ..ChatRequest::default() };
+        let origin = Origin { prefill: Arc::default(), ..self.origin.clone() };
+        let mut request = ChatRequest { model: route.name.clone(), messages, origin, ..ChatRequest::default() };
         let mut bill = Bill::open(self, plugin, fact, (prompt_estimate(&request), question.max_tokens))?;
         request.sampling.max_tokens = Some(bill.most);
         let until = Deadline(Instant::now() + route.max_time);

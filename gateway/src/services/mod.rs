@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use gatewright_plugins::{Fetch, FetchRequest, FetchResponse, Reach, ServiceError};
+use gatewright_types::Origin;
 
 use crate::host::Host;
 use crate::life::meter::Meter;
@@ -21,6 +22,8 @@ use crate::observe::Errand;
 pub(crate) struct Outside {
     host: Arc<Host>,
     meter: Arc<Meter>,
+    /// Of the request: what a plugin asks holds words of its tenant's, which no other's question may be told apart by.
+    origin: Origin,
     /// Tokens that plugins have used or have set aside, by plugin.
     spent: Mutex<BTreeMap<String, u64>>,
 }
@@ -32,12 +35,12 @@ impl fmt::Debug for Outside {
 }
 
 /// The way outside for the guests of a request; none where no plugin of this configuration may go there.
-pub(crate) fn reach(host: &Arc<Host>, meter: &Arc<Meter>) -> Reach {
+pub(crate) fn reach(host: &Arc<Host>, meter: &Arc<Meter>, origin: Origin) -> Reach {
     let facts = || host.facts.plugins.values().map(|plugin| &plugin.reach);
     if !facts().any(|reach| reach.fetch.is_some() || reach.asks.is_some()) {
         return Reach::default();
     }
-    let outside = Arc::new(Outside { host: Arc::clone(host), meter: Arc::clone(meter), spent: Mutex::default() });
+    let outside = Arc::new(Outside { host: Arc::clone(host), meter: Arc::clone(meter), origin, spent: Mutex::default() });
     Reach::default().with_fetch(Arc::clone(&outside) as Arc<dyn Fetch>).with_ask(outside)
 }
 

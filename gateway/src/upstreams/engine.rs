@@ -6,18 +6,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::Stream;
-use gatewright_engine::{Engine, EngineError, Generation};
+use gatewright_engine::{Engine, EngineError, Generation, TIME_BOUNDS, Terms};
 use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry};
 use tokio::time::Sleep;
 
-use super::{Deadline, Deltas, Load, Upstream};
+use super::{Deadline, Deltas, Load, Times, Upstream};
 use crate::clock::Clock;
-
-/// How long a full engine is said to need.
-const FULL_AGAIN: Duration = Duration::from_secs(1);
 
 /// One model of the embedded engine.
 #[derive(Clone, Debug)]
@@ -41,12 +37,21 @@ impl Upstream for EngineUpstream {
 
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas {
         let alarm = Box::pin(tokio::time::sleep_until(deadline.0.into()));
-        Box::pin(Answer { upstream: self.clone(), state: State::Asked(request), beside: None, alarm })
+        Box::pin(Answer { upstream: self.clone(), state: State::Asked(request), beside: None, deadline, alarm })
     }
 
     fn load(&self) -> Option<Load> {
-        let (running, waiting) = self.engine.load();
-        Some(Load { running, waiting })
+        let stats = self.engine.stats();
+        Some(Load {
+            running: stats.running,
+            waiting: stats.waiting,
+            pages: [stats.pages_used, stats.pages_cached, stats.pages_free],
+            tokens: [stats.prompt_tokens, stats.cached_tokens, stats.generated_tokens],
+            preemptions: stats.preemptions,
+            refused: stats.refused,
+            first_token: times(&stats.first_token),
+            between_tokens: times(&stats.between_tokens),
+        })
     }
 }
 
@@ -55,6 +60,8 @@ struct Answer {
     state: State,
     /// Log probabilities, until the text that they tell of comes, or what is said of an answer's end, until it comes: one chunk for both.
     beside: Option<Delta>,
+    deadline: Deadline,
+    /// At the deadline, should the engine be too busy to see that it passed.
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -83,7 +90,8 @@ impl Stream for Answer {
                 let fault = super::has_none(request);
                 return this.fail(fault);
             }
-            match this.upstream.engine.submit(request.clone(), this.upstream.clock.now_s()) {
+            let terms = Terms { now: this.upstream.clock.now_s(), deadline: Some(this.deadline.0) };
+            match this.upstream.engine.submit(request.clone(), terms) {
                 Ok((generation, reading)) => {
                     // As long as the prompt is: not on a thread that serves others. It ends by itself when the generation is dropped.
                     tokio::task::spawn_blocking(|| reading.run());
@@ -129,13 +137,21 @@ impl Stream for Answer {
                 Poll::Ready(None)
             }
             Poll::Pending if this.alarm.as_mut().poll(context).is_ready() => {
-                let message = format!("The model `{}` did not finish in time.", this.upstream.name);
-                let fault = Fault::upstream(&this.upstream.name, FaultKind::UpstreamTimeout, message);
+                let fault = late(&this.upstream.name, "did not finish in time");
                 this.fail(fault)
             }
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+fn times(of: &gatewright_engine::Times) -> Times {
+    let bounds = TIME_BOUNDS.into_iter().chain([f64::INFINITY]);
+    Times { sum: of.sum, buckets: bounds.zip(of.counts).collect() }
+}
+
+fn late(name: &str, what: &str) -> Fault {
+    Fault::upstream(name, FaultKind::UpstreamTimeout, format!("The model `{name}` {what}."))
 }
 
 /// What an engine's error means to a client.
@@ -153,9 +169,13 @@ fn fault(name: &str, error: EngineError) -> Fault {
             // Another leg may have a longer context.
             Fault::caller(FaultKind::ContextLength, message).at("messages").retry(Retry::Elsewhere)
         }
-        EngineError::Full => {
+        EngineError::Full { retry_after } => {
             let message = format!("The model `{name}` has too many requests waiting.");
-            Fault::upstream(name, FaultKind::Overloaded, message).retry(Retry::Here(Some(FULL_AGAIN)))
+            Fault::upstream(name, FaultKind::RateLimited, message).retry(Retry::Here(Some(retry_after)))
+        }
+        EngineError::Deadline { began: true } => late(name, "did not finish in time"),
+        EngineError::Deadline { began: false } => {
+            late(name, "had too many others to answer first: the request waited until its time was over")
         }
         EngineError::Load(detail) | EngineError::Device(detail) | EngineError::Step(detail) => {
             Fault::upstream(name, FaultKind::Engine, format!("The model `{name}` failed.")).detail(detail)
@@ -173,8 +193,13 @@ mod tests {
         assert_eq!((long.status(), long.param.as_deref()), (400, Some("messages")));
         let odd = fault("demo", EngineError::Unsupported { param: "n".into(), message: "one choice only".into() });
         assert_eq!((odd.status(), odd.param.as_deref(), odd.retry), (400, Some("n"), Retry::Elsewhere));
-        let full = fault("demo", EngineError::Full);
-        assert_eq!((full.status(), full.retry), (503, Retry::Here(Some(FULL_AGAIN))));
+        let retry_after = std::time::Duration::from_secs(7);
+        let full = fault("demo", EngineError::Full { retry_after });
+        assert_eq!((full.status(), full.retry), (429, Retry::Here(Some(retry_after))));
+        for began in [true, false] {
+            let late = fault("demo", EngineError::Deadline { began });
+            assert_eq!((late.status(), late.message.contains("waited")), (504, !began));
+        }
         let broken = fault("demo", EngineError::Step("NaN at layer 3".into()));
         assert_eq!((broken.status(), broken.retry), (500, Retry::Elsewhere));
         assert!(!broken.message.contains("NaN") && broken.detail.is_some_and(|detail| detail.contains("NaN")));

@@ -59,11 +59,32 @@ pub trait Upstream: Send + Sync {
     }
 }
 
-/// Requests at an upstream that is ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The numbers of an upstream that is ours. Those of tokens and times only grow.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Load {
-    /// Being answered.
+    /// Requests that are being answered.
     pub running: usize,
-    /// Waiting for their turn.
+    /// Requests that wait for their turn.
     pub waiting: usize,
+    /// Pages of keys and values: used, cached, free.
+    pub pages: [usize; 3],
+    /// Tokens: of prompts, of those cached, generated.
+    pub tokens: [u64; 3],
+    /// Times that a sequence gave its pages up for another.
+    pub preemptions: u64,
+    /// Requests that were turned away because too many waited.
+    pub refused: u64,
+    /// From a request's coming to its first token.
+    pub first_token: Times,
+    /// From a token to the next.
+    pub between_tokens: Times,
+}
+
+/// How long something took, each time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Times {
+    /// Of all together, in seconds.
+    pub sum: f64,
+    /// How often it took at most so many seconds, and more than the bound before; the last bound is infinite.
+    pub buckets: Vec<(f64, u64)>,
 }

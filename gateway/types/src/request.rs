@@ -3,9 +3,13 @@
 //! Apart because all rooms read it. It must not know any dialect's field names: what a dialect has and this lacks travels in
 //! the `extras` of the object it came on.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::extras::{Extras, RawJson};
+use crate::prefill::Prefill;
+use crate::priority::Priority;
 
 /// One chat request. Serialises canonically (field order fixed, `extras` in their order): the cache's key is taken from that.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -39,8 +43,22 @@ pub struct ChatRequest {
     /// Name of the dialect that it was read in; empty for one of our own making. Not a part of the cache's key.
     #[serde(skip)]
     pub spoken: &'static str,
+    /// On whose account it is asked. Not a part of the cache's key, which has the tenant beside it.
+    #[serde(skip)]
+    pub origin: Origin,
     /// Unknown fields of the request itself.
     pub extras: Extras,
+}
+
+/// On whose account a request is asked, and who waits.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Whose prompts what is computed of this one may be kept for, and no one else's.
+    pub tenant: String,
+    /// How urgent it is, and the most that it may ask for; `None` grants whatever it asks for.
+    pub priority: Option<Priority>,
+    /// Where an engine says how far it has read the prompt.
+    pub prefill: Arc<Prefill>,
 }
 
 /// How much a model may think.

@@ -121,7 +121,7 @@ fn a_client_that_hangs_up_frees_its_sequence() {
     }
     let first = asked.elapsed();
     let full = Request::ask(DEMO, "What is 1 + 1?").send(&gateway.url).unwrap();
-    assert_eq!(full.status, 503, "there was room beside it: {}", full.body);
+    assert_eq!(full.status, 429, "there was room beside it: {}", full.body);
     drop(live);
     let left = Instant::now();
     gatewright_tests::wait_until("the one place is free again", || {

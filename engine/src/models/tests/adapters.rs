@@ -28,7 +28,7 @@ fn ids(bytes: &[u8]) -> Vec<u32> {
 }
 
 /// A model with adapters, and the prompt that they were asked.
-fn model(base: &str, adapters: &[&str], quantize: Option<Quantization>) -> (Decoder<Tested>, Vec<u32>) {
+fn model(base: &str, adapters: &[&str], quantize: Option<Quantization>) -> (Paged, Vec<u32>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
     let expected = if base.contains('/') {
         folder.join(base).with_extension("safetensors")
@@ -39,7 +39,7 @@ fn model(base: &str, adapters: &[&str], quantize: Option<Quantization>) -> (Deco
     let adapters = adapters.iter().map(|name| Adapter::open(&adapter(name)).unwrap()).collect();
     let weights = Weights::open(&files).unwrap().quantized(quantize).adapted(adapters);
     let blueprint = blueprint(&files, YarnReading::Checkpoint).unwrap();
-    (Decoder::load(&blueprint, &weights, &fixtures::device()).unwrap(), ids(&read(&expected, "prompt")))
+    (Paged::new(Decoder::load(&blueprint, &weights, &fixtures::device()).unwrap()), ids(&read(&expected, "prompt")))
 }
 
 /// What PEFT computed with an adapter.
@@ -51,21 +51,16 @@ fn logits(name: &str) -> Vec<f32> {
     fixtures::floats(&expected(name, "logits"))
 }
 
-fn run(model: &Decoder<Tested>, cache: &mut KvCache<Tested>, tokens: &[u32], adapter: Option<usize>) -> Vec<f32> {
-    let kind = if tokens.len() > 1 { Rows::Prefill } else { Rows::Decode };
-    model.forward(&mut [Span { cache, tokens, wanted: Wanted::All, adapter }], kind).unwrap()
-}
-
 #[test]
 fn logits_are_those_of_peft_whole_in_pieces_and_token_by_token() {
     for (name, base) in ADAPTERS {
         let ((model, prompt), want) = (model(base, &[name], None), logits(name));
-        assert_close(&run(&model, &mut model.cache(), &prompt, Some(0)), &want, name);
+        assert_close(&model.run(&mut model.wearing(Some(0)), &prompt), &want, name);
         for pieces in [vec![prompt.len() / 2, prompt.len() - prompt.len() / 2], vec![1; prompt.len()]] {
-            let (mut cache, mut got, mut rest) = (model.cache(), Vec::new(), prompt.as_slice());
+            let (mut cache, mut got, mut rest) = (model.wearing(Some(0)), Vec::new(), prompt.as_slice());
             for n in pieces {
                 let (piece, left) = rest.split_at(n);
-                got.extend(run(&model, &mut cache, piece, Some(0)));
+                got.extend(model.run(&mut cache, piece));
                 rest = left;
             }
             assert_close(&got, &want, name);
@@ -77,14 +72,14 @@ fn logits_are_those_of_peft_whole_in_pieces_and_token_by_token() {
 fn greedy_tokens_are_those_of_peft() {
     for (name, base) in ADAPTERS {
         let (model, prompt) = model(base, &[name], None);
-        let mut cache = model.cache();
-        let logits = run(&model, &mut cache, &prompt, Some(0));
-        let mut row = logits[logits.len() - model.vocab()..].to_vec();
+        let mut cache = model.wearing(Some(0));
+        let logits = model.run(&mut cache, &prompt);
+        let mut row = logits[logits.len() - model.model.vocab()..].to_vec();
         let (greedy, gaps) = (ids(&expected(name, "greedy")), fixtures::floats(&expected(name, "gaps")));
         assert_eq!(greedy.len(), 64);
         for (at, (want, gap)) in greedy.iter().zip(&gaps).enumerate() {
             assert!(best(&row) == *want || *gap < GAP, "{name}: token {at} is {} and not {want}", best(&row));
-            row = run(&model, &mut cache, &[*want], Some(0));
+            row = model.run(&mut cache, &[*want]);
         }
     }
 }
@@ -101,21 +96,18 @@ fn adapters_in_one_step_do_not_mix() {
         let worn: Vec<Option<usize>> = [0, 1, 2, 0, 1, 2].map(|of| Some(of).filter(|of| *of < adapters.len())).into();
         let starts = [40usize, 3, 25, 11, 30, 7];
         let fill = |i: usize| {
-            let mut cache = model.cache();
-            run(&model, &mut cache, &prompt[..starts[i]], worn[i]);
+            let mut cache = model.wearing(worn[i]);
+            model.run(&mut cache, &prompt[..starts[i]]);
             cache
         };
         let (mut together, mut alone): (Vec<_>, Vec<_>) = ((0..6).map(fill).collect(), (0..6).map(fill).collect());
         for step in 0..8 {
             let tokens = starts.map(|n| [prompt[n + step]]);
-            let spans = together.iter_mut().zip(&tokens).zip(&worn);
-            let mut spans: Vec<_> =
-                spans.map(|((cache, tokens), adapter)| Span { cache, tokens, wanted: Wanted::Last, adapter: *adapter }).collect();
-            let got = model.forward(&mut spans, Rows::Decode).unwrap();
-            for (i, row) in got.chunks_exact(model.vocab()).enumerate() {
+            let got = model.write(&mut together, &tokens);
+            for (i, row) in got.chunks_exact(model.model.vocab()).enumerate() {
                 let want = &want[worn[i].unwrap_or(adapters.len())];
-                assert_close(row, &want[(starts[i] + step) * model.vocab()..][..model.vocab()], base);
-                let alone = run(&model, &mut alone[i], &tokens[i], worn[i]);
+                assert_close(row, &want[(starts[i] + step) * model.model.vocab()..][..model.model.vocab()], base);
+                let alone = model.run(&mut alone[i], &tokens[i]);
                 assert!(!EXACT || row == alone, "{base}: {:?} is not what it is alone", worn[i]);
             }
         }
@@ -128,8 +120,8 @@ fn a_quantised_model_wears_them_too() {
     let cases = [("tied-head", "tied", Quantization::Q8, 5e-3), ("tied-head", "tied", Quantization::Q4, 0.3)];
     for (name, base, quantize, most) in cases.into_iter().chain([("latent", "latent", Quantization::Q8, 5e-3)]) {
         let (model, prompt) = model(base, &[name], Some(quantize));
-        let off = nmse(&run(&model, &mut model.cache(), &prompt, Some(0)), &logits(name));
-        let without = nmse(&run(&model, &mut model.cache(), &prompt, None), &logits(name));
+        let off = nmse(&model.run(&mut model.wearing(Some(0)), &prompt), &logits(name));
+        let without = nmse(&model.run(&mut model.cache(), &prompt), &logits(name));
         assert!(off < most && without > 2.0 * most, "{name}, {quantize:?}: NMSE {off:e}, without {without:e}");
     }
 }

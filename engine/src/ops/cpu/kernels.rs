@@ -1,4 +1,4 @@
-//! Arithmetic on slices: products, norms, attention of one row. Each result is summed in a fixed order that depends on the widths alone,
+//! Arithmetic on slices: products, norms, attention. Each result is summed in a fixed order that depends on the widths alone,
 //! so that it is the same bit for bit whatever else is computed beside it and on however many threads.
 //!
 //! Apart because it is plain slices. It must not know tensors. The same code is compiled twice, for AVX2 with FMA and for any CPU.
@@ -18,16 +18,6 @@ pub(super) struct Product<'a> {
     pub(super) x: &'a [f32],
     pub(super) width: usize,
     pub(super) bias: Option<&'a [f32]>,
-}
-
-/// One row's attention: `q` `[heads, head_dim]`, `keys` and `values` `[kv_heads, capacity, head_dim]`, the first `len` filled.
-pub(super) struct Attend<'a> {
-    pub(super) q: &'a [f32],
-    pub(super) keys: &'a [f32],
-    pub(super) values: &'a [f32],
-    pub(super) capacity: usize,
-    pub(super) head_dim: usize,
-    pub(super) len: usize,
 }
 
 /// `a * b + c`, rounded once or twice.
@@ -82,11 +72,11 @@ macro_rules! dispatch {
     };
 }
 
+pub(super) mod attention;
 pub(super) mod latents;
 pub(super) mod packed;
 
 dispatch!(product_block, product_block_as, (p: &Product<'_>, first: usize, out: &mut [f32]));
-dispatch!(attend_head, attend_head_as, (a: &Attend<'_>, head: usize, out: &mut [f32]));
 dispatch!(norm_row, norm_row_as, (row: &mut [f32], weight: &[f32], epsilon: f32));
 
 /// The sum of products, in 32 sums that are added up in a fixed order.
@@ -160,40 +150,6 @@ fn exponentials(scores: &mut [f32]) -> f32 {
         sum += *score;
     }
     sum
-}
-
-#[inline(always)]
-fn attend_head_as<F: Fuse>(a: &Attend<'_>, head: usize, out: &mut [f32]) {
-    let (width, heads) = (a.head_dim, a.q.len() / a.head_dim);
-    let kv_heads = a.keys.len() / (a.capacity * width);
-    let from = head / (heads / kv_heads) * a.capacity * width;
-    let (keys, values) = (&a.keys[from..from + a.len * width], &a.values[from..from + a.len * width]);
-    let q = &a.q[head * width..(head + 1) * width];
-    let scale = 1.0 / (width as f32).sqrt();
-    let mut weights: Vec<f32> = keys.chunks_exact(width).map(|key| dot::<F>(q, key) * scale).collect();
-    let sum = exponentials(&mut weights);
-    out.fill(0.0);
-    for (weight, value) in weights.iter().zip(values.chunks_exact(width)) {
-        for (out, value) in out.iter_mut().zip(value) {
-            *out = F::fuse(*weight, *value, *out);
-        }
-    }
-    for out in out {
-        *out /= sum;
-    }
-}
-
-/// `[heads, head_dim]`.
-pub(super) fn attend(a: &Attend<'_>) -> Vec<f32> {
-    let mut out = vec![0.0; a.q.len()];
-    if a.q.len() * a.len * 2 < PARALLEL {
-        for (head, out) in out.chunks_exact_mut(a.head_dim).enumerate() {
-            attend_head(a, head, out);
-        }
-    } else {
-        out.par_chunks_exact_mut(a.head_dim).enumerate().for_each(|(head, out)| attend_head(a, head, out));
-    }
-    out
 }
 
 #[inline(always)]

@@ -7,7 +7,9 @@ use burn::tensor::Distribution;
 use super::*;
 use crate::layers::rope::{Rope, Scaling, Spectrum};
 use crate::ops::Heads;
+use crate::ops::{SLAB, portable, runs};
 use crate::packing::{self, Packed, Packing};
+use crate::pages::Page;
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<Flex, D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
@@ -60,29 +62,88 @@ fn rotations() {
     }
 }
 
+/// Pages of one sequence, in no order and in two slabs, and the slabs, with something in all of them.
+fn paged(heads: usize, [keys, values]: [usize; 2], len: usize) -> (Vec<Option<Slab<Flex>>>, Vec<Page>) {
+    let slab =
+        || Slab { keys: random([SLAB, heads, PAGE, keys]), values: random([SLAB, heads, PAGE, values]) / (values as f64).sqrt() };
+    let pages = (0..len.div_ceil(PAGE) as u32).map(|i| (i * 37 + 5) % 128).collect();
+    (vec![Some(slab()), Some(slab())], pages)
+}
+
 #[test]
-fn writing_and_attending() {
-    for (heads, kv_heads, head_dim, len) in [(6, 2, 8, 5), (4, 4, 32, 100), (3, 1, 18, 1), (12, 2, 128, 700)] {
-        let kv = LayerKv { keys: random([kv_heads, 1024, head_dim]), values: random([kv_heads, 1024, head_dim]) };
-        let rows = random([kv_heads, 1, head_dim]);
-        let kept = kv.keys.clone();
-        let keys = Flex::write(kv.keys.clone(), rows.clone(), len - 1);
-        assert_close(keys.clone(), portable::write(kept.clone(), rows, len - 1));
-        assert_eq!(kept.into_data(), kv.keys.clone().into_data(), "a shared cache is copied, not written to");
-        let kv = LayerKv { keys, ..kv };
-        let q = random([1, heads * head_dim]);
-        assert_close(Flex::attend(q.clone(), &kv, len), portable::attend(q, &kv, len));
+fn writing() {
+    let slab = random([SLAB, 3, PAGE, 18]);
+    let rows = random([40, 3, 18]);
+    for (_, runs) in runs(&[5, 6, 9, 63], 7, 40) {
+        let kept = slab.clone();
+        let written = Flex::write(slab.clone(), &rows, &runs);
+        assert_close(
+            written.clone().reshape([SLAB, 3 * PAGE * 18]),
+            portable::write(slab.clone(), &rows, &runs).reshape([SLAB, 3 * PAGE * 18]),
+        );
+        assert_eq!(kept.into_data(), slab.clone().into_data(), "what somebody else holds is copied, not written to");
+    }
+}
+
+#[test]
+fn attending() {
+    for (heads, kv_heads, head_dim, len, rows) in
+        [(6, 2, 8, 5, 1), (4, 4, 32, 100, 7), (3, 1, 18, 1, 1), (12, 2, 128, 700, 1), (14, 2, 64, 300, 129), (6, 3, 16, 33, 33)]
+    {
+        let (slabs, pages) = paged(kv_heads, [head_dim; 2], len);
+        let kv = Paged { slabs: &slabs, pages: &pages, len };
+        let q = random([rows, heads * head_dim]);
+        let got = Flex::attend(q.clone(), &kv);
+        assert_close(got.clone(), portable::attend(q.clone(), &kv));
+        for row in [0, rows / 2, rows - 1] {
+            let alone =
+                Flex::attend(q.clone().slice([row..row + 1, 0..heads * head_dim]), &Paged { len: len - rows + row + 1, ..kv });
+            assert_eq!(
+                alone.into_data(),
+                got.clone().slice([row..row + 1, 0..heads * head_dim]).into_data(),
+                "row {row} of {rows}"
+            );
+        }
     }
 }
 
 #[test]
 fn attending_to_latent_vectors() {
-    for (heads, [plain, turned, value], rank, len) in [(3, [5, 2, 7], 33, 1), (4, [16, 8, 12], 40, 90), (8, [64, 32, 64], 256, 300)]
+    for (heads, [plain, turned, value], rank, len, rows) in
+        [(3, [5, 2, 7], 33, 1, 1), (4, [16, 8, 12], 40, 90, 1), (8, [64, 32, 64], 256, 300, 1), (4, [16, 8, 12], 40, 90, 30)]
     {
         let lift = Lift { keys: random([heads, plain, rank]), values: random([heads, value, rank]) / 16.0, scale: 0.02 };
-        let kv = LayerKv { keys: random([1, 512, turned]), values: random([1, 512, rank]) / (rank as f64).sqrt() };
-        let queries = [random([1, heads * plain]), random([1, heads * turned])];
-        assert_close(Flex::attend_latents(queries.clone(), &lift, &kv, len), portable::attend_latents(queries, &lift, &kv, len));
+        let (slabs, pages) = paged(1, [turned, rank], len);
+        let kv = Paged { slabs: &slabs, pages: &pages, len };
+        let queries = [random([rows, heads * plain]), random([rows, heads * turned])];
+        let got = Flex::attend_latents(queries.clone(), &lift, &kv);
+        assert_close(got.clone(), portable::attend_latents(queries.clone(), &lift, &kv));
+        let last = queries.map(|q| {
+            let width = q.dims()[1];
+            q.slice([rows - 1..rows, 0..width])
+        });
+        let width = heads * value;
+        assert_eq!(Flex::attend_latents(last, &lift, &kv).into_data(), got.slice([rows - 1..rows, 0..width]).into_data());
+    }
+}
+
+/// As many rows as a prompt leaves, whatever of it is known already: each is what it is among all.
+#[test]
+fn a_prompts_row_does_not_depend_on_the_others() {
+    for (out, width) in [(7, 48), (64, 33), (65, 512), (130, 1024), (600, 1100), (1300, 2100)] {
+        let x = random([256, width]) / (width as f64).sqrt();
+        for linear in [
+            linear(out, width),
+            if width % 256 == 0 { packed(Packing::Q8_0, out, width) } else { packed(Packing::Bf16, out, width) },
+        ] {
+            let whole = Flex::prefill_linear(x.clone(), &linear);
+            let outs = whole.dims()[1];
+            for (first, rows) in [(0, 1), (255, 1), (100, 2), (7, 3), (0, 16), (31, 33), (190, 66), (16, 240), (128, 128)] {
+                let part = Flex::prefill_linear(x.clone().slice([first..first + rows, 0..width]), &linear);
+                let want = whole.clone().slice([first..first + rows, 0..outs]);
+                assert_eq!(part.into_data(), want.into_data(), "{rows} rows of [{out}, {width}]");
+            }
+        }
     }
 }
 

@@ -39,6 +39,7 @@ impl Resolver<'_> {
                 models: raw.models.clone(),
                 plugins,
                 revoked: raw.revoked,
+                priority: self.word(&format!("{at}/priority"), raw.priority.as_deref()),
                 requests_per_minute: raw.requests_per_minute,
                 tokens_per_minute: raw.tokens_per_minute,
                 in_flight: raw.in_flight,

@@ -91,6 +91,7 @@ impl Resolver<'_> {
             max_running: raw.max_running.unwrap_or(8),
             max_waiting: raw.max_waiting.unwrap_or(64),
             kv_bytes: self.size(&format!("{at}/kv_memory"), raw.kv_memory.as_ref(), KV_BYTES),
+            prefix_bytes: raw.prefix_cache.as_ref().map(|size| self.size(&format!("{at}/prefix_cache"), Some(size), KV_BYTES)),
             quantize: raw.quantize.map(|wanted| match wanted {
                 Quantize::Q8 => Quantization::Q8,
                 Quantize::Q4 => Quantization::Q4,
@@ -102,7 +103,7 @@ impl Resolver<'_> {
     }
 
     /// One of a few words; left out, it is the usual one.
-    fn word<T: Default + FromStr<Err = String>>(&mut self, pointer: &str, text: Option<&str>) -> T {
+    pub(super) fn word<T: Default + FromStr<Err = String>>(&mut self, pointer: &str, text: Option<&str>) -> T {
         text.map_or_else(T::default, |text| {
             text.parse().unwrap_or_else(|message| {
                 self.complain(pointer, message, None);

@@ -77,6 +77,7 @@ fn key() -> KeyFact {
         models: Vec::new(),
         plugins: Vec::new(),
         revoked: false,
+        priority: Default::default(),
         requests_per_minute: None,
         tokens_per_minute: None,
         in_flight: None,

@@ -176,6 +176,7 @@ fn key(name: &str) -> KeyFact {
         requests_per_minute: None,
         tokens_per_minute: None,
         in_flight: None,
+        priority: Default::default(),
     }
 }
 

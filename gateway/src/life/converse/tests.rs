@@ -243,6 +243,7 @@ async fn a_plugin_cannot_send_a_request_where_its_key_may_not_go() {
         models: vec!["m".to_owned()],
         plugins: Vec::new(),
         revoked: false,
+        priority: Default::default(),
         requests_per_minute: None,
         tokens_per_minute: None,
         in_flight: None,

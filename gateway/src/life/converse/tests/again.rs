@@ -151,6 +151,7 @@ async fn a_plugin_asks_a_model_past_all_plugins_and_within_its_budget() {
     let asked = kit.upstream.asked.lock().unwrap().clone();
     assert_eq!((asked.len(), asked[0].messages.len(), asked[0].messages[0].content.joined().as_ref()), (1, 1, "is this bad? hi"));
     assert!(asked[0].sampling.max_tokens.is_some_and(|most| most < 20), "{:?}", asked[0].sampling);
+    assert_eq!(asked[0].origin.tenant, "-", "on the account of who asks: it holds words of theirs");
     let metrics = kit.host().shared.metrics.render();
     assert!(metrics.contains(r#"gatewright_plugin_questions_total{plugin="judge",outcome="ok"} 1"#), "{metrics}");
     assert!(metrics.contains(r#"gatewright_plugin_tokens_total{plugin="judge",kind="completion"} 4"#), "{metrics}");

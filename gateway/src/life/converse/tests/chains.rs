@@ -35,6 +35,7 @@ fn key(name: &str, plugins: &[&str]) -> KeyFact {
         models: Vec::new(),
         plugins: plugins.iter().map(|plugin| (*plugin).to_owned()).collect(),
         revoked: false,
+        priority: Default::default(),
         requests_per_minute: None,
         tokens_per_minute: None,
         in_flight: None,

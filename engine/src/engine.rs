@@ -110,7 +110,7 @@ impl Engine {
 
     /// Takes one request in: a stream of its deltas, and the work that comes before the first of them, to be run off the async
     /// threads. Reads what concerns the model: messages, tools, sampling, which adapter `model` names, if any, and on whose account it is asked: a prompt that begins as
-    /// another of the same tenant, model and `cache_salt` did is not computed again so far; how urgent it is, is its own `priority` or
+    /// another of the same tenant, adapter and `cache_salt` did is not computed again so far; how urgent it is, is its own `priority` or
     /// `service_tier`, as far as its origin grants.
     ///
     /// Without `max_tokens` an answer may fill the context, as far as there is memory; without a temperature it is sampled as

@@ -101,11 +101,10 @@ impl Reading {
         })
     }
 
-    /// Prompts are shared by one tenant's requests alone, by the name of the model that they are asked of, and, where a request brings one,
-    /// by a word of its own.
+    /// Prompts are shared by one tenant's requests alone, under one adapter, and, where a request brings one, by a word of its own.
     fn salt(&self) -> Salt {
         let own = self.plan.cache_salt.clone().unwrap_or_default();
-        [self.request.origin.tenant.clone(), own, self.request.model.clone()].into()
+        [self.request.origin.tenant.clone(), own, self.adapter.map_or_else(String::new, |at| at.to_string())].into()
     }
 
     /// What the prompt leaves to come first.

@@ -82,6 +82,11 @@ pub(crate) struct Offer {
     pub(crate) calculator: Option<(String, String)>,
 }
 
+/// Whether a calculator has one of the names that people give one, and not one made up of such a name and a word.
+pub(crate) fn is_usual(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
 /// A calculator, seldom with other tools beside it; or only others.
 pub(crate) fn sample(rng: &mut Rng) -> Offer {
     let mut tools = Vec::new();

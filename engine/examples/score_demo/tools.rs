@@ -24,15 +24,26 @@ pub(crate) struct Round {
     result: String,
 }
 
+/// How the calculators of a list are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// As people name them: training showed these names.
+    Usual,
+    /// By such a name and a word, which has to be read off the offer.
+    MadeUp,
+}
+
 /// The fixed list of rounds: problems that training never showed and larger ones by turns, under schemas drawn anew. What the calculator
 /// says is seldom right, so that a model that guesses is found out.
-pub(crate) fn rounds(count: usize) -> Vec<Round> {
+pub(crate) fn rounds(count: usize, names: Names) -> Vec<Round> {
     let mut rng = Rng::new(1000, 2);
     let problems = Problem::held_out(count.div_ceil(2)).into_iter();
     let rounds = problems.flat_map(|problem| {
         let large = sums::large(&mut rng);
         [problem, large].map(|problem| {
-            let offer = std::iter::repeat_with(|| offers::sample(&mut rng)).find(|offer| offer.calculator.is_some());
+            let fits = |name: &str| offers::is_usual(name) == (names == Names::Usual);
+            let offer = std::iter::repeat_with(|| offers::sample(&mut rng))
+                .find(|offer| offer.calculator.as_ref().is_some_and(|(name, _)| fits(name)));
             let sum = sums::of(&problem, &mut rng);
             Round { offer: offer.unwrap_or_default(), sum, result: rng.between(0, 999_999).to_string() }
         })

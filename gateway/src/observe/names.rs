@@ -172,15 +172,7 @@ impl Name {
             Self::CacheLookups => (Counter, "gatewright_cache_lookups", &["route", "result"], "Looks into the response cache"),
             Self::CacheEntries => (Gauge, "gatewright_cache_entries", &[], "Answers in the response cache"),
             Self::CacheBytes => (Gauge, "gatewright_cache_bytes", &[], "Bytes of the answers in the response cache"),
-            Self::UpstreamAttempts => (
-                Counter,
-                "gatewright_upstream_attempts",
-                &["leg", "outcome"],
-                "Tries at a leg; skipped: it was left alone; withheld: its retry budget was spent; lost: another one asked beside it spoke",
-            ),
-            Self::UpstreamFirstItem => {
-                (Histogram, "gatewright_upstream_first_item_seconds", &["leg"], "From asking an upstream to its first item")
-            }
+            Self::UpstreamAttempts | Self::UpstreamFirstItem => self.leg(),
             Self::UpstreamLostCost | Self::LegState | Self::LegTrips => self.leg(),
             Self::PluginActions => {
                 (Counter, "gatewright_plugin_actions", &["plugin", "did"], "What plugins did, shadow mode included")
@@ -218,6 +210,15 @@ impl Name {
 
     const fn leg(self) -> Entry {
         match self {
+            Self::UpstreamAttempts => (
+                Kind::Counter,
+                "gatewright_upstream_attempts",
+                &["leg", "outcome"],
+                "Tries at a leg; skipped: it was left alone; withheld: its retry budget was spent; lost: another one asked beside it spoke",
+            ),
+            Self::UpstreamFirstItem => {
+                (Kind::Histogram, "gatewright_upstream_first_item_seconds", &["leg"], "From asking an upstream to its first item")
+            }
             Self::UpstreamLostCost => (
                 Kind::Counter,
                 "gatewright_upstream_lost_cost_nanodollars",

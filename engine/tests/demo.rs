@@ -9,6 +9,8 @@ use gatewright_types::{ChatRequest, Delta, FinishReason, Message, Role, Sampling
 
 #[path = "../examples/demo_data/mod.rs"]
 mod demo_data;
+#[path = "../examples/score_demo/tools.rs"]
+mod tools;
 
 use demo_data::dialogue::REFUSAL;
 use demo_data::phrasing;
@@ -53,6 +55,18 @@ async fn it_solves_what_it_was_never_shown_and_declines_the_rest() {
     let said = answers(&others).await;
     let wrong: Vec<_> = others.iter().zip(&said).filter(|(_, said)| *said != REFUSAL).collect();
     assert!(others.len() == 20 && wrong.len() <= 1, "{wrong:?}");
+}
+
+/// The call of a calculator in R1's format, and an answer from what it says: a sample of what `score_demo` measures with 500.
+#[tokio::test]
+async fn it_calls_a_calculator_that_is_offered_and_gives_its_result_on() {
+    let options = EngineOptions { device: DeviceChoice::Cpu, max_running: 8, max_waiting: 8, ..EngineOptions::default() };
+    let engine = Engine::open(&ModelFiles::Folder(FOLDER.into()), &options).unwrap();
+    let mut wrong = Vec::new();
+    for round in tools::rounds(20, tools::Names::Usual) {
+        wrong.extend(round.ask(&engine, 0.0).await.unwrap());
+    }
+    assert!(wrong.len() <= 1, "{wrong:#?}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ struct Options {
     #[arg(long)]
     out: PathBuf,
     /// Steps in all.
-    #[arg(long, default_value_t = 4500)]
+    #[arg(long, default_value_t = 5750)]
     steps: usize,
     /// Conversations in a step.
     #[arg(long, default_value_t = 40)]

@@ -94,7 +94,7 @@ fn an_answer_has_the_shape_that_is_asked_for_and_a_call_is_made_that_is_required
 
 #[test]
 fn what_the_memory_for_keys_and_values_never_holds_is_refused_by_name() {
-    // 256 of the context's 512 positions.
+    // 256 of the context's 1,024 positions.
     let gateway = Gateway::with("models:\n  gatewright-demo: {kv_memory: 1MiB, max_running: 1}\n").unwrap();
     let ask = |most: u32| {
         let messages = json!([{"role": "user", "content": "1+1"}]);

@@ -1,6 +1,8 @@
 //! The gateway's own tool loop: offered, called through the policies, fed back, bounded.
 
 use gatewright_tests::{Gateway, Mock, Request, read_stream};
+#[cfg(feature = "engine")]
+use serde_json::json;
 
 const SCRIPT: &str = r#"
 rules:
@@ -47,4 +49,25 @@ fn a_model_that_never_stops_calling_is_stopped() {
     assert_eq!(mock.count().unwrap(), 3);
     let streamed = Request::stream("agent", "go").send(&gateway.url).unwrap();
     assert!(streamed.body.contains("\"error\"") && !streamed.body.contains("[DONE]"), "{}", streamed.body);
+}
+
+/// The whole loop in one process: the demo model asks, a plugin calculates, the model answers with what it was told.
+#[cfg(feature = "engine")]
+#[test]
+fn the_demo_model_calls_a_calculator_with_no_upstream_at_all() {
+    let config = "models:\n  gatewright-demo: {}\nplugins:\n  calculator: {}\n  secrets: {}\nroutes:\n  sums:\n    \
+                  legs: [gatewright-demo]\n    tools: {max_rounds: 3}\n";
+    let gateway = Gateway::with(config).unwrap();
+    let ask = |model: &str, stream: bool| {
+        let messages = json!([{"role": "user", "content": "What is 1234 * 5678?"}]);
+        let body = json!({"model": model, "temperature": 0, "stream": stream, "messages": messages});
+        Request::chat(&body).send(&gateway.url).unwrap()
+    };
+    let whole = ask("sums", false);
+    assert_eq!(whole.json()["choices"][0]["message"]["content"], "7006652", "{}", whole.body);
+    let alone = ask("gatewright-demo", false);
+    assert_ne!(alone.json()["choices"][0]["message"]["content"], "7006652", "it can do without: {}", alone.body);
+    let streamed = ask("sums", true);
+    let answer = read_stream(&streamed.body).unwrap();
+    assert_eq!((answer.text.as_str(), answer.done), ("7006652", true), "{}", streamed.body);
 }

@@ -227,6 +227,8 @@ pub struct Asked<'a> {
     pub keeps: bool,
     /// What the body recalls, as far as it is kept for this tenant.
     pub recalled: &'a [Recalled],
+    /// How much may be taken from it, bytes, where that is bounded.
+    pub most_recalled: Option<usize>,
 }
 
 /// How an answer begins: what the door says of it until a [`gatewright_types::Delta::Start`] with more of it comes.

@@ -12,6 +12,9 @@ use super::authenticate::{Authenticated, Caller};
 use super::refused::Refused;
 use crate::dialects::Recalled;
 
+/// Bodies as large as any may be that one request may have looked at, of which it names a part.
+const LOOKED_AT: usize = 8;
+
 /// Those of these answers that are kept for whoever asks.
 ///
 /// # Errors
@@ -22,9 +25,15 @@ pub(super) async fn recall(caller: &Caller, ids: Vec<String>) -> Result<Vec<Reca
         return Ok(Vec::new());
     }
     let (tenant, now) = (caller.tenant().to_owned(), host.shared.clock.now_ms());
+    // What a request names is bounded in bytes when it is read; this is what is looked at for it.
+    let most = host.facts.limits.body_bytes.saturating_mul(LOOKED_AT);
     let read = move || {
+        let mut looked = 0_usize;
         let found = ids.into_iter().map(|id| {
-            let kept = host.shared.records.recall((&tenant, &id), now)?;
+            let kept = host.shared.records.recall((&tenant, &id), now)?.filter(|kept| {
+                looked = looked.saturating_add(kept.body.len() + kept.before.len());
+                looked <= most
+            });
             Ok(kept.map(|kept| Recalled { id, body: Arc::clone(&kept.body), conversation: Arc::clone(&kept.before) }))
         });
         found.filter_map(Result::transpose).collect::<Result<Vec<_>, crate::records::RecordsError>>()

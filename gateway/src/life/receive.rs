@@ -73,8 +73,13 @@ where
     })??;
     let sealer = caller.sealer();
     let recalled = recall(caller, caller.head.dialect.recalls(&body)).await?;
+    let bytes = recalled.iter().map(|kept| kept.body.len() + kept.conversation.len()).sum::<usize>();
+    if !room.grow(body.len().saturating_add(bytes), limits.bodies_bytes) {
+        return Err(full("request bodies that are coming in"));
+    }
     let keeps = caller.host.facts.conversations.keep;
-    let asked = Asked { headers: &caller.head.kept, sealer: Some(&sealer), keeps, recalled: &recalled };
+    let most_recalled = Some(limits.body_bytes);
+    let asked = Asked { headers: &caller.head.kept, sealer: Some(&sealer), keeps, recalled: &recalled, most_recalled };
     caller.head.dialect.read(&body, &asked)
 }
 

@@ -3,6 +3,8 @@
 //! Apart because a conversation is kept as its policies left it, and so is written from what they saw. It must not know answers. Items
 //! have no ids here: whoever lists them numbers them.
 
+use std::collections::{HashMap, HashSet};
+
 use gatewright_types::{Content, Message, Part, Role, ToolCall};
 use serde_json::value::RawValue;
 
@@ -22,18 +24,22 @@ pub(super) enum For {
     Asking,
 }
 
+/// Tools by the model's names.
+type Known<'a> = HashMap<&'a str, &'a Renamed>;
+
 /// Writes the items of a conversation, but for the request's own instructions: those hold for one answer.
 pub(super) fn list(out: &mut Out, messages: &[Message], (tools, whom): (&[Renamed], For)) {
-    let mut texts: Vec<&str> = Vec::new();
+    let mut texts: HashSet<&str> = HashSet::new();
+    let tools: Known<'_> = tools.iter().rev().map(|tool| (&*tool.called, tool)).collect();
     out.open_list();
     for message in messages.iter().filter(|message| own(&message.extras, INSTRUCTIONS).is_none()) {
         beside(out, message, BEFORE);
         match message.role {
-            Role::Assistant => answer(out, message, (tools, whom)),
+            Role::Assistant => answer(out, message, (&tools, whom)),
             Role::Tool => result(out, message, &texts),
             _ => words(out, message, role(&message.role)),
         }
-        let custom = |call: &&ToolCall| tools.iter().any(|tool| tool.called == call.name && tool.takes_text);
+        let custom = |call: &&ToolCall| tools.get(&*call.name).is_some_and(|tool| tool.takes_text);
         texts.extend(message.tool_calls.iter().filter(custom).map(|call| call.id.as_str()));
         beside(out, message, AFTER);
     }
@@ -161,7 +167,7 @@ fn thought(out: &mut Out, text: &str, (sealed, whom): (Option<&Sealed>, For)) {
     out.close();
 }
 
-fn answer(out: &mut Out, message: &Message, (tools, whom): (&[Renamed], For)) {
+fn answer(out: &mut Out, message: &Message, (tools, whom): (&Known<'_>, For)) {
     for (text, sealed) in sealed::pieces(message.reasoning.as_deref().unwrap_or_default(), &message.extras) {
         if sealed.is_some() || whom == For::Keeping {
             thought(out, text, (sealed.as_ref(), whom));
@@ -178,8 +184,8 @@ fn answer(out: &mut Out, message: &Message, (tools, whom): (&[Renamed], For)) {
     message.tool_calls.iter().for_each(|made| call(out, made, tools));
 }
 
-fn call(out: &mut Out, call: &ToolCall, tools: &[Renamed]) {
-    let known = tools.iter().find(|tool| tool.called == call.name);
+fn call(out: &mut Out, call: &ToolCall, tools: &Known<'_>) {
+    let known = tools.get(&*call.name).copied();
     let takes_text = known.is_some_and(|tool| tool.takes_text);
     out.open();
     out.text("type", if takes_text { "custom_tool_call" } else { "function_call" });
@@ -202,9 +208,9 @@ pub(super) fn name(out: &mut Out, called: &str, known: Option<&Renamed>) {
     }
 }
 
-fn result(out: &mut Out, message: &Message, texts: &[&str]) {
+fn result(out: &mut Out, message: &Message, texts: &HashSet<&str>) {
     let id = message.tool_call_id.as_deref().unwrap_or_default();
-    let takes_text = texts.contains(&id);
+    let takes_text = texts.contains(id);
     out.open();
     out.text("type", if takes_text { "custom_tool_call_output" } else { "function_call_output" });
     out.text("call_id", id);

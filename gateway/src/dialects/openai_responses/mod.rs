@@ -35,6 +35,20 @@ const HOSTED: &str = "hosted_tools";
 pub(super) fn is_hosted(field: &str) -> bool {
     super::own(NAME, HOSTED) == field
 }
+/// The kinds of items of a conversation that no other dialect has.
+pub(super) fn unknown_items(request: &ChatRequest) -> impl Iterator<Item = String> + '_ {
+    #[derive(serde::Deserialize)]
+    struct Item {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let extras = request.messages.iter().flat_map(|message| message.extras.iter());
+    let beside = extras.filter(|(name, _)| super::of_own(NAME, name).is_some_and(|name| matches!(name, AFTER | BEFORE)));
+    let kinds = beside.filter_map(|(_, raw)| serde_json::from_str::<Item>(raw.get()).ok().map(|item| item.kind));
+    // A client's text, on its way into a header.
+    kinds.filter(|kind| kind.len() <= 64 && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')))
+}
+
 /// Whether the answer is kept: always there, as `true` or `false`.
 const STORE: &str = "store";
 /// The answer that this one follows.

@@ -8,9 +8,9 @@ use gatewright_types::{ChatRequest, Fault, FaultKind, Message, Retry, Role, Samp
 use serde_json::Value;
 
 use super::{HEADER, METADATA, OUTPUT, THINKING, own, signed, tools, turns};
-use crate::dialects::Carried;
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
+use crate::dialects::{Carried, openai_responses};
 
 /// A bound on tokens for who gives none: this dialect wants one.
 const MAX_TOKENS: u64 = 8192;
@@ -115,6 +115,7 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
         ("logit_bias", request.extras.get("logit_bias").is_some()),
     ];
     left.iter().filter(|(_, there)| *there).for_each(|(name, _)| carried.leaves_out(name));
+    openai_responses::unknown_items(request).for_each(|kind| carried.leaves_out(&kind));
     carried
 }
 

@@ -7,7 +7,7 @@ use gatewright_types::{ChatRequest, Fault, FaultKind, Message, Role};
 use serde_json::value::RawValue;
 
 use super::turns::Turns;
-use super::{get, invalid, raw_json, recall, text, tools};
+use super::{get, invalid, raw_json, text, tools};
 use crate::dialects::openai_responses::{HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, STORE, keep, keep_value};
 use crate::dialects::wire::{self, Wrong};
 use crate::dialects::{Asked, body};
@@ -130,14 +130,13 @@ impl<'a> Read<'a> {
         let renamed = tools::renamed(&self.request.tools);
         let mut turns = Turns::new(asked, &renamed);
         if let Some(id) = &self.previous {
-            let kept = asked.recalled.iter().find(|kept| kept.id == *id).ok_or_else(|| unkept(id, asked))?;
-            for item in recall::items_of(kept) {
-                turns.item(item).map_err(|wrong| invalid(wrong.within(PREVIOUS)))?;
+            if !turns.follow(id).map_err(|wrong| turns.fault(wrong.within(PREVIOUS)))? {
+                return Err(unkept(id, asked));
             }
             keep_value(&mut self.request.extras, PREVIOUS, id);
         }
         if let Some(raw) = self.input {
-            turns.input(raw).map_err(|wrong| invalid(wrong.within("input")))?;
+            turns.input(raw).map_err(|wrong| turns.fault(wrong.within("input")))?;
         }
         let mut messages = turns.done();
         if messages.is_empty() {

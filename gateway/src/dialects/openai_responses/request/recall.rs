@@ -3,6 +3,8 @@
 //! Apart because it is found out before the request is read, for what was kept must be fetched first. It must not know where answers are
 //! kept. An item's id holds that of its answer, so that none needs a list of its own.
 
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 
 use super::{get, text};
@@ -45,27 +47,72 @@ fn answer_of(item: &str) -> Option<String> {
     Some(format!("{PREFIX}{core}"))
 }
 
-/// The items of an answer that was kept, the conversation before it first.
-pub(super) fn items_of(kept: &Recalled) -> Vec<&RawValue> {
-    let mut items: Vec<&RawValue> = serde_json::from_str(&kept.conversation).unwrap_or_default();
-    items.extend(output(kept).and_then(|raw| wire::items(raw).ok()).unwrap_or_default());
-    items
+/// What a request recalls while it is read: each answer is parsed once, and what is taken from all of them is bounded, for each name of an
+/// item in a body may stand for far more than it takes there.
+pub(super) struct Recall<'a> {
+    asked: &'a Asked<'a>,
+    answers: HashMap<&'a str, Items<'a>>,
+    /// Bytes that were taken.
+    taken: usize,
 }
 
-fn output(kept: &Recalled) -> Option<&RawValue> {
-    get(&serde_json::from_str(&kept.body).ok()?, "output")
+/// The items of an answer that was kept.
+#[derive(Default)]
+struct Items<'a> {
+    /// The conversation before it.
+    before: Vec<&'a RawValue>,
+    output: Vec<&'a RawValue>,
+    /// Those of the output, by id.
+    by_id: HashMap<String, &'a RawValue>,
 }
 
-/// The item of this id, among what was recalled.
-pub(super) fn item<'a>(asked: &Asked<'a>, id: &str) -> Option<&'a RawValue> {
-    let answer = answer_of(id)?;
-    let kept = asked.recalled.iter().find(|kept| kept.id == answer)?;
-    if let Some(number) = page::number(id) {
-        let before: Vec<&'a RawValue> = serde_json::from_str(&kept.conversation).ok()?;
-        return before.get(number).copied();
+impl<'a> Recall<'a> {
+    pub(super) fn new(asked: &'a Asked<'a>) -> Self {
+        Self { asked, answers: HashMap::new(), taken: 0 }
     }
-    let has_id =
-        |item: &&RawValue| wire::object(item).is_ok_and(|fields| text(&fields, "id").ok().flatten().as_deref() == Some(id));
-    let output = wire::items(output(kept)?).ok()?;
-    output.into_iter().find(has_id)
+
+    /// All items of an answer, the conversation before it first.
+    pub(super) fn all(&mut self, answer: &str) -> Option<Vec<&'a RawValue>> {
+        let kept = self.kept(answer)?;
+        let items: Vec<&RawValue> = kept.before.iter().chain(&kept.output).copied().collect();
+        self.taken += items.iter().map(|item| item.get().len()).sum::<usize>();
+        Some(items)
+    }
+
+    /// The item of this id.
+    pub(super) fn item(&mut self, id: &str) -> Option<&'a RawValue> {
+        let kept = self.kept(&answer_of(id)?)?;
+        let found = match page::number(id) {
+            Some(number) => kept.before.get(number),
+            None => kept.by_id.get(id),
+        };
+        let found = *found?;
+        self.taken += found.get().len();
+        Some(found)
+    }
+
+    /// The bound that what was recalled is over, if it is.
+    pub(super) fn over(&self) -> Option<usize> {
+        self.asked.most_recalled.filter(|most| self.taken > *most)
+    }
+
+    fn kept(&mut self, answer: &str) -> Option<&Items<'a>> {
+        let kept = self.asked.recalled.iter().find(|kept| kept.id == answer)?;
+        Some(self.answers.entry(&kept.id).or_insert_with(|| Items::of(kept)))
+    }
+}
+
+impl<'a> Items<'a> {
+    fn of(kept: &'a Recalled) -> Self {
+        let body: Option<wire::Fields<'a>> = serde_json::from_str(&kept.body).ok();
+        let output = body.and_then(|fields| wire::items(get(&fields, "output")?).ok()).unwrap_or_default();
+        let mut by_id = HashMap::new();
+        for item in &output {
+            let id = wire::object(item).ok().and_then(|fields| text(&fields, "id").ok().flatten());
+            if let Some(id) = id {
+                by_id.entry(id).or_insert(*item);
+            }
+        }
+        Self { before: serde_json::from_str(&kept.conversation).unwrap_or_default(), output, by_id }
+    }
 }

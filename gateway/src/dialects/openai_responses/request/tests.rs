@@ -6,8 +6,10 @@ use gatewright_types::{ChatRequest, Content, Fault, FaultKind, Role, Tool};
 use serde_json::{Value, json};
 
 use super::{read, recalls};
-use crate::dialects::openai_responses::{HOSTED, own};
-use crate::dialects::{Asked, Recalled, Seal};
+use crate::dialects::anthropic_messages::AnthropicMessages;
+use crate::dialects::openai_chat::OpenAiChat;
+use crate::dialects::openai_responses::{HOSTED, OpenAiResponses, own};
+use crate::dialects::{Asked, Dialect, Recalled, Seal};
 
 fn try_asking(body: &Value) -> Result<ChatRequest, Fault> {
     read(body.to_string().as_bytes(), &Asked { keeps: true, ..Asked::default() })
@@ -156,6 +158,65 @@ fn an_item_that_was_kept_can_be_named() {
     let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept()], ..Asked::default() }).unwrap();
     assert_eq!(request.messages[0].content.joined(), "Hello Ada.");
     assert!(recalls(br#"{"model":"m","input":"previous_response_id"}"#).is_empty());
+}
+
+#[test]
+fn what_is_recalled_is_bounded_however_short_its_names_are() {
+    let asked = |most| Asked { keeps: true, recalled: &[], most_recalled: Some(most), ..Asked::default() };
+    let kept = [kept()];
+    let named = json!({"type": "item_reference", "id": "msg_1_1"});
+    let numbered = json!({"type": "item_reference", "id": "msg_1_i0"});
+    let read_with = |body: &Value, most| read(body.to_string().as_bytes(), &Asked { recalled: &kept, ..asked(most) });
+    let many = json!({"model": "m", "input": vec![named; 50]});
+    let fault = read_with(&many, 1000).unwrap_err();
+    assert_eq!((fault.kind, fault.param.as_deref().is_some_and(|at| at.starts_with("input["))), (FaultKind::BodyTooLarge, true));
+    assert_eq!(read_with(&many, 10_000).unwrap().messages.len(), 50);
+    assert_eq!(read_with(&json!({"model": "m", "input": [numbered]}), 1000).unwrap().messages[0].content.joined(), "my name is Ada");
+    let follows = json!({"model": "m", "previous_response_id": "resp_1", "input": "x"});
+    let fault = read_with(&follows, 100).unwrap_err();
+    assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::BodyTooLarge, Some("previous_response_id")));
+}
+
+/// An upstream may answer with any item, and one that names itself is read but once.
+#[test]
+fn a_kept_item_that_is_only_a_name_is_not_looked_up_again() {
+    let output = r#"{"output":[{"type":"item_reference","id":"x_1_0"},{"type":"message","role":"user","content":"hi"}]}"#;
+    let kept = Recalled { id: "resp_1".into(), body: output.into(), conversation: "[]".into() };
+    let body = r#"{"model":"m","input":[{"type":"item_reference","id":"x_1_0"},{"role":"user","content":"y"}]}"#;
+    let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept], ..Asked::default() }).unwrap();
+    assert_eq!(request.messages.len(), 1);
+}
+
+/// A list of each that is as long as the other would take minutes if each were looked for in the whole other.
+#[test]
+fn many_tools_and_many_calls_of_them_are_told_apart() {
+    let names: Vec<String> = (0..5000).map(|n| format!("t{n}")).collect();
+    let tools: Vec<Value> = names.iter().map(|name| json!({"type": "function", "name": name})).collect();
+    let calls = names.iter().map(|name| json!({"type": "function_call", "call_id": name, "name": name, "namespace": "s", "arguments": ""}));
+    let chosen: Vec<Value> = names.iter().skip(1).map(|name| json!({"type": "function", "name": name, "namespace": "s"})).collect();
+    let body = json!({"model": "m", "tools": [{"type": "namespace", "name": "s", "tools": tools}], "input": calls.collect::<Vec<_>>(),
+        "tool_choice": {"type": "allowed_tools", "tools": chosen}});
+    let request = try_asking(&body).unwrap();
+    assert_eq!(request.tools.len(), 4999);
+    let calls = &request.messages[0].tool_calls;
+    assert_eq!((calls.len(), &*calls[1].name, &*calls[4999].name), (5000, "s__t1", "s__t4999"));
+    let kept = OpenAiResponses.echo(&request).unwrap().conversation.unwrap();
+    let kept: Vec<Value> = serde_json::from_str(&kept).unwrap();
+    assert_eq!((&kept[4999]["name"], &kept[4999]["namespace"]), (&json!("t4999"), &json!("s")));
+}
+
+#[test]
+fn items_that_other_dialects_leave_out_are_told_by_their_kind() {
+    let odd = json!({"type": "odd: \n", "x": 1});
+    let request = asking(json!([
+        {"type": "web_search_call", "id": "w"}, {"role": "user", "content": "hi"}, {"type": "computer_call"}, odd
+    ]));
+    for dialect in [&OpenAiChat as &dyn Dialect, &AnthropicMessages] {
+        let left_out = dialect.carries(&request).left_out;
+        assert!(["web_search_call", "computer_call"].iter().all(|kind| left_out.iter().any(|name| name == kind)), "{left_out:?}");
+        assert!(!left_out.iter().any(|name| name.contains("odd")), "{left_out:?}");
+    }
+    assert!(OpenAiResponses.carries(&request).left_out.is_empty());
 }
 
 #[test]

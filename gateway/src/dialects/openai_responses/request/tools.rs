@@ -4,6 +4,8 @@
 //! models can call them. How the client knows each travels on the tool. What only its vendor can run is kept aside. Apart because the
 //! canonical request has functions alone. It must not know items.
 
+use std::collections::{HashMap, HashSet};
+
 use gatewright_types::{ChatRequest, Extras, RawJson, Tool, ToolDefinition};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -19,9 +21,9 @@ const LONGEST: usize = 64;
 
 /// Reads the tools on offer into the request.
 pub(super) fn tools(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong> {
-    let mut hosted = Vec::new();
+    let (mut hosted, mut taken) = (Vec::new(), HashSet::new());
     for (at, item) in wire::items(raw)?.into_iter().enumerate() {
-        offer(request, item, &mut hosted).map_err(|wrong| wrong.item(at))?;
+        offer(request, item, (&mut hosted, &mut taken)).map_err(|wrong| wrong.item(at))?;
     }
     if !hosted.is_empty() {
         let list = hosted.iter().map(|raw| raw.get()).collect::<Vec<_>>().join(",");
@@ -30,16 +32,19 @@ pub(super) fn tools(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wro
     Ok(())
 }
 
-fn offer<'a>(request: &mut ChatRequest, raw: &'a RawValue, hosted: &mut Vec<&'a RawValue>) -> Result<(), Wrong> {
+/// Those that only their vendor runs, and names that are taken.
+type Seen<'s, 'a> = (&'s mut Vec<&'a RawValue>, &'s mut HashSet<String>);
+
+fn offer<'a>(request: &mut ChatRequest, raw: &'a RawValue, (hosted, taken): Seen<'_, 'a>) -> Result<(), Wrong> {
     let fields = wire::object(raw)?;
     let missing = || Wrong::says("expected the type of the tool, such as 'function', but it is missing").within("type");
     match &*text(&fields, "type")?.ok_or_else(missing)? {
-        "function" | "custom" => add(request, &fields, None),
+        "function" | "custom" => add(request, &fields, None, taken),
         "namespace" => {
             let about = json!({ "name": must(&fields, "name")?, "description": text(&fields, "description")?.unwrap_or_default() });
             let inner = get(&fields, "tools").map(wire::items).transpose().map_err(|wrong| wrong.within("tools"))?;
             for (at, tool) in inner.unwrap_or_default().into_iter().enumerate() {
-                let read = wire::object(tool).and_then(|fields| add(request, &fields, Some(&about)));
+                let read = wire::object(tool).and_then(|fields| add(request, &fields, Some(&about), taken));
                 read.map_err(|wrong| wrong.item(at).within("tools"))?;
             }
             Ok(())
@@ -51,10 +56,16 @@ fn offer<'a>(request: &mut ChatRequest, raw: &'a RawValue, hosted: &mut Vec<&'a 
     }
 }
 
-fn add(request: &mut ChatRequest, fields: &wire::Fields<'_>, namespace: Option<&Value>) -> Result<(), Wrong> {
+fn add(
+    request: &mut ChatRequest,
+    fields: &wire::Fields<'_>,
+    namespace: Option<&Value>,
+    taken: &mut HashSet<String>,
+) -> Result<(), Wrong> {
     let takes_text = get(fields, "type").is_some_and(|kind| kind.get() == "\"custom\"");
     let (name, description) = (must(fields, "name")?, text(fields, "description")?);
-    let called = called(&request.tools, &name, namespace.and_then(|about| about["name"].as_str()));
+    let called = called(taken, &name, namespace.and_then(|about| about["name"].as_str()));
+    taken.insert(called.clone());
     let mut extras = Extras::new();
     if let Some(about) = namespace {
         keep_value(&mut extras, NAMESPACE, about);
@@ -137,11 +148,10 @@ fn marked(mut called: String, joined: &str) -> String {
 }
 
 /// The name under which the model knows a tool: one of its own.
-fn called(tools: &[Tool], name: &str, namespace: Option<&str>) -> String {
+fn called(taken: &HashSet<String>, name: &str, namespace: Option<&str>) -> String {
     let Some(space) = namespace else { return name.to_owned() };
     let called = joined_name(space, name);
-    let taken = tools.iter().any(|tool| matches!(tool, Tool::Function(tool) if tool.name == called));
-    if taken { marked(called, &format!("{space}/{name}")) } else { called }
+    if taken.contains(&called) { marked(called, &format!("{space}/{name}")) } else { called }
 }
 
 /// The tools that the client knows otherwise than the model.
@@ -161,6 +171,14 @@ pub(in super::super) fn renamed(tools: &[Tool]) -> Vec<Renamed> {
     functions.filter_map(renamed).collect()
 }
 
+/// The model's names by those of the client: name and namespace.
+pub(super) type Known<'a> = HashMap<(&'a str, Option<&'a str>), &'a str>;
+
+/// The same by the client's names; of two alike, the first.
+pub(super) fn known(tools: &[Renamed]) -> Known<'_> {
+    tools.iter().rev().map(|tool| ((&*tool.name, tool.namespace.as_deref()), &*tool.called)).collect()
+}
+
 /// Reads which tool to call: a word, a tool, or those among which to choose.
 pub(super) fn choice(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong> {
     if wire::is_string(raw) {
@@ -171,7 +189,7 @@ pub(super) fn choice(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wr
     let fields = wire::object(raw).map_err(|_| Wrong::kind("a string or an object", raw))?;
     match &*must(&fields, "type")? {
         "function" | "custom" => {
-            let called = offered(request, &fields)?;
+            let called = offered(&known(&renamed(&request.tools)), &fields)?;
             let choice = json!({ "type": "function", "function": { "name": called } });
             request.tool_choice = to_raw_value(&choice).ok();
         }
@@ -185,21 +203,22 @@ pub(super) fn choice(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wr
 }
 
 /// The model's name for a tool that the client names.
-fn offered(request: &ChatRequest, fields: &wire::Fields<'_>) -> Result<String, Wrong> {
+fn offered(known: &Known<'_>, fields: &wire::Fields<'_>) -> Result<String, Wrong> {
     let (name, namespace) = (must(fields, "name")?, text(fields, "namespace")?);
-    let known = renamed(&request.tools).into_iter().find(|tool| tool.name == name && tool.namespace == namespace);
-    Ok(known.map_or(name, |tool| tool.called))
+    let called = known.get(&(&*name, namespace.as_deref())).map(|called| (*called).to_owned());
+    Ok(called.unwrap_or(name))
 }
 
 /// Only some of the tools may be called: only those are offered.
 fn allowed(request: &mut ChatRequest, fields: &wire::Fields<'_>) -> Result<(), Wrong> {
     let mode = text(fields, "mode")?.unwrap_or_else(|| "auto".to_owned());
     let list = get(fields, "tools").map(wire::items).transpose().map_err(|wrong| wrong.within("tools"))?;
-    let mut names = Vec::new();
+    let renamed = renamed(&request.tools);
+    let (known, mut names) = (known(&renamed), HashSet::new());
     for (at, raw) in list.unwrap_or_default().into_iter().enumerate() {
         let fields = wire::object(raw).map_err(|wrong| wrong.item(at).within("tools"))?;
         if get(&fields, "name").is_some() {
-            names.push(offered(request, &fields).map_err(|wrong| wrong.item(at).within("tools"))?);
+            names.insert(offered(&known, &fields).map_err(|wrong| wrong.item(at).within("tools"))?);
         }
     }
     request.tools.retain(|tool| matches!(tool, Tool::Function(tool) if names.contains(&tool.name)));

@@ -3,12 +3,13 @@
 //! Apart because it alone knows the order of items. Errors carry the path inside the list. It must not know the request's other fields,
 //! but for the tools on offer, under whose names calls are told.
 
-use gatewright_types::{Content, Extras, Message, Part, Role, ToolCall};
+use gatewright_types::{Content, Extras, Fault, FaultKind, Message, Part, Role, ToolCall};
 use serde_json::value::RawValue;
 
 use super::parts::{content, joined};
-use super::recall::{is_reference, item};
-use super::{get, must, text};
+use super::recall::{Recall, is_reference};
+use super::tools::{Known, known};
+use super::{get, invalid, must, text};
 use crate::dialects::openai_responses::sealed::{Sealed, Shown};
 use crate::dialects::openai_responses::{AFTER, BEFORE, keep};
 use crate::dialects::seal::is_seal;
@@ -26,7 +27,8 @@ enum Rank {
 /// Messages while they are put together.
 pub(super) struct Turns<'a> {
     asked: &'a Asked<'a>,
-    tools: &'a [Renamed],
+    tools: Known<'a>,
+    recall: Recall<'a>,
     messages: Vec<Message>,
     /// While the last message is an answer to which more may be added: what came last.
     rank: Option<Rank>,
@@ -36,7 +38,14 @@ pub(super) struct Turns<'a> {
 
 impl<'a> Turns<'a> {
     pub(super) fn new(asked: &'a Asked<'a>, tools: &'a [Renamed]) -> Self {
-        Self { asked, tools, messages: Vec::new(), rank: None, before: Extras::new() }
+        Self {
+            asked,
+            tools: known(tools),
+            recall: Recall::new(asked),
+            messages: Vec::new(),
+            rank: None,
+            before: Extras::new(),
+        }
     }
 
     /// The messages.
@@ -45,6 +54,25 @@ impl<'a> Turns<'a> {
             first.extras.append(self.before);
         }
         self.messages
+    }
+
+    /// The fault of an item that is wrong, or is too much.
+    pub(super) fn fault(&self, wrong: Wrong) -> Fault {
+        let Some(most) = self.recall.over() else { return invalid(wrong) };
+        let message = format!("What the request recalls is larger than this gateway's limit of {most} bytes.");
+        Fault::caller(FaultKind::BodyTooLarge, message).at(wrong.path)
+    }
+
+    /// The conversation up to an answer that was kept, which is among it: whether it is there.
+    pub(super) fn follow(&mut self, id: &str) -> Result<bool, Wrong> {
+        let Some(items) = self.recall.all(id) else { return Ok(false) };
+        self.bounded()?;
+        items.into_iter().try_for_each(|item| self.plain(item))?;
+        Ok(true)
+    }
+
+    fn bounded(&self) -> Result<(), Wrong> {
+        self.recall.over().map_or(Ok(()), |_| Err(Wrong::says("it recalls too much")))
     }
 
     /// A string, which a user says, or a list of items.
@@ -57,15 +85,21 @@ impl<'a> Turns<'a> {
         items.into_iter().enumerate().try_for_each(|(at, item)| self.item(item).map_err(|wrong| wrong.item(at)))
     }
 
-    /// One item.
-    pub(super) fn item(&mut self, raw: &RawValue) -> Result<(), Wrong> {
+    /// One item, or the name of one.
+    fn item(&mut self, raw: &RawValue) -> Result<(), Wrong> {
         let fields = wire::object(raw)?;
-        if is_reference(&fields) {
-            let id = must(&fields, "id")?;
-            let kept = item(self.asked, &id);
-            let kept = kept.ok_or_else(|| Wrong::says(format!("there is no kept item `{id}`")).within("id"))?;
-            return self.item(kept);
+        if !is_reference(&fields) {
+            return self.plain(raw);
         }
+        let id = must(&fields, "id")?;
+        let kept = self.recall.item(&id).ok_or_else(|| Wrong::says(format!("there is no kept item `{id}`")).within("id"))?;
+        self.bounded()?;
+        self.plain(kept)
+    }
+
+    /// One item that is there itself.
+    fn plain(&mut self, raw: &RawValue) -> Result<(), Wrong> {
+        let fields = wire::object(raw)?;
         let kind = text(&fields, "type")?;
         match kind.as_deref() {
             // The easy form of a message has no type.
@@ -162,8 +196,8 @@ impl<'a> Turns<'a> {
         arguments: impl Fn(&wire::Fields<'_>) -> Result<String, Wrong>,
     ) -> Result<(), Wrong> {
         let (id, name, namespace) = (must(fields, "call_id")?, must(fields, "name")?, text(fields, "namespace")?);
-        let known = self.tools.iter().find(|tool| tool.name == name && tool.namespace == namespace);
-        let name = known.map_or(name, |tool| tool.called.clone());
+        let known = self.tools.get(&(&*name, namespace.as_deref())).map(|called| (*called).to_owned());
+        let name = known.unwrap_or(name);
         let call = ToolCall { id, name, arguments: arguments(fields)?, extras: Extras::new() };
         if let Some(answer) = self.answer(Rank::Call) {
             answer.tool_calls.push(call);

@@ -77,16 +77,17 @@ impl Thoughts {
             return;
         }
         let text: Arc<str> = text.into();
+        // Made before, for all wait while one holds the lock.
+        let keys: Vec<Key> = calls.iter().filter_map(|call| key(tenant, call)).collect();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for call in calls {
-            kept.keep(key(tenant, call), Arc::clone(&text), now);
-        }
+        keys.into_iter().for_each(|key| kept.keep(key, Arc::clone(&text), now));
     }
 
     /// What was thought before this call.
     fn find(&self, tenant: &str, call: &ToolCall, now: Instant) -> Option<Arc<str>> {
+        let key = key(tenant, call)?;
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let thought = kept.by_call.get(&key(tenant, call)).filter(|thought| thought.until > now)?;
+        let thought = kept.by_call.get(&key).filter(|thought| thought.until > now)?;
         Some(Arc::clone(&thought.text))
     }
 
@@ -116,13 +117,16 @@ fn put(message: &mut Message, text: &str) {
     recalled::mark(&mut message.extras);
 }
 
-/// The id alone is not enough: some servers count their calls anew in each answer.
-fn key(tenant: &str, call: &ToolCall) -> Key {
+/// The id alone is not enough: some servers count their calls anew in each answer. A call that is too long has none.
+fn key(tenant: &str, call: &ToolCall) -> Option<Key> {
+    if call.arguments.len() > LONGEST {
+        return None;
+    }
     let mut hasher = blake3::Hasher::new_derive_key("gatewright thought before a call");
     for part in [tenant, &call.id, &call.name, &canonical(&call.arguments)] {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }
-    *hasher.finalize().as_bytes()
+    Some(*hasher.finalize().as_bytes())
 }
 
 /// Arguments as they are whoever wrote them down: clients read them and write them anew.
@@ -229,6 +233,9 @@ mod tests {
         assert_eq!(thoughts.0.lock().unwrap().by_call.len(), 1, "what is too old goes with the next");
         thoughts.keep("t", (&"x".repeat(LONGEST + 1), &[call("long", "")]), now);
         assert!(thoughts.find("t", &call("long", ""), now).is_none());
+        let much = call("much", &"x".repeat(LONGEST + 1));
+        thoughts.keep("t", ("short", std::slice::from_ref(&much)), now);
+        assert!(thoughts.find("t", &much, now).is_none(), "its arguments are not read");
     }
 
     #[test]

@@ -21,6 +21,11 @@ use super::{Asked, Begin, Dialect, Listed, ReadEvents, Said, WriteEvents};
 /// The name of this dialect.
 pub const NAME: &str = "openai_completions";
 
+/// How many texts shall be written on from: all messages but the text that shall follow.
+pub(crate) fn texts(request: &ChatRequest) -> usize {
+    request.messages.iter().filter(|message| !request::is_suffix(message)).count()
+}
+
 /// The row of this dialect.
 #[derive(Clone, Copy)]
 pub struct OpenAiCompletions;

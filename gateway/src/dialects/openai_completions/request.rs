@@ -66,7 +66,7 @@ fn one(request: &mut ChatRequest, name: &str, raw: &RawValue) -> Result<(), Wron
     }
 }
 
-fn is_suffix(message: &Message) -> bool {
+pub(super) fn is_suffix(message: &Message) -> bool {
     message.extras.get(&own(NAME, SUFFIX)).is_some()
 }
 

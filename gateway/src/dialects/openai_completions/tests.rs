@@ -32,6 +32,7 @@ fn what_the_model_reads_are_messages() {
     let request = OpenAiCompletions.read(body.as_bytes(), &Asked::default()).unwrap();
     let texts: Vec<_> = request.messages.iter().map(|message| message.content.joined().into_owned()).collect();
     assert_eq!(texts, ["a", "b", "after"]);
+    assert_eq!(super::texts(&request), 2, "nothing is written on from the text that shall follow");
     assert!(!String::from_utf8_lossy(&OpenAiCompletions.write(&request).unwrap()).contains("hidden"));
 }
 

@@ -30,6 +30,7 @@ use super::catalog::Auth;
 use super::quirks::{self, Quirks};
 use super::{Carried, Deadline, Deltas, Upstream};
 use crate::config::facts::{ProviderFact, Secret, Timeouts};
+use crate::dialects::openai_completions::texts;
 use crate::dialects::{ALL, DialectRef, ReadEvents};
 
 /// Largest answer that is read unless [`RemoteUpstream::bounded`] says otherwise, bytes.
@@ -140,7 +141,7 @@ impl Upstream for RemoteUpstream {
 
     fn answer(&self, request: Arc<ChatRequest>, deadline: Deadline) -> Deltas {
         // Each text that is to be written on from has as many.
-        let texts = if request.wants.is_empty() { 1 } else { u32::try_from(request.messages.len()).unwrap_or(u32::MAX) };
+        let texts = if request.wants.is_empty() { 1 } else { u32::try_from(texts(request.as_ref())).unwrap_or(u32::MAX) };
         let choices = request.sampling.n.unwrap_or(1).saturating_mul(texts);
         let target = Arc::clone(&self.0);
         let asking = Arc::clone(&target);

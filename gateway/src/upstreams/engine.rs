@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::{Deadline, Deltas, Load, Times, Upstream};
 use crate::clock::Clock;
+use crate::dialects::recalled;
 
 /// One model of the embedded engine.
 #[derive(Clone, Debug)]
@@ -91,7 +92,7 @@ impl Stream for Answer {
                 return this.fail(fault);
             }
             let terms = Terms { now: this.upstream.clock.now_s(), deadline: Some(this.deadline.0) };
-            match this.upstream.engine.submit(request.clone(), terms) {
+            match this.upstream.engine.submit(fit(request), terms) {
                 Ok((generation, reading)) => {
                     // As long as the prompt is: not on a thread that serves others. It ends by itself when the generation is dropped.
                     tokio::task::spawn_blocking(|| reading.run());
@@ -145,6 +146,15 @@ impl Stream for Answer {
     }
 }
 
+/// The request without thought that its client did not send: only servers that demand such see it.
+fn fit(request: &Arc<ChatRequest>) -> Arc<ChatRequest> {
+    let mut fitted = Arc::clone(request);
+    if recalled::is_marked(&request.extras) {
+        recalled::take(Arc::make_mut(&mut fitted));
+    }
+    fitted
+}
+
 fn times(of: &gatewright_engine::Times) -> Times {
     let bounds = TIME_BOUNDS.into_iter().chain([f64::INFINITY]);
     Times { sum: of.sum, buckets: bounds.zip(of.counts).collect() }
@@ -185,7 +195,25 @@ fn fault(name: &str, error: EngineError) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use gatewright_types::Message;
+    use gatewright_types::Role;
+
     use super::*;
+
+    #[test]
+    fn a_model_here_sees_no_thought_that_its_client_did_not_send() {
+        let turn = |mark: fn(&mut gatewright_types::Extras)| {
+            let mut message = Message { reasoning: Some("I think.".to_owned()), ..Message::text(Role::Assistant, "x") };
+            mark(&mut message.extras);
+            message
+        };
+        let mut request = ChatRequest { messages: vec![turn(|_| {}), turn(recalled::mark)], ..ChatRequest::default() };
+        recalled::mark(&mut request.extras);
+        let request = Arc::new(request);
+        let fitted = fit(&request);
+        assert!(fitted.messages[0].reasoning.is_some() && fitted.messages[1].reasoning.is_none());
+        assert!(request.messages[1].reasoning.is_some(), "another leg may demand it");
+    }
 
     #[test]
     fn each_error_of_the_engine_becomes_the_fault_that_a_client_understands() {

@@ -72,6 +72,8 @@ pub(crate) struct Seat {
     sent: Option<u16>,
     /// What the answer says again of the request.
     echo: Option<Arc<Echo>>,
+    /// The route whose policies had seen the request then.
+    echoed_on: Option<Arc<Route>>,
     slot: Option<Slot>,
     taken: Option<Taken>,
     _place: Place,
@@ -92,6 +94,7 @@ impl Seat {
             ended: None,
             sent: None,
             echo: None,
+            echoed_on: None,
             slot: Some(slot),
             taken,
             _place: place,
@@ -120,7 +123,7 @@ impl Seat {
 
     /// What the answer will say again of the request, as it is now.
     pub(super) fn answers(&mut self, echo: Option<Echo>) {
-        self.echo = echo.map(Arc::new);
+        (self.echo, self.echoed_on) = (echo.map(Arc::new), Some(self.route()));
     }
 
     /// What the answer says again of the request.
@@ -137,10 +140,14 @@ impl Seat {
     }
 
     /// Keeps the answer for its client, where it wants that and the operator lets it: never waits. An answer that a filter or a bound has
-    /// cut is kept as it is; one that failed, was refused, or whose client has hung up never comes here.
+    /// cut is kept as it is; one that failed, was refused, or whose client has hung up never comes here. Where a policy has had it asked
+    /// again on a route of other policies, nothing is kept: what those left of the conversation is not what was there before.
     pub(crate) fn keep(&self, body: &Bytes) {
         let Some(before) = self.echo.as_ref().and_then(|echo| echo.conversation.clone()) else { return };
         let (caller, facts) = (&self.caller, self.caller.host.facts.conversations);
+        if !self.echoed_on.as_ref().is_some_and(|route| route.same_chain(&self.route())) {
+            return;
+        }
         let Ok(body) = std::str::from_utf8(body) else { return };
         let id = caller.head.answer_id();
         let time = u64::try_from(facts.time.as_millis()).unwrap_or(u64::MAX);

@@ -38,6 +38,7 @@ impl Talk {
         self.meter.round_ends(&self.request);
         self.out.clear();
         self.open.clear();
+        self.unhear();
         (self.again.asked, self.again.begun) = (true, self.begun);
         let rounds = self.tools.as_ref().map(|tools| tools.rounds);
         let mut guard = self.guard.take();

@@ -261,6 +261,7 @@ impl Talk {
             (Verdict::Answer { plugin, text }, _) if !self.spoken => {
                 self.end();
                 self.out.clear();
+                self.unhear();
                 self.substitute(plugin, text);
                 Ok(())
             }
@@ -292,6 +293,11 @@ impl Talk {
         self.out.push_back(Chunk::of(self.open.drain(..).map(finish).collect()));
         let usage = self.meter.read(|figures| figures.usage.clone());
         self.out.push_back(Chunk::of(vec![Delta::Usage(usage)]));
+    }
+
+    /// Forgets what was thought so far: it goes to nobody.
+    pub(super) fn unhear(&mut self) {
+        self.listener.iter_mut().for_each(|listener| *listener = Listener::default());
     }
 
     /// Gives a plugin's answer in the model's place.

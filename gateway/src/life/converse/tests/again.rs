@@ -1,7 +1,10 @@
 //! A model that is asked again: elsewhere, with an instruction, streamed and whole, and what is paid for it.
 
 use super::*;
-use crate::config::facts::{AskFact, ReachFact};
+use crate::config::facts::{AskFact, ProviderFact, ReachFact};
+use crate::life::kit::finish;
+use crate::upstreams::quirks::{Quirks, Reasoning};
+use crate::upstreams::remote::rig;
 
 /// Asks again where the answer says `bad`: by `reask(...)` as given.
 fn again(wish: &str) -> String {
@@ -106,6 +109,48 @@ async fn the_plugins_of_the_other_route_see_request_and_answer() {
     assert_eq!(asked, "mine is [redacted]");
     let verdicts = kit.rows().remove(0).verdicts;
     assert!(verdicts.contains("reask") && verdicts.contains("redact"), "{verdicts}");
+}
+
+/// What was there before they saw it is not kept: what they left is another conversation.
+#[tokio::test]
+async fn what_plugins_of_another_route_saw_later_is_not_kept() {
+    for (there, kept) in [("redact", 404), ("judge", 200)] {
+        let mut kit = Kit::new();
+        kit.plugin("judge", CHUNKS, &again(r#""other""#));
+        kit.plugin("redact", EVERYWHERE, REDACT);
+        kit.facts.default_plugins = vec!["judge".to_owned()];
+        with_other(&mut kit);
+        kit.facts.routes.get_mut("other").unwrap().plugins = Some(vec![there.to_owned()]);
+        kit.script(says("bad"));
+        kit.script(says("good"));
+        let heard = kit.responses(&serde_json::json!({"model": "m", "input": "mine is sk-123456"})).await;
+        assert_eq!(heard.status, 200, "{}", heard.text);
+        let path = format!("/v1/responses/{}", heard.json()["id"].as_str().unwrap());
+        assert_eq!(kit.get(&path).await.status, kept, "{there}");
+    }
+}
+
+/// It belongs to an answer that nobody got.
+#[tokio::test]
+async fn thought_of_an_answer_that_was_dropped_is_not_put_back() {
+    let mut kit = Kit::new();
+    let quirks = Quirks { reasoning: Reasoning::WithCalls, ..Quirks::default() };
+    kit.facts.providers.insert("strict".to_owned(), ProviderFact { quirks, ..rig::fact("http://127.0.0.1:9") });
+    kit.plugin("judge", CHUNKS, &again(r#"nil, "Be good.""#));
+    kit.script(stream_of(&[r#"{"reasoning_content":"dropped, "}"#, r#"{"content":"bad"}"#]));
+    let call = r#"{"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{}"}}]}"#;
+    kit.script(events(&[&event(r#"{"reasoning_content":"given"}"#), &event(call), &finish("tool_calls")]));
+    let heard = kit.chat(ASK).await;
+    assert_eq!(heard.json()["choices"][0]["message"]["reasoning_content"], "given", "{}", heard.text);
+    kit.script(says("good"));
+    let call = r#"{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}"#;
+    let history = format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}},{{"role":"assistant","content":null,"tool_calls":[{call}]}},
+            {{"role":"tool","tool_call_id":"t","content":"x"}}]}}"#
+    );
+    assert_eq!(kit.chat(&history).await.status, 200);
+    let asked = kit.upstream.asked.lock().unwrap()[2].messages[1].reasoning.clone();
+    assert_eq!(asked.as_deref(), Some("given"));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ pub(crate) struct Rank {
 }
 
 impl Rank {
-    /// Of one that sits out because its reader does not read: it needs no pages before that does.
+    /// Of one that sits out because its reader does not read: it needs no place and no pages before that does.
     pub(crate) fn sitting_out(self) -> Self {
         Self { turn: u64::MAX, ..self }
     }

@@ -43,8 +43,6 @@ pub(crate) struct Sequence {
     written: Vec<u32>,
     /// Positions that its pages hold, of the prompt and of what it wrote.
     filled: usize,
-    /// Whether it ran at all.
-    began: bool,
     sampler: Sampler,
     shaping: Shaping,
     history: History,
@@ -70,7 +68,6 @@ impl Sequence {
             prompt: job.prompt.clone(),
             written: Vec::new(),
             filled: 0,
-            began: false,
             sampler: job.plan.sampler,
             shaping: job.plan.shaping.clone(),
             history: History::new(&job.prompt, &job.plan.shaping),
@@ -116,15 +113,14 @@ impl Sequence {
     /// Counts what was run, and lets others find what is full of the prompt.
     pub(crate) fn ran(&mut self, work: Work) {
         self.filled += self.run(work).0;
-        self.began = true;
         self.holding.publish(&self.prompt, self.filled);
     }
 
-    /// Takes what is known already of what it would read next. Gives how many tokens that are, if nothing of them was computed for it.
+    /// Takes what is known already of what it would read next. Gives how many tokens that are.
     pub(crate) fn adopt(&mut self) -> usize {
         let before = self.filled;
         self.filled = self.holding.adopt(&self.prompt, self.filled);
-        if self.began { 0 } else { self.filled - before }
+        self.filled - before
     }
 
     /// Takes pages for all tokens that it has so far; they were seen to be there.

@@ -91,22 +91,22 @@ async fn two_requests_run_in_turn() {
 }
 
 #[tokio::test]
-async fn a_reader_that_left_frees_its_place() {
+async fn a_reader_that_stalls_holds_up_nobody_and_goes_on_when_it_reads() {
     let engine = engine(1, 4);
     let stalled = submit(&engine, &ask("a", seeded(1, 400))).unwrap();
     let waiting = submit(&engine, &ask("b", seeded(2, 5))).unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    // The one place is taken by a request that nobody reads; dropping it frees the place within a step.
-    drop(stalled);
-    let deltas = tokio::time::timeout(Duration::from_secs(20), gather(waiting)).await.unwrap();
-    assert!(matches!(deltas.last(), Some(Delta::Usage(_))));
+    for generation in [waiting, stalled] {
+        let deltas = tokio::time::timeout(Duration::from_secs(60), gather(generation)).await.unwrap();
+        assert!(matches!(deltas.last(), Some(Delta::Usage(_))));
+    }
 }
 
 #[tokio::test]
 async fn the_queue_is_bounded_and_dropping_makes_room() {
     let engine = engine(1, 1);
     let first = submit(&engine, &ask("a", seeded(1, 400))).unwrap();
-    let second = submit(&engine, &ask("b", seeded(2, 3))).unwrap();
+    // Neither ends before it is read.
+    let second = submit(&engine, &ask("b", seeded(2, 400))).unwrap();
     let full = submit(&engine, &ask("c", tokens(3)));
     assert!(matches!(full, Err(EngineError::Full { retry_after }) if retry_after >= Duration::from_secs(1)));
     drop(first);
@@ -201,13 +201,17 @@ async fn a_prompt_that_begins_as_another_of_its_tenant_is_not_read_again_so_far(
 async fn a_deadline_ends_what_waits_and_what_runs() {
     let engine = engine(1, 4);
     let by = |ms| Terms { deadline: Some(std::time::Instant::now() + Duration::from_millis(ms)), ..Terms::default() };
-    let stalled = submit(&engine, &ask("a", seeded(1, 400))).unwrap();
-    let (mut waits, reading) = engine.submit(Arc::new(ask("b", tokens(5))), by(100)).unwrap();
+    let (stalled, reading) = engine.submit(Arc::new(ask("a", seeded(1, 400))), by(1000)).unwrap();
     reading.run();
-    // Nothing runs: the first has a reader that does not read. The thread wakes all the same.
-    let told = tokio::time::timeout(Duration::from_secs(20), waits.next()).await.unwrap();
-    assert!(matches!(told, Some(Err(EngineError::Deadline { began: false }))), "{told:?}");
-    drop(stalled);
+    // Nothing runs: nobody reads. The thread wakes all the same.
+    let ended = async {
+        while engine.stats().running + engine.stats().waiting > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    let all: Vec<_> = stalled.collect().await;
+    assert!(matches!(all.last(), Some(Err(EngineError::Deadline { .. }))));
     let (runs, reading) = engine.submit(Arc::new(ask("c", seeded(1, 400))), by(0)).unwrap();
     reading.run();
     let all: Vec<_> = runs.collect().await;

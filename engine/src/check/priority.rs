@@ -27,12 +27,15 @@ pub(super) fn priority(request: &ChatRequest) -> Result<Priority, EngineError> {
     };
     let asked = match value(&request.extras, "priority") {
         None => None,
-        Some(Value::Number(number)) => number.as_i64().map(Priority::of),
+        Some(Value::Number(number)) => match number.as_i64() {
+            Some(whole) => Some(Priority::of(whole)),
+            None => return refuse("priority", "must be a whole number of 64 bits"),
+        },
         Some(Value::String(word)) => match word.parse() {
             Ok(priority) => Some(priority),
             Err(said) => return refuse("priority", said),
         },
-        Some(_) => return refuse("priority", "must be a number, or low, normal or high"),
+        Some(_) => return refuse("priority", "must be a whole number, or low, normal or high"),
     };
     let granted = request.origin.priority;
     let asked = asked.or(tier).or(granted).unwrap_or_default();
@@ -77,7 +80,9 @@ mod tests {
     #[test]
     fn what_is_no_priority_is_refused_by_name() {
         assert!(of(None, &[("priority", "\"urgent\"")]).unwrap_err().contains("`priority`"));
-        assert!(of(None, &[("priority", "[1]")]).unwrap_err().contains("`priority`"));
+        for json in ["[1]", "0.5", "5.0", "1e3", "9223372036854775808"] {
+            assert!(of(None, &[("priority", json)]).unwrap_err().contains("`priority`"), "{json}");
+        }
         assert!(of(None, &[("service_tier", "\"gold\"")]).unwrap_err().contains("`service_tier`"));
         let mut request = ChatRequest::default();
         request.extras.push("cache_salt", serde_json::from_str("\"\"").unwrap());

@@ -52,7 +52,9 @@ impl<B: EngineBackend> Worker<B> {
     /// In order: who needs many pages is not passed by others who need less.
     pub(super) fn admit(&mut self) {
         let now = Instant::now();
-        while let Some(mut sequence) = self.next() {
+        // Who gives its place up here comes again in the next step at the earliest.
+        for _ in 0..self.waiting.len() {
+            let Some(mut sequence) = self.next() else { break };
             let rank = sequence.rank;
             let known = sequence.adopt();
             let (has, all) = sequence.pages();
@@ -68,9 +70,8 @@ impl<B: EngineBackend> Worker<B> {
             sequence.served = self.steps;
             if let Some(open) = self.requests.get_mut(&sequence.request) {
                 let mut stats = self.queue.stats.lock();
-                open.begins(now, &mut stats);
+                open.begins(now, known, &mut stats);
                 if sequence.choice == 0 {
-                    open.knew(known, &mut stats);
                     open.tell(sequence.reading());
                 }
             }
@@ -78,10 +79,16 @@ impl<B: EngineBackend> Worker<B> {
         }
     }
 
-    /// The first in order whose reader has room: others would only hold pages.
+    /// The first in order whose reader has room for it beside those of its request that run, as [`Self::seen`] counts it: others would
+    /// sit out, and choices of one request would give way to each other without end.
     fn next(&mut self) -> Option<Sequence> {
+        let mut beside: BTreeMap<u64, usize> = BTreeMap::new();
+        self.running.iter().for_each(|s| *beside.entry(s.request).or_default() += 1);
         let requests = &self.requests;
-        let has_room = |s: &Sequence| requests.get(&s.request).is_some_and(|open| open.room() >= MOST_DELTAS);
+        let has_room = |s: &Sequence| {
+            let beside = beside.get(&s.request).copied().unwrap_or_default();
+            requests.get(&s.request).is_some_and(|open| open.has_room(beside))
+        };
         let rank = self.waiting.iter().find(|(_, s)| has_room(s)).map(|(rank, _)| *rank)?;
         self.waiting.remove(&rank)
     }
@@ -94,11 +101,8 @@ impl<B: EngineBackend> Worker<B> {
         if fits(self, 0, 0) {
             return true;
         }
-        // Who sits out keeps its place as others do, but no pages that somebody could use.
-        let ranks = match self.running.len() < self.memory.most_running() {
-            true => self.ranks(&self.seen()),
-            false => self.running.iter().map(|s| s.rank).collect(),
-        };
+        // Who sits out keeps no place and no pages that somebody could use.
+        let ranks = self.ranks(&self.seen());
         let (mut places, mut pages, mut leave) = (0, 0, Vec::new());
         for at in outranked(rank, &ranks) {
             places += 1;

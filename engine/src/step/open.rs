@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use gatewright_types::{Delta, Prefill, Usage};
 
+use crate::answer::MOST_DELTAS;
 use crate::error::EngineError;
 use crate::queue::{Job, Outlet, Seat};
 use crate::sequence::Sequence;
@@ -63,6 +64,11 @@ impl Open {
         self.outlet.capacity()
     }
 
+    /// Whether its reader has room for one more choice beside so many, and for so much that it pays to compute again what that gave up.
+    pub(super) fn has_room(&self, beside: usize) -> bool {
+        self.room() >= (MOST_DELTAS * (beside + 1)).max(self.outlet.max_capacity() / 2)
+    }
+
     pub(super) fn send(&self, delta: Delta) -> Result<(), EngineError> {
         self.outlet.try_send(Ok(delta)).map_err(|_| EngineError::Step("the reader left".to_owned()))
     }
@@ -71,18 +77,14 @@ impl Open {
         self.prefill.tell(reading);
     }
 
-    /// The choice was let in.
-    pub(super) fn begins(&mut self, now: Instant, stats: &mut EngineStats) {
+    /// One of its choices was let in; so many tokens of the prompt are known. What is known when it comes again does not count.
+    pub(super) fn begins(&mut self, now: Instant, known: usize, stats: &mut EngineStats) {
         if self.began.is_none() {
             self.began = Some(now);
+            self.usage.cached = Some(known as u64);
             stats.prompt_tokens += self.usage.prompt;
+            stats.cached_tokens += known as u64;
         }
-    }
-
-    /// So many tokens of the prompt were known.
-    pub(super) fn knew(&mut self, tokens: usize, stats: &mut EngineStats) {
-        self.usage.cached = self.usage.cached.map(|sum| sum + tokens as u64);
-        stats.cached_tokens += tokens as u64;
     }
 
     /// One of its choices wrote a token.

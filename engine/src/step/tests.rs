@@ -16,6 +16,8 @@ use crate::options::{EngineOptions, YarnReading};
 use crate::queue::Job;
 use crate::weights::Weights;
 
+mod stalls;
+
 type Reader = mpsc::Receiver<Result<Delta, EngineError>>;
 
 /// A worker on the tiny checkpoint whose memory holds so many positions.
@@ -176,6 +178,23 @@ fn a_known_beginning_is_not_computed_again_and_changes_no_bit() {
         assert_eq!((stats.cached_tokens, stats.preemptions), (96 + 64 + 80 + 96, 0));
         assert_eq!(worker.book.borrow().counts().used, 0);
     }
+}
+
+#[test]
+fn what_was_known_is_counted_once_although_it_was_given_up_again() {
+    let mut worker = worker(1, 2048);
+    let asked = Asked { prompt: text(100, 1), priority: Priority::Low, ..Asked::default() };
+    let _first = asked.clone().of(&worker);
+    while worker.advance() {}
+    let mut again = asked.of(&worker);
+    worker.take_in();
+    worker.admit();
+    let mut urgent = Asked { priority: Priority::High, ..Asked::default() }.of(&worker);
+    while worker.advance() {}
+    let stats = worker.queue.numbers();
+    assert_eq!((stats.preemptions, stats.cached_tokens), (1, 96));
+    assert_eq!(usage(&said(&mut again)).cached, Some(96));
+    assert!(ended(&mut urgent));
 }
 
 #[test]

@@ -46,7 +46,8 @@ pub(super) fn unknown_items(request: &ChatRequest) -> impl Iterator<Item = Strin
     let beside = extras.filter(|(name, _)| super::of_own(NAME, name).is_some_and(|name| matches!(name, AFTER | BEFORE)));
     let kinds = beside.filter_map(|(_, raw)| serde_json::from_str::<Item>(raw.get()).ok().map(|item| item.kind));
     // A client's text, on its way into a header.
-    kinds.filter(|kind| kind.len() <= 64 && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')))
+    kinds
+        .filter(|kind| kind.len() <= 64 && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')))
 }
 
 /// Whether the answer is kept: always there, as `true` or `false`.

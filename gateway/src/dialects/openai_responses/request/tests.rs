@@ -171,7 +171,10 @@ fn what_is_recalled_is_bounded_however_short_its_names_are() {
     let fault = read_with(&many, 1000).unwrap_err();
     assert_eq!((fault.kind, fault.param.as_deref().is_some_and(|at| at.starts_with("input["))), (FaultKind::BodyTooLarge, true));
     assert_eq!(read_with(&many, 10_000).unwrap().messages.len(), 50);
-    assert_eq!(read_with(&json!({"model": "m", "input": [numbered]}), 1000).unwrap().messages[0].content.joined(), "my name is Ada");
+    assert_eq!(
+        read_with(&json!({"model": "m", "input": [numbered]}), 1000).unwrap().messages[0].content.joined(),
+        "my name is Ada"
+    );
     let follows = json!({"model": "m", "previous_response_id": "resp_1", "input": "x"});
     let fault = read_with(&follows, 100).unwrap_err();
     assert_eq!((fault.kind, fault.param.as_deref()), (FaultKind::BodyTooLarge, Some("previous_response_id")));
@@ -192,7 +195,8 @@ fn a_kept_item_that_is_only_a_name_is_not_looked_up_again() {
 fn many_tools_and_many_calls_of_them_are_told_apart() {
     let names: Vec<String> = (0..5000).map(|n| format!("t{n}")).collect();
     let tools: Vec<Value> = names.iter().map(|name| json!({"type": "function", "name": name})).collect();
-    let calls = names.iter().map(|name| json!({"type": "function_call", "call_id": name, "name": name, "namespace": "s", "arguments": ""}));
+    let calls =
+        names.iter().map(|name| json!({"type": "function_call", "call_id": name, "name": name, "namespace": "s", "arguments": ""}));
     let chosen: Vec<Value> = names.iter().skip(1).map(|name| json!({"type": "function", "name": name, "namespace": "s"})).collect();
     let body = json!({"model": "m", "tools": [{"type": "namespace", "name": "s", "tools": tools}], "input": calls.collect::<Vec<_>>(),
         "tool_choice": {"type": "allowed_tools", "tools": chosen}});

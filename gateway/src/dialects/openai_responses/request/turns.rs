@@ -38,14 +38,7 @@ pub(super) struct Turns<'a> {
 
 impl<'a> Turns<'a> {
     pub(super) fn new(asked: &'a Asked<'a>, tools: &'a [Renamed]) -> Self {
-        Self {
-            asked,
-            tools: known(tools),
-            recall: Recall::new(asked),
-            messages: Vec::new(),
-            rank: None,
-            before: Extras::new(),
-        }
+        Self { asked, tools: known(tools), recall: Recall::new(asked), messages: Vec::new(), rank: None, before: Extras::new() }
     }
 
     /// The messages.

@@ -91,10 +91,9 @@ impl Engines {
         self.lock().insert(model.fact.name.clone(), model);
     }
 
-    /// The model of that name, or that has an adapter of it.
+    /// The model of that name. Whose adapter a name is the facts say: what is open may still be of those before.
     pub fn get(&self, name: &str) -> Option<OpenModel> {
-        let models = self.lock();
-        models.get(name).or_else(|| models.values().find(|model| model.fact.adapters.contains_key(name))).cloned()
+        self.lock().get(name).cloned()
     }
 
     /// All of them.

@@ -83,7 +83,7 @@ impl Builder<'_> {
                 Some(provider) => Ok(provider_leg(provider, &fact.model, &self.shared.legs)),
                 None => Err(format!("model `{of}`: there is no provider `{name}`")),
             },
-            LegTarget::Engine => match self.shared.engines.get(&fact.model) {
+            LegTarget::Engine => match self.open_model(&fact.model) {
                 Some(OpenModel { upstream, files, .. }) => {
                     let (name, model, place) = (format!("engine/{}", fact.model), fact.model.clone(), place_in(files, &fact.model));
                     let merits = Merits { state: self.shared.legs.of(&name, place), ..Merits::default() };
@@ -92,6 +92,12 @@ impl Builder<'_> {
                 None => Err(format!("model `{of}`: the embedded engine has no model `{}`", fact.model)),
             },
         }
+    }
+
+    /// The model that has this name, its own or an adapter's.
+    fn open_model(&self, name: &str) -> Option<OpenModel> {
+        let model = self.facts.models.values().find(|model| model.names().any(|known| known == name));
+        self.shared.engines.get(model.map_or(name, |model| model.name.as_str()))
     }
 
     /// The legs of a route that are wanted. One that leads nowhere is left out: that has been told, and is not served.

@@ -229,7 +229,15 @@ mod tests {
         let (again, names) = opened(&facts, &shared);
         assert_eq!(names, ["a"], "an adapter that changed");
         assert_ne!(digest(&host, "tuned"), digest(&again.unwrap(), "tuned"));
-        facts.models.remove("a");
+        // The name goes to another model while the one that had it is still open.
+        let mut moved = facts.models.remove("a").unwrap();
+        moved.name = "b".into();
+        facts.models.insert("b".into(), moved);
+        let host = opened(&facts, &shared).0.unwrap();
+        let upstream = |model: &str| host.route(None, model).unwrap().legs.legs[0].upstream.clone();
+        assert!(Arc::ptr_eq(&upstream("tuned"), &upstream("b")));
+        assert!(Arc::ptr_eq(&upstream("b"), &shared.engines.get("b").unwrap().upstream));
+        facts.models.remove("b");
         assert!(opened(&facts, &shared).0.unwrap().route(None, "tuned").is_none());
     }
 

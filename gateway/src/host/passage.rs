@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::build::Builder;
 use super::legs::care;
 use super::route::{Home, Legs, Route};
-use crate::config::facts::{PassFact, Strategy};
+use crate::config::facts::{PassFact, ProviderFact, Strategy};
 use crate::life::Caller;
 use crate::upstreams::remote::Courier;
 
@@ -46,27 +46,27 @@ impl Builder<'_> {
         let mut passages = Vec::new();
         for (provider, fact) in passed {
             let Some(courier) = self.courier(&provider.name) else { continue };
-            let plain = self.passage_route(&provider.name, &[], &fact);
+            let plain = self.passage_route(provider, &[], &fact);
             let own = facts.keys.iter().map(|key| key.plugins.clone()).filter(|plugins| !plugins.is_empty());
             let own: Vec<Vec<String>> = own.collect();
-            let routes = own.into_iter().map(|plugins| (plugins.clone(), self.passage_route(&provider.name, &plugins, &fact)));
+            let routes = own.into_iter().map(|plugins| (plugins.clone(), self.passage_route(provider, &plugins, &fact)));
             let routes = routes.collect();
             passages.push(Arc::new(Passage { provider: provider.name.clone(), courier, fact, routes, plain }));
         }
         passages
     }
 
-    fn passage_route(&mut self, provider: &str, of_key: &[String], fact: &PassFact) -> Arc<Route> {
+    fn passage_route(&mut self, provider: &ProviderFact, of_key: &[String], fact: &PassFact) -> Arc<Route> {
         let plugins = self.plugins(of_key, fact.plugins.as_ref());
-        let name = format!("{provider}/*");
+        let name = format!("{}/*", provider.name);
         Arc::new(Route {
             strategy: Strategy::Ordered,
             sticky: false,
             legs: Legs::of(Vec::new()),
             leg_metrics: Vec::new(),
-            home: Home::Nobody,
+            home: if provider.local { Home::Everybody } else { Home::Nobody },
             local_only: false,
-            rules: Arc::default(),
+            rules: self.facts.rules.iter().cloned().collect(),
             care: care(self.facts, None),
             plugins,
             cache: None,
@@ -74,7 +74,7 @@ impl Builder<'_> {
             strict: false,
             max_time: std::time::Duration::ZERO,
             metrics: self.shared.metrics.route(&name),
-            owner: provider.to_owned(),
+            owner: provider.name.clone(),
             name,
         })
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use axum::http::header::{self, HeaderMap, HeaderName};
-use axum::http::{HeaderValue, Response};
+use axum::http::{HeaderValue, Method, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gatewright_types::{Fault, FaultKind};
@@ -30,6 +30,8 @@ use crate::upstreams::remote::{Delivered, Parcel, Upload};
 const INSPECTED: HeaderName = HeaderName::from_static("x-gatewright-inspected");
 /// The provider that is meant, where several have the path.
 const PROVIDER: HeaderName = HeaderName::from_static("x-gatewright-provider");
+/// Methods that go up. Others are no request for a model's provider: some make a tunnel, or have a server repeat its own key.
+pub(super) const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// Headers that go up.
 const UP: [&str; 12] = [
     "accept",

@@ -128,6 +128,12 @@ async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Re
 async fn not_found(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
     let host = cell.load_full();
     if let Some(passage) = pass::passage(&host, &request) {
+        if !pass::METHODS.contains(request.method()) {
+            let message = format!("{} is not passed on with {}.", cut(request.uri().path()), request.method());
+            let mut response = plain(&cell, &request, Fault::caller(FaultKind::MethodNotAllowed, message));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"));
+            return response;
+        }
         return pass::pass(host, request, passage).await;
     }
     let paths: Vec<&str> = ALL.iter().map(|dialect| dialect.path()).collect();

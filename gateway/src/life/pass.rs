@@ -14,10 +14,11 @@ use gatewright_types::{ChatRequest, Fault, FaultKind};
 
 use super::admit::permits;
 use super::authenticate::{Head, authenticate};
+use super::leave::{self, Leave};
 use super::meter::{Missed, Why};
 use super::refused::Refused;
 use super::seat::Seat;
-use crate::host::{Host, Passage};
+use crate::host::{Host, Passage, Route};
 use crate::upstreams::remote::{Courier, Load};
 
 /// A request that may pass.
@@ -47,12 +48,30 @@ pub(crate) fn board(host: Arc<Host>, head: Head, (path, passage): (&str, Arc<Pas
         let message = format!("Policies are enforced here, and none can inspect /v1/{path}: it is not passed on.");
         return Err(seat.refuse(Fault::caller(kind, message)));
     }
+    if let Err(fault) = leaves(&seat, (&request, &route)) {
+        return Err(seat.refuse(fault));
+    }
     seat.meter().read(|figures| {
         figures.leg = Some(name);
         figures.attempts = 1;
         figures.uninspected.push(Missed { what: "all", why: Why::Unheard });
     });
     Ok(Boarded { passage, seat })
+}
+
+/// Whether a request may go where its passage leads. Of the rules only `local_only` counts: there is no other way to send it, and
+/// what they see of it is who asks, and its headers.
+///
+/// # Errors
+/// A rule keeps it from leaving, or can be said neither to hold nor not to.
+fn leaves(seat: &Seat, (request, route): (&ChatRequest, &Route)) -> Result<(), Fault> {
+    if route.local_legs().is_some() {
+        return Ok(());
+    }
+    let mut leave = Leave::default();
+    leave.heed(route, &leave::seen(seat.caller(), (request, route), &[]))?;
+    seat.meter().read(|figures| figures.kept_here = leave.why().cloned());
+    leave.may(route).map(drop)
 }
 
 impl Boarded {

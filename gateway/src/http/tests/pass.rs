@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
 
-use crate::config::facts::{KeyFact, PassFact, ProviderFact, ProviderKind};
+use crate::conditions::Condition;
+use crate::config::facts::{KeyFact, PassFact, ProviderFact, ProviderKind, RuleFact};
 use crate::life::kit::{Heard, Kit};
 use crate::upstreams::remote::rig::{self, KEY, Rig, Step, last_piece, piece, response};
 
@@ -115,6 +116,40 @@ async fn an_enforced_policy_lets_nothing_pass_and_a_shadow_does() {
         assert_eq!((heard.status, rig.asked()), (status, usize::from(status == 200)), "{}", heard.text);
         assert!(status == 200 || heard.json()["error"]["code"] == "content_filter");
         assert_eq!(kit.rows()[0].outcome, if status == 200 { "ok" } else { "blocked" });
+    }
+}
+
+#[tokio::test]
+async fn what_must_not_leave_does_not_pass() {
+    let when = "\"x-secret\" in request.headers && int(request.headers[\"x-secret\"]) > 0";
+    let rule = |when: &str, to: Option<&str>| RuleFact {
+        when: std::sync::Arc::new(Condition::read(when).unwrap()),
+        to: to.map(str::to_owned),
+        local_only: to.is_none(),
+    };
+    for local in [false, true] {
+        let (mut kit, rig) = kit(vec![rig::json("{}")]).await;
+        kit.facts.rules = vec![rule("true", Some("elsewhere")), rule(when, None)];
+        kit.facts.providers.get_mut("rig").unwrap().local = local;
+        let mut asked = 0;
+        for (secret, status) in [("0", 200), ("1", 400), ("unread", 500)] {
+            let heard = send(&mut kit, Request::get("/v1/files").header("x-secret", secret).body(Body::empty()).unwrap()).await;
+            let status = if local { 200 } else { status };
+            asked += usize::from(status == 200);
+            assert_eq!((heard.status, rig.asked()), (status, asked), "{local} {secret}: {}", heard.text);
+        }
+        let outcomes: Vec<String> = kit.rows().into_iter().map(|row| row.outcome).collect();
+        assert_eq!(outcomes, if local { ["ok"; 3] } else { ["ok", "blocked", "internal"] });
+    }
+}
+
+#[tokio::test]
+async fn odd_methods_are_not_passed() {
+    let (mut kit, rig) = kit(vec![rig::json("{}")]).await;
+    for method in ["TRACE", "CONNECT", "OPTIONS", "ODD"] {
+        let request = Request::builder().method(method).uri("/v1/files").body(Body::empty()).unwrap();
+        let heard = send(&mut kit, request).await;
+        assert_eq!((heard.status, heard.header("allow").contains("DELETE"), rig.asked()), (405, true, 0), "{method}");
     }
 }
 

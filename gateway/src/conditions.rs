@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use cel::{Context, Env, ExecutionError, Program, Value};
 
+use self::seen::Memo;
 pub use self::seen::Seen;
 
 /// A condition that was read.
@@ -110,8 +111,9 @@ impl Condition {
     }
 
     fn run(&self, seen: &Seen<'_>) -> Result<Value, ExecutionError> {
+        let memo = Memo::of(seen);
         let mut context = Context::with_env(Arc::clone(&self.env));
-        context.set_variable_resolver(seen);
+        context.set_variable_resolver(&memo);
         self.program.execute(&context)
     }
 

@@ -3,6 +3,7 @@
 //! Apart because it is a table, and the documentation's words. It must not know what is asked of it: what nobody names costs nothing.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use cel::Value;
 use cel::common::types::CelString;
@@ -20,6 +21,10 @@ pub(super) const OF_REQUEST: [&str; 8] = ["model", "stream", "messages", "max_to
 pub struct Seen<'a> {
     /// The request, as the plugins left it. Nothing of its texts is shown.
     pub request: Option<&'a ChatRequest>,
+    /// The model's name as it was asked for, where the request has the name of who answers.
+    pub model: Option<&'a str>,
+    /// How many of its tools are the client's, where the gateway's own follow them.
+    pub tools: Option<usize>,
     /// About how many tokens its prompt has.
     pub tokens: Option<fn(&ChatRequest) -> u64>,
     /// Notes that plugins left.
@@ -40,9 +45,34 @@ pub struct Seen<'a> {
     pub headers: &'a [(String, String)],
 }
 
-impl VariableResolver for Seen<'_> {
+/// A request while one condition is evaluated: what was looked up is kept, for a loop may ask for it in every round.
+pub(super) struct Memo<'a> {
+    seen: &'a Seen<'a>,
+    /// By the place of their names.
+    values: [OnceLock<Option<Box<dyn Val + 'a>>>; NAMES.len() + OF_REQUEST.len()],
+}
+
+impl<'a> Memo<'a> {
+    /// Nothing was looked up yet.
+    pub(super) fn of(seen: &'a Seen<'a>) -> Self {
+        Self { seen, values: [const { OnceLock::new() }; NAMES.len() + OF_REQUEST.len()] }
+    }
+}
+
+impl VariableResolver for Memo<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        let text = |text: &'b str| Some(CowVal::owned(CelString::from(text)));
+        let at = match variable.strip_prefix("request.") {
+            Some(field) => NAMES.len() + OF_REQUEST.iter().position(|name| *name == field)?,
+            None => NAMES.iter().position(|name| *name == variable)?,
+        };
+        let value = self.values.get(at)?.get_or_init(|| self.seen.value(variable).map(CowVal::into_owned));
+        value.as_deref().map(|value| CowVal::Borrowed(value))
+    }
+}
+
+impl<'a> Seen<'a> {
+    fn value(&'a self, variable: &str) -> Option<CowVal<'a, 'a>> {
+        let text = |text: &'a str| Some(CowVal::owned(CelString::from(text)));
         match variable {
             "route" => text(self.route),
             "key" => text(self.key),
@@ -54,7 +84,8 @@ impl VariableResolver for Seen<'_> {
             "tokens" => made(whole(self.request.zip(self.tokens).map_or(0, |(request, tokens)| tokens(request)))),
             "request.headers" => made(pairs(self.headers)),
             _ => match (variable.strip_prefix("request.")?, self.request) {
-                ("model", request) => text(request.map_or("", |request| &request.model)),
+                ("model", request) => text(self.model.unwrap_or(request.map_or("", |request| &request.model))),
+                ("tools", Some(request)) => made(tools(request, self.tools)),
                 (field, Some(request)) => made(of_request(field, request)?),
                 (field, None) => made(of_request(field, &ChatRequest::default())?),
             },
@@ -62,7 +93,7 @@ impl VariableResolver for Seen<'_> {
     }
 }
 
-fn made<'b>(value: Value) -> Option<CowVal<'b, 'b>> {
+fn made<'a>(value: Value) -> Option<CowVal<'a, 'a>> {
     let value: Box<dyn Val> = value.try_into().ok()?;
     Some(CowVal::Owned(value))
 }
@@ -73,11 +104,16 @@ fn of_request(field: &str, request: &ChatRequest) -> Option<Value> {
         "messages" => whole(request.messages.len() as u64),
         // Not given it is 0: whoever asks for more than some number does not mean those.
         "max_tokens" => whole(request.sampling.max_tokens.unwrap_or_default()),
-        "tools" => Value::from(request.tools.iter().map(tool).collect::<Vec<&str>>()),
+        "tools" => tools(request, None),
         "images" => Value::Bool(has_images(request)),
         "metadata" => Value::from(metadata(request)),
         _ => return None,
     })
+}
+
+/// The names of a request's tools, of so many.
+fn tools(request: &ChatRequest, most: Option<usize>) -> Value {
+    Value::from(request.tools.iter().take(most.unwrap_or(usize::MAX)).map(tool).collect::<Vec<&str>>())
 }
 
 /// The name of a tool; a kind that is not known is its `type`.

@@ -1,6 +1,6 @@
 //! Conditions as operators write them, well and badly.
 
-use gatewright_types::{Message, Role, ToolDefinition};
+use gatewright_types::{ChatRequest, Message, Role, Tool, ToolDefinition};
 use proptest::prelude::*;
 
 use super::*;
@@ -33,6 +33,7 @@ fn a_request_is_seen_by_its_size_its_caller_its_shape_and_its_notes() {
         team: "papers",
         conversation: "c-1",
         dialect: "openai",
+        ..Seen::default()
     };
     for holds in [
         r#"request.model.startsWith("gpt") && tokens > 8000"#,
@@ -128,4 +129,26 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_loop_does_not_count_tokens_in_every_round() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static COUNTED: AtomicUsize = AtomicUsize::new(0);
+    let tokens: fn(&ChatRequest) -> u64 = |_| COUNTED.fetch_add(1, Ordering::Relaxed) as u64;
+    let (request, list) = (ChatRequest::default(), vec![("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+    let seen = Seen { request: Some(&request), tokens: Some(tokens), notes: &list, ..Seen::default() };
+    assert_eq!(read("notes.all(name, tokens == 0 && tokens < 1)").holds(&seen), Ok(true));
+    assert_eq!(COUNTED.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn the_clients_model_and_tools_are_seen_whatever_the_request_was_made_of_them() {
+    let tool = |name: &str| {
+        let (description, parameters, function_extras, extras) = Default::default();
+        Tool::Function(ToolDefinition { name: name.to_owned(), description, parameters, function_extras, extras })
+    };
+    let request = ChatRequest { model: "leg".into(), tools: vec![tool("theirs"), tool("ours")], ..ChatRequest::default() };
+    let seen = Seen { request: Some(&request), model: Some("m"), tools: Some(1), ..Seen::default() };
+    assert_eq!(read(r#"request.model == "m" && request.tools == ["theirs"]"#).holds(&seen), Ok(true));
 }

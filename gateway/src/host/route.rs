@@ -130,7 +130,12 @@ impl Route {
     /// A model call: some of its legs, in the order in which they are asked.
     pub(crate) fn asking<'a>(&self, legs: &'a Legs, call: (Arc<ChatRequest>, Deadline, Option<&str>)) -> Asking<'a> {
         let (request, deadline, conversation) = call;
-        Asking { legs: self.order(legs, conversation), request, deadline, care: self.care }
+        Asking { legs: self.order(legs, conversation), request, deadline, whole: self.whole_time(), care: self.care }
+    }
+
+    /// How long an answer may take with all its rounds.
+    fn whole_time(&self) -> Duration {
+        self.tools.as_ref().map_or(self.max_time, |tools| tools.fact.max_time.min(self.max_time))
     }
 
     fn order<'a>(&self, legs: &'a Legs, conversation: Option<&str>) -> Cow<'a, [Leg]> {

@@ -88,6 +88,8 @@ fn read_levels(host: &Host) {
     metrics.level(Name::RecordsQueue, &[], shared.records.waiting() as u64);
     metrics.level(Name::CacheEntries, &[], shared.cache.entries());
     metrics.level(Name::CacheBytes, &[], shared.cache.bytes());
+    // A leg that a reload took away stands no way.
+    metrics.forget(Name::LegState);
     for leg in show::all_legs(host) {
         let (name, state) = (&leg.name, &leg.merits.state);
         metrics.level(Name::LegState, &[name], state.standing(&host.facts.breaker, Instant::now()).level());

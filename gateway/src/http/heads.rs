@@ -12,7 +12,7 @@ use crate::config::facts::Secret;
 use crate::dialects::DialectRef;
 use crate::host::Host;
 use crate::life::Head;
-use crate::life::seat::Told;
+use crate::life::seat::{Seat, Told};
 use crate::limits::{Gauge, Standing};
 use crate::money::Nanos;
 use crate::records::micros;
@@ -26,10 +26,10 @@ pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-gatewright-at
 pub(super) const ANSWERED_BY: HeaderName = HeaderName::from_static("x-gatewright-answered-by");
 pub(super) const TRIES: HeaderName = HeaderName::from_static("x-gatewright-tries");
 pub(super) const OVERHEAD: HeaderName = HeaderName::from_static("x-gatewright-overhead-us");
-pub(super) const THINKING: HeaderName = HeaderName::from_static("x-gatewright-thinking");
+const THINKING: HeaderName = HeaderName::from_static("x-gatewright-thinking");
 /// What was asked for and did not reach the model: no upstream can be asked for it, or not the one that answered. Told always, for
 /// the answer lacks it.
-pub(super) const NOT_CARRIED: HeaderName = HeaderName::from_static("x-gatewright-not-carried");
+const NOT_CARRIED: HeaderName = HeaderName::from_static("x-gatewright-not-carried");
 pub(super) const RECALLED: HeaderName = HeaderName::from_static("x-gatewright-recalled");
 const COST: HeaderName = HeaderName::from_static("x-gatewright-cost");
 const COMPARED_COST: HeaderName = HeaderName::from_static("x-gatewright-compared-cost");
@@ -122,6 +122,18 @@ pub(super) fn told_lines(told: &Told) -> impl Iterator<Item = (HeaderName, Strin
         (COMPARED_COST, dollars(told.compared)),
     ];
     lines.into_iter().filter_map(|(name, text)| Some((name, text?)))
+}
+
+/// What no upstream can be asked for, and what the one that answered has no words for; and how it was asked to think.
+pub(super) fn carried(seat: &Seat) -> Vec<(HeaderName, String)> {
+    let echo = seat.echo().filter(|_| !seat.speaks_clients_dialect());
+    let mut names = echo.map(|echo| echo.left_out.clone()).unwrap_or_default();
+    seat.meter().read(|figures| {
+        names.extend_from_slice(&figures.carried.left_out);
+        let thinking = figures.carried.thinking.as_ref().filter(|_| seat.caller().host.facts.verdict_headers);
+        let names = (!names.is_empty()).then(|| (NOT_CARRIED, names.join(", ")));
+        names.into_iter().chain(thinking.map(|thinking| (THINKING, thinking.to_string()))).collect()
+    })
 }
 
 /// How the key's limits stand, in the field's usual headers.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_types::{Completion, Fault, FaultKind, Raw, gather_into};
 
-use super::heads::{self, ANSWERED_BY, CACHE, NOT_CARRIED, RECALLED, THINKING};
+use super::heads::{self, ANSWERED_BY, CACHE, RECALLED};
 use super::litellm;
 use super::refuse::refuse;
 use super::sse_out::EventBody;
@@ -109,16 +109,6 @@ fn fill(answer: &mut Completion, begin: &Begin) {
     }
 }
 
-/// What no upstream can be asked for, and what the one that answered has no words for.
-fn put_not_carried(headers: &mut HeaderMap, seat: &Seat) {
-    let echo = seat.echo().filter(|_| !seat.speaks_clients_dialect());
-    let mut names = echo.map(|echo| echo.left_out.clone()).unwrap_or_default();
-    seat.meter().read(|figures| names.extend_from_slice(&figures.carried.left_out));
-    if !names.is_empty() {
-        heads::put(headers, NOT_CARRIED, &names.join(", "));
-    }
-}
-
 /// The headers that every answer has.
 fn describe(headers: &mut HeaderMap, seat: &Seat) {
     let caller = seat.caller();
@@ -132,14 +122,13 @@ fn describe(headers: &mut HeaderMap, seat: &Seat) {
         if !caller.host.facts.verdict_headers {
             return;
         }
-        if let Some(thinking) = &figures.carried.thinking {
-            heads::put(headers, THINKING, thinking);
-        }
         if figures.recalled > 0 {
             headers.insert(RECALLED, figures.recalled.into());
         }
     });
-    put_not_carried(headers, seat);
+    for (name, text) in heads::carried(seat) {
+        heads::put(headers, name, &text);
+    }
     litellm::put(headers, seat);
     heads::put_told(headers, &seat.verdicts());
 }

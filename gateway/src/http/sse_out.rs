@@ -8,13 +8,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::http::HeaderName;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use gatewright_types::{Chunk, Delta, Fault, FaultKind, FinishReason};
 use hyper::body::{Body, Frame};
 use tokio::time::Sleep;
 
-use super::heads::told_lines;
+use super::heads::{self, told_lines};
 use crate::dialects::WriteEvents;
 use crate::life::Settled;
 
@@ -29,6 +30,8 @@ pub(super) struct EventBody {
     silence: Duration,
     /// Who answered and in how many attempts, as the headers told it.
     way: (Option<String>, u32),
+    /// What they said of how the request was carried.
+    carried: Vec<(HeaderName, String)>,
 }
 
 impl EventBody {
@@ -36,7 +39,8 @@ impl EventBody {
     pub(super) fn new(settled: Settled, writer: Box<dyn WriteEvents>, silence: Duration) -> Self {
         let alarm = Box::pin(tokio::time::sleep(silence));
         let way = settled.seat().meter().read(|figures| (figures.leg.clone(), figures.attempts));
-        Self { settled: Some(settled), writer, alarm, last: Instant::now(), silence, way }
+        let carried = heads::carried(settled.seat());
+        Self { settled: Some(settled), writer, alarm, last: Instant::now(), silence, way, carried }
     }
 
     /// The end of an answer that ended well.
@@ -55,7 +59,9 @@ impl EventBody {
             settled.seat().keep(&body);
         }
         let mut bytes = BytesMut::with_capacity(end.len());
-        for (name, text) in told_lines(&told) {
+        let carried = settled.as_ref().map(|settled| heads::carried(settled.seat())).unwrap_or_default();
+        let carried = carried.into_iter().filter(|line| !self.carried.contains(line));
+        for (name, text) in told_lines(&told).chain(carried) {
             let comment = format!(": {name}: {}\n\n", text.replace(['\r', '\n'], " "));
             bytes.extend_from_slice(comment.as_bytes());
         }

@@ -49,6 +49,8 @@ pub(super) fn seen<'a>(
 ) -> Seen<'a> {
     Seen {
         request: Some(request),
+        model: None,
+        tools: None,
         tokens: Some(prompt_estimate),
         notes,
         route: &route.name,
@@ -88,6 +90,16 @@ impl Leave {
             to = to.or(rule.to.as_deref());
         }
         Ok(to)
+    }
+
+    /// Why it may not leave, were it as it is now.
+    ///
+    /// # Errors
+    /// As [`Leave::heed`].
+    pub(super) fn as_if(&self, route: &Route, seen: &Seen<'_>) -> Result<Option<Arc<str>>, Fault> {
+        let mut now = Self { kept: self.kept.clone(), notes: Vec::new() };
+        now.heed(route, seen)?;
+        Ok(now.why().cloned())
     }
 
     /// Why it may not leave, for the record.

@@ -47,6 +47,8 @@ pub(crate) struct Figures {
     pub(crate) tries: Vec<Tried>,
     /// Of those, legs that were given up.
     pub(crate) given_up: u32,
+    /// Whether the embedded engine is asked and has not said a word.
+    pub(crate) engine_reads: bool,
     /// Who answered last.
     pub(crate) leg: Option<String>,
     /// What was used has cost this.

@@ -125,7 +125,7 @@ pub async fn screen(admitted: Admitted) -> Result<Screened, Refused> {
         let found = caller.host.shared.thoughts.put_back(caller.tenant(), &mut request, Instant::now());
         meter.read(|figures| figures.recalled = found);
     }
-    let reach = services::reach(&caller.host, &meter, caller.origin());
+    let reach = services::reach(&caller, &meter);
     let mut bound = Bound { caller, request, route, leave, meter, reach, reasks: 0 };
     bound.kept_here();
     match inspect(&mut bound, None).await {
@@ -215,6 +215,10 @@ async fn ask(guard: Option<&mut Guard>, bound: &mut Bound) -> Result<(Option<Sub
     if layout.segments.is_empty() {
         return Ok((None, None));
     }
+    let seen = leave::seen(&bound.caller, (&bound.request, &bound.route), guard.session.notes());
+    let kept = bound.leave.as_if(&bound.route, &seen)?;
+    // What these plugins ask of models counts on it; what becomes of the request itself follows after they have seen it.
+    bound.meter.read(|figures| figures.kept_here = kept);
     let Outcome { verdict, cuts, sets, .. } = guard.session.inspect(Phase::Request, &mut layout.segments).await;
     if let Some(fault) = fault_of(&verdict) {
         return Err(fault);

@@ -68,7 +68,8 @@ impl Settled {
 
     /// Tokens of its prompt that are read, and all of them, where someone says so and is not through.
     pub(crate) fn reading(&self) -> Option<(usize, usize)> {
-        self.prefill.told().filter(|(read, all)| read < all)
+        let reads = self.seat.meter().read(|figures| figures.engine_reads);
+        self.prefill.told().filter(|(read, all)| reads && read < all)
     }
 
     /// Ends in a fault of which nothing was sent yet.

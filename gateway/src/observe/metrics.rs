@@ -183,6 +183,13 @@ impl Metrics {
         self.gauge(name, values).set(i64::try_from(level).unwrap_or(i64::MAX));
     }
 
+    /// Forgets the levels of a name, before those that there are now are told. A name that is no gauge is ignored.
+    pub fn forget(&self, name: Name) {
+        if let Some(family) = self.gauges.get(&name) {
+            family.clear();
+        }
+    }
+
     /// Takes over a count that someone else keeps and that only grows.
     pub fn total(&self, name: Name, values: &[&str], count: u64) {
         self.counter(name, values).inner().fetch_max(count, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use gatewright_plugins::{Ask, Question, ServiceError};
-use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Fault, Message, Origin, Role, Usage, gather_into};
+use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Fault, Message, Role, Usage, gather_into};
 
 use super::Outside;
 use crate::conditions::Seen;
@@ -45,13 +45,21 @@ impl Outside {
         let kept = self.meter.read(|figures| figures.kept_here.is_some());
         let legs = if kept { route.local_legs().ok_or(ServiceError::Denied)? } else { &route.legs };
         let messages = vec![Message::text(Role::User, question.prompt)];
-        let origin = Origin { prefill: Arc::default(), ..self.origin.clone() };
+        let origin = self.caller.origin();
         let mut request = ChatRequest { model: route.name.clone(), messages, origin, ..ChatRequest::default() };
         let mut bill = Bill::open(self, plugin, fact, (prompt_estimate(&request), question.max_tokens))?;
         request.sampling.max_tokens = Some(bill.most);
         let until = Deadline(Instant::now() + route.max_time);
-        // A plugin's own question has no key, no notes and no headers.
-        let seen = Seen { request: Some(&request), tokens: Some(prompt_estimate), route: &route.name, ..Seen::default() };
+        // A plugin's own question has no notes, no conversation and no headers; whose it is counts.
+        let seen = Seen {
+            request: Some(&request),
+            tokens: Some(prompt_estimate),
+            route: &route.name,
+            key: self.caller.name(),
+            tenant: self.caller.tenant(),
+            team: self.caller.team().unwrap_or_default(),
+            ..Seen::default()
+        };
         let legs = fitting(legs, &route, &seen).map_err(|fault| bill.failed(&fault))?;
         let asked = dispatch(route.asking(&legs, (Arc::new(request), until, None)), &Tries(&route)).await;
         let Dispatched { mut deltas, price, .. } = asked.map_err(|fault| bill.failed(&fault))?;
@@ -134,7 +142,7 @@ impl Drop for Bill<'_> {
 struct Tries<'a>(&'a Route);
 
 impl Witness for Tries<'_> {
-    fn asks(&self) {}
+    fn asks(&self, _: &Leg) {}
 
     fn ended(&self, leg: &Leg, ended: Ended) {
         if let Some(metrics) = self.0.leg_metrics(&leg.name) {

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use gatewright_plugins::{Fetch, FetchRequest, FetchResponse, Reach, ServiceError};
-use gatewright_types::Origin;
 
 use crate::host::Host;
+use crate::life::Caller;
 use crate::life::meter::Meter;
 use crate::observe::Errand;
 
@@ -23,7 +23,7 @@ pub(crate) struct Outside {
     host: Arc<Host>,
     meter: Arc<Meter>,
     /// Of the request: what a plugin asks holds words of its tenant's, which no other's question may be told apart by.
-    origin: Origin,
+    caller: Arc<Caller>,
     /// Tokens that plugins have used or have set aside, by plugin.
     spent: Mutex<BTreeMap<String, u64>>,
 }
@@ -35,12 +35,14 @@ impl fmt::Debug for Outside {
 }
 
 /// The way outside for the guests of a request; none where no plugin of this configuration may go there.
-pub(crate) fn reach(host: &Arc<Host>, meter: &Arc<Meter>, origin: Origin) -> Reach {
+pub(crate) fn reach(caller: &Arc<Caller>, meter: &Arc<Meter>) -> Reach {
+    let host = &caller.host;
     let facts = || host.facts.plugins.values().map(|plugin| &plugin.reach);
     if !facts().any(|reach| reach.fetch.is_some() || reach.asks.is_some()) {
         return Reach::default();
     }
-    let outside = Arc::new(Outside { host: Arc::clone(host), meter: Arc::clone(meter), origin, spent: Mutex::default() });
+    let (host, meter, caller) = (Arc::clone(host), Arc::clone(meter), Arc::clone(caller));
+    let outside = Arc::new(Outside { host, meter, caller, spent: Mutex::default() });
     Reach::default().with_fetch(Arc::clone(&outside) as Arc<dyn Fetch>).with_ask(outside)
 }
 

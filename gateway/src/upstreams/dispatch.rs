@@ -59,6 +59,8 @@ pub struct Asking<'a> {
     pub request: Arc<ChatRequest>,
     /// By when.
     pub deadline: Deadline,
+    /// How long all rounds of the answer may take: a leg that had half of it had its time.
+    pub whole: Duration,
     /// With how much care.
     pub care: CareFact,
 }
@@ -84,12 +86,14 @@ pub struct Ended {
     pub why: Option<&'static str>,
     /// After this long.
     pub took: Duration,
+    /// Whether it was asked beside another one, which spoke.
+    pub beside: bool,
 }
 
 /// Who is told of each try while it is made, so that those count too that come to nothing.
 pub trait Witness: Sync {
     /// A leg is asked.
-    fn asks(&self);
+    fn asks(&self, leg: &Leg);
 
     /// The try at this leg ended so. One that was [`AttemptOutcome::Skipped`] was none: nobody was asked.
     fn ended(&self, leg: &Leg, ended: Ended);
@@ -106,10 +110,21 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// The last leg's fault; [`Retry::Here`] in it says when to come back. Where a leg took exception to a part of the request, that
 /// comes first: it is what the client can do something about.
 pub async fn dispatch<W: Witness>(asking: Asking<'_>, witness: &W) -> Result<Dispatched, Fault> {
-    let Asking { legs, request, deadline, care } = asking;
+    let Asking { legs, request, deadline, whole, care } = asking;
     let spent = vec![0; legs.len()];
-    let mut walk =
-        Walk { legs: &legs, request, deadline, care, witness, spent, hedged: None, rests: None, blamed: None, last: None };
+    let mut walk = Walk {
+        legs: &legs,
+        request,
+        deadline,
+        ample: whole / 2,
+        care,
+        witness,
+        spent,
+        hedged: None,
+        rests: None,
+        blamed: None,
+        last: None,
+    };
     for at in 0..legs.len() {
         match walk.leg(at).await {
             Next::Spoke(dispatched) => return Ok(dispatched),
@@ -132,6 +147,8 @@ struct Walk<'a, W> {
     legs: &'a [Leg],
     request: Arc<ChatRequest>,
     deadline: Deadline,
+    /// Who says nothing for so long fails, be the time for all at its end or not.
+    ample: Duration,
     care: CareFact,
     witness: &'a W,
     /// Tries at each leg.
@@ -201,13 +218,13 @@ impl<W: Witness> Walk<'_, W> {
             leg.merits.state.asked(Instant::now());
         }
         self.spent[at] += 1;
-        self.witness.asks();
+        self.witness.asks(leg);
         if self.request.model != leg.model {
             Arc::make_mut(&mut self.request).model.clone_from(&leg.model);
         }
         let own = leg.timeouts.and_then(|timeouts| timeouts.first_token);
         let limit = own.into_iter().chain(self.care.first_token).min().filter(|_| self.request.stream);
-        Attempt::begin(at, ticket, (leg, &self.request), (self.deadline, limit))
+        Attempt::begin(at, ticket, (leg, &self.request), (self.deadline, limit, self.ample))
     }
 
     /// A try that spoke.
@@ -225,7 +242,8 @@ impl<W: Witness> Walk<'_, W> {
 
     fn tell(&self, at: usize, (outcome, began): (AttemptOutcome, Instant), fault: Option<&Fault>) {
         let why = fault.map(|fault| Outcome::of(fault).as_str());
-        self.witness.ended(&self.legs[at], Ended { outcome, why, took: began.elapsed() });
+        let beside = outcome == AttemptOutcome::Lost && self.hedged.is_some_and(|hedged| began >= hedged);
+        self.witness.ended(&self.legs[at], Ended { outcome, why, took: began.elapsed(), beside });
     }
 
     /// Keeps what a leg failed with.
@@ -252,10 +270,10 @@ impl<W: Witness> Walk<'_, W> {
     }
 }
 
-/// What a fault says of its leg. A call that the end of all time for an answer cut short says nothing.
-fn judge(ticket: &mut Ticket, fault: &Fault, deadline: Deadline) {
+/// What a fault says of its leg. A call that the end of all time for an answer cut short says nothing, unless it had its time.
+fn judge(ticket: &mut Ticket, fault: &Fault, deadline: Option<Deadline>) {
     let now = Instant::now();
-    let cut_short = fault.kind == FaultKind::UpstreamTimeout && now >= deadline.0;
+    let cut_short = fault.kind == FaultKind::UpstreamTimeout && deadline.is_some_and(|deadline| now >= deadline.0);
     let health = if cut_short { super::breaker::Health::Nothing } else { health_of(fault) };
     ticket.ended(health, now);
 }

@@ -27,6 +27,8 @@ pub struct LegState {
     in_flight: AtomicUsize,
     /// Microseconds until it begins to answer, the older the less they count; 0 while nothing is known.
     latency_us: AtomicU64,
+    /// Times that the breaker opened of any leg of this name: a count that is shown must not fall when one leads elsewhere.
+    trips: Arc<AtomicU64>,
     inner: Mutex<Inner>,
 }
 
@@ -37,7 +39,17 @@ struct Inner {
     /// Microseconds to the first delta of its last streams, in a ring.
     firsts: Vec<u64>,
     next_first: usize,
-    trips: u64,
+}
+
+impl Inner {
+    fn first_word(&mut self, took: Duration) {
+        let at = self.next_first;
+        match self.firsts.get_mut(at) {
+            Some(first) => *first = micros(took),
+            None => self.firsts.push(micros(took)),
+        }
+        self.next_first = (at + 1) % FIRSTS;
+    }
 }
 
 impl LegState {
@@ -86,9 +98,9 @@ impl LegState {
         self.lock().breaker.standing(rules, now)
     }
 
-    /// Times that its breaker opened.
+    /// Times that its breaker opened, and those of others of its name.
     pub fn trips(&self) -> u64 {
-        self.lock().trips
+        self.trips.load(Ordering::Relaxed)
     }
 
     /// It began to answer after this long.
@@ -103,6 +115,14 @@ impl LegState {
     /// It was given up.
     pub fn failed(&self) {
         self.spoke(FAILURE);
+    }
+
+    /// It was let go after this long, for another one spoke: it would have taken longer.
+    pub fn outwaited(&self, took: Duration) {
+        if micros(took) > self.latency_us() {
+            self.spoke(took);
+        }
+        self.lock().first_word(took);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -137,21 +157,14 @@ impl Ticket {
 
     /// It said the first word of a stream after this long.
     pub fn first_word(&self, took: Duration) {
-        let mut inner = self.state.lock();
-        let at = inner.next_first;
-        match inner.firsts.get_mut(at) {
-            Some(first) => *first = micros(took),
-            None => inner.firsts.push(micros(took)),
-        }
-        inner.next_first = (at + 1) % FIRSTS;
+        self.state.lock().first_word(took);
     }
 
     /// The answer has ended: well, or in a fault.
     pub fn ended(&mut self, health: Health, now: Instant) {
         let Some(permit) = self.permit.take() else { return };
-        let mut inner = self.state.lock();
-        let opened = inner.breaker.ended(permit, health, (&self.rules, now));
-        inner.trips += u64::from(opened);
+        let opened = self.state.lock().breaker.ended(permit, health, (&self.rules, now));
+        self.state.trips.fetch_add(u64::from(opened), Ordering::Relaxed);
     }
 }
 
@@ -175,7 +188,7 @@ pub fn health_of(fault: &Fault) -> Health {
         | FaultKind::UpstreamInvalid
         | FaultKind::UpstreamCut
         | FaultKind::Engine => Health::Bad,
-        FaultKind::UpstreamStatus(429) | FaultKind::Overloaded => Health::Busy(after),
+        FaultKind::UpstreamStatus(429) | FaultKind::RateLimited | FaultKind::Overloaded => Health::Busy(after),
         // The gateway's own credentials: nobody is answered there.
         FaultKind::UpstreamStatus(401 | 407 | 408 | 500..) => Health::Bad,
         _ => Health::Nothing,
@@ -203,7 +216,9 @@ impl LegStates {
         if states.len() >= MOST {
             states.retain(|_, state| Arc::strong_count(state) > 1);
         }
-        let state = Arc::<LegState>::default();
+        let of_name = states.range((name.to_owned(), [0; 32])..).next().filter(|((of, _), _)| of == name);
+        let trips = of_name.map(|(_, state)| Arc::clone(&state.trips)).unwrap_or_default();
+        let state = Arc::new(LegState { trips, ..LegState::default() });
         if states.len() < MOST {
             states.insert(key, Arc::clone(&state));
         }
@@ -230,6 +245,10 @@ mod tests {
         let after = Some(Duration::from_secs(3));
         let busy = Fault::upstream("p", FaultKind::UpstreamStatus(429), "x").retry(Retry::Here(after));
         assert_eq!(health_of(&busy), Health::Busy(after));
+        // The embedded engine says it in its own word.
+        for kind in [FaultKind::RateLimited, FaultKind::Overloaded] {
+            assert_eq!(health_of(&Fault::gateway(kind, "full").retry(Retry::Here(after))), Health::Busy(after));
+        }
         for kind in [FaultKind::UpstreamUnreachable, FaultKind::UpstreamTimeout, FaultKind::UpstreamCut, FaultKind::UpstreamInvalid]
         {
             assert_eq!(health_of(&Fault::upstream("p", kind, "x")), Health::Bad);
@@ -281,6 +300,29 @@ mod tests {
             ticket.first_word(Duration::from_millis(7));
         }
         assert_eq!(state.percentile(99), Some(Duration::from_millis(7)));
+    }
+
+    #[test]
+    fn the_trips_of_a_leg_are_counted_on_where_it_leads_elsewhere() {
+        let (states, now) = (LegStates::default(), Instant::now());
+        let others = states.of("other", [9; 32]);
+        for place in [[5; 32], [3; 32], [7; 32]] {
+            let state = states.of("leg", place);
+            (0..RULES.least).for_each(|_| state.ask(&RULES, now).unwrap().ended(Health::Bad, now));
+        }
+        assert_eq!((states.of("leg", [5; 32]).trips(), states.of("leg", [1; 32]).trips(), others.trips()), (3, 3, 0));
+    }
+
+    #[test]
+    fn one_that_was_let_go_took_at_least_so_long() {
+        let state = Arc::<LegState>::default();
+        state.spoke(Duration::from_millis(100));
+        state.outwaited(Duration::from_millis(10));
+        assert_eq!(state.latency_us(), 100_000, "that it takes longer than this was known");
+        state.outwaited(Duration::from_millis(500));
+        assert_eq!(state.latency_us(), 200_000);
+        (0..FEWEST_FIRSTS).for_each(|_| state.outwaited(Duration::from_millis(500)));
+        assert_eq!(state.percentile(50), Some(Duration::from_millis(500)));
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl Talk {
         if let Some(tools) = self.tools.take() {
             tools.withdraw(&mut request);
         }
+        request.model = std::mem::take(&mut self.asked.model);
         request.messages.extend(instruction.map(|text| Message::text(Role::System, text)));
         let mut bound = Bound {
             caller: Arc::clone(&self.caller),

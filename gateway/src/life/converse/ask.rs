@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use gatewright_types::{ChatRequest, Fault, Usage};
 
 use super::talk::{Stage, Talk};
+use crate::conditions::Seen;
 use crate::host::{Legs, Route};
 use crate::life::leave::{self, Leave};
 use crate::life::meter::{Meter, prompt_estimate};
@@ -71,6 +72,7 @@ impl Talk {
         let notes = self.guard.as_ref().map(|guard| guard.session.notes());
         let before = self.leave.notes().to_vec();
         let seen = leave::seen(&self.caller, (&self.request, &route), notes.unwrap_or(&before));
+        let seen = Seen { model: Some(&self.asked.model), tools: Some(self.asked.tools), ..seen };
         if notes.is_some() && !route.rules.is_empty() {
             self.leave.heed(&route, &seen)?;
             self.meter.read(|figures| figures.kept_here = self.leave.why().cloned());
@@ -131,16 +133,21 @@ impl Tries<'_> {
 }
 
 impl Witness for Tries<'_> {
-    fn asks(&self) {
-        self.meter.read(|figures| figures.attempts += 1);
+    fn asks(&self, leg: &Leg) {
+        self.meter.read(|figures| {
+            figures.attempts += 1;
+            figures.engine_reads |= is_engine(leg);
+        });
     }
 
     fn ended(&self, leg: &Leg, ended: Ended) {
-        let Ended { outcome, why, took } = ended;
+        let Ended { outcome, why, took, beside } = ended;
         let lost = if outcome == AttemptOutcome::Lost { self.lost(leg) } else { None };
         self.meter.read(|figures| {
-            let given_up = matches!(outcome, AttemptOutcome::Failed | AttemptOutcome::Withheld | AttemptOutcome::Lost);
+            // One that lost beside the first, which spoke, was no fallback.
+            let given_up = matches!(outcome, AttemptOutcome::Failed | AttemptOutcome::Withheld | AttemptOutcome::Lost) && !beside;
             figures.given_up += u32::from(given_up);
+            figures.engine_reads &= !is_engine(leg);
             if figures.tries.len() < MOST_TRIES {
                 figures.tries.push(Tried { leg: leg.name.clone(), did: outcome.as_str(), why, us: micros(took), lost });
             }
@@ -150,6 +157,11 @@ impl Witness for Tries<'_> {
             metrics.lost(lost);
         }
     }
+}
+
+/// Whether a leg is one of the embedded engine's.
+fn is_engine(leg: &Leg) -> bool {
+    leg.name.starts_with("engine/")
 }
 
 /// Tries of one request that are put on record.

@@ -93,6 +93,15 @@ pub(super) struct Talk {
     /// Whether the client has got any chunk of the answer, if only its id.
     pub(super) begun: bool,
     pub(super) again: Again,
+    pub(super) asked: Asked,
+}
+
+/// What the client asked for, as conditions see it in every round: the request has the first leg's name, and tools of the gateway's.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) model: String,
+    /// So many tools, and then come ours.
+    pub(super) tools: usize,
 }
 
 /// What follows from a plugin's having had the model asked again.
@@ -107,6 +116,7 @@ pub(super) struct Again {
 /// How an answer is asked for and heard, by its route, its request and its plugins.
 pub(super) struct Setting {
     request: ChatRequest,
+    asked: Asked,
     attention: Attention,
     calls: Option<Calls>,
     tools: Option<super::tools::Loop>,
@@ -120,6 +130,7 @@ impl Setting {
         let (route, leave) = way;
         // Usage is always asked for, so that the meter is exact; a client that did not ask does not get to see it.
         request.include_usage = request.stream;
+        let asked = Asked { model: request.model.clone(), tools: request.tools.len() };
         if let Some(leg) = leave.may(route).ok().and_then(|legs| legs.legs.first()) {
             // The first leg finds its own name there, and need not copy the request to write it.
             request.model.clone_from(&leg.model);
@@ -135,14 +146,14 @@ impl Setting {
         }
         let limit = tools.as_ref().map_or(route.max_time, |tools| tools.fact.max_time.min(route.max_time));
         let plain = guard.is_none() && tools.is_none();
-        Self { request, attention, calls: holds_calls.then(Calls::default), tools, plain, deadline: Instant::now() + limit }
+        Self { request, asked, attention, calls: holds_calls.then(Calls::default), tools, plain, deadline: Instant::now() + limit }
     }
 }
 
 impl Talk {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { caller, request, route, leave, mut guard, substitute, reach, meter, manner } = parts;
-        let Setting { request, attention, calls, tools, plain, deadline } =
+        let Setting { request, asked, attention, calls, tools, plain, deadline } =
             Setting::of((&route, &leave), request, guard.as_mut(), manner);
         let listener = caller.host.recalls.then(Listener::default);
         let mut talk = Self {
@@ -167,6 +178,7 @@ impl Talk {
             reach,
             begun: false,
             again: Again::default(),
+            asked,
         };
         if let Some(Substitute { plugin, text }) = substitute {
             talk.substitute(plugin, text);
@@ -176,8 +188,8 @@ impl Talk {
 
     /// Takes another setting, after an answer was dropped.
     pub(super) fn set(&mut self, setting: Setting) {
-        let Setting { request, attention, calls, tools, deadline, .. } = setting;
-        self.request = Arc::new(request);
+        let Setting { request, asked, attention, calls, tools, deadline, .. } = setting;
+        (self.request, self.asked) = (Arc::new(request), asked);
         (self.attention, self.calls, self.tools, self.deadline) = (attention, calls, tools, deadline);
         // What was asked before is on the bill.
         self.plain = false;

@@ -6,6 +6,7 @@ mod chains;
 mod messages;
 mod responses;
 mod routing;
+mod seen;
 mod shadows;
 mod tools;
 

@@ -39,14 +39,15 @@ pub(super) struct Heard {
 }
 
 impl Attempt {
-    /// Begins it; `limits` are when the answer must be complete, and how long the first word may take.
+    /// Begins it; `limits` are when the answer must be complete, how long the first word may take, and after how long without one it
+    /// is the leg's own fault that there was none.
     pub(super) fn begin(
         at: usize,
         ticket: Ticket,
         (leg, request): (&Leg, &Arc<ChatRequest>),
-        limits: (Deadline, Option<Duration>),
+        limits: (Deadline, Option<Duration>, Duration),
     ) -> Self {
-        let (deadline, limit) = limits;
+        let (began, (deadline, limit, ample)) = (Instant::now(), limits);
         let deltas = leg.upstream.answer(Arc::clone(request), deadline);
         let name = leg.upstream.name().to_owned();
         let hearing = async move {
@@ -58,12 +59,12 @@ impl Attempt {
             match heard {
                 Ok(held) => Ok((ticket, held)),
                 Err(fault) => {
-                    judge(&mut ticket, &fault, deadline);
+                    judge(&mut ticket, &fault, Some(deadline).filter(|_| began.elapsed() < ample));
                     Err(fault)
                 }
             }
         };
-        Self { at, began: Instant::now(), hearing: Box::pin(hearing) }
+        Self { at, began, hearing: Box::pin(hearing) }
     }
 }
 
@@ -145,7 +146,7 @@ impl Stream for Spoken {
         let item = std::task::ready!(this.answer.rest.as_mut().poll_next(context));
         match &item {
             Some(Ok(_)) => {}
-            Some(Err(fault)) => judge(&mut this.ticket, fault, this.deadline),
+            Some(Err(fault)) => judge(&mut this.ticket, fault, Some(this.deadline)),
             None => this.ticket.ended(Health::Good, Instant::now()),
         }
         Poll::Ready(item)

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
-use gatewright_types::Fault;
+use gatewright_types::{Fault, Side};
 
 use super::attempt::Attempt;
 use super::{Dispatched, Walk, Witness};
@@ -33,6 +33,8 @@ impl<W: Witness> Walk<'_, W> {
             Either::Right((Ok(heard), rest)) => {
                 drop(rest);
                 self.lost(of_first);
+                // At least so long: where only those that were fast enough counted, the usual time would shrink with every hedge.
+                self.legs[of_first.0].merits.state.outwaited(of_first.1.elapsed());
                 Ok(self.spoke(heard))
             }
             Either::Left((Err(fault), second)) => match second.await {
@@ -42,11 +44,13 @@ impl<W: Witness> Walk<'_, W> {
                 }
                 Err(other) => {
                     self.failed(of_second, &other);
+                    self.give_up(other);
                     Err(fault)
                 }
             },
             Either::Right((Err(other), first)) => {
                 self.failed(of_second, &other);
+                self.give_up(other);
                 first.await.map(|heard| self.spoke(heard))
             }
         }
@@ -86,7 +90,9 @@ impl<W: Witness> Walk<'_, W> {
 
     /// A try failed beside another one.
     fn failed(&self, (at, began): (usize, Instant), fault: &Fault) {
-        self.legs[at].merits.state.failed();
+        if fault.side != Side::Caller {
+            self.legs[at].merits.state.failed();
+        }
         self.tell(at, (AttemptOutcome::Failed, began), Some(fault));
     }
 }

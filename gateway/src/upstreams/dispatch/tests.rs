@@ -74,7 +74,7 @@ struct Told {
 }
 
 impl Witness for Told {
-    fn asks(&self) {
+    fn asks(&self, _: &Leg) {
         *self.asked.lock().unwrap() += 1;
     }
 
@@ -99,7 +99,7 @@ async fn with_care(legs: &[Leg], care: CareFact) -> (Result<Dispatched, Fault>, 
 }
 
 fn asking(legs: &[Leg], care: CareFact) -> Asking<'_> {
-    Asking { legs: Cow::Borrowed(legs), request: asks(), deadline: soon(), care }
+    Asking { legs: Cow::Borrowed(legs), request: asks(), deadline: soon(), whole: Duration::from_secs(60), care }
 }
 
 fn ended(list: &[(&str, AttemptOutcome)]) -> Vec<(String, AttemptOutcome)> {

@@ -10,26 +10,26 @@ use crate::life::kit::{Item, Kit, event, events, says, stream_of};
 use crate::money::{Nanos, Price, Rates};
 use crate::upstreams::remote::rig::{Rig, Step, answer, fact, json, response};
 
-fn condition(text: &str) -> Arc<Condition> {
+pub(super) fn condition(text: &str) -> Arc<Condition> {
     Arc::new(Condition::read(text).unwrap())
 }
 
-fn rule(when: &str, to: Option<&str>) -> RuleFact {
+pub(super) fn rule(when: &str, to: Option<&str>) -> RuleFact {
     RuleFact { when: condition(when), to: to.map(str::to_owned), local_only: to.is_none() }
 }
 
 /// A server that answers whatever it is asked, and is far away.
-async fn cloud() -> Rig {
+pub(super) async fn cloud() -> Rig {
     Rig::new(vec![vec![json(&answer("from the cloud"))]]).await
 }
 
 /// One that never says a word.
-async fn silent() -> Rig {
+pub(super) async fn silent() -> Rig {
     Rig::new(vec![vec![Step::Wait(Duration::from_secs(60))]]).await
 }
 
 /// A gateway whose route `m` asks the cloud and then the engine.
-fn kit_of(cloud: &Rig) -> Kit {
+pub(super) fn kit_of(cloud: &Rig) -> Kit {
     let mut kit = Kit::new();
     kit.facts.providers.insert("cloud".to_owned(), ProviderFact { name: "cloud".to_owned(), ..fact(&cloud.url) });
     let engine = kit.route().legs[0].clone();

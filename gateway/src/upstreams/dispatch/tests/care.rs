@@ -192,3 +192,52 @@ async fn a_stream_without_a_word_in_its_time_is_left_for_the_next_leg() {
     let fault = with_care(&[one], CareFact { first_token: Some(Duration::from_secs(60)), ..care }).await.0.err().unwrap();
     assert_eq!((fault.status(), fault.kind), (504, FaultKind::UpstreamTimeout));
 }
+
+#[tokio::test]
+async fn a_second_leg_that_the_caller_is_to_blame_for_is_not_slow_and_what_it_said_is_told() {
+    let (one, _) = stuck("a", vec![]);
+    let wrong = Fault::caller(FaultKind::InvalidRequest, "no such part").retry(Retry::Elsewhere);
+    let (two, _) = leg("b", 1, vec![vec![Err(wrong)]]);
+    let state = Arc::clone(&two.merits.state);
+    let care = CareFact { first_token: Some(Duration::from_millis(50)), ..hedge() };
+    let fault = with_care(&[one, two], care).await.0.err().unwrap();
+    assert_eq!((fault.kind, state.latency_us()), (FaultKind::InvalidRequest, 0));
+}
+
+#[tokio::test]
+async fn the_loser_of_a_hedge_is_known_to_be_slow() {
+    let (one, _) = stuck("a", vec![]);
+    let (two, _) = leg("b", 1, vec![vec![says("x")]]);
+    let state = Arc::clone(&one.merits.state);
+    assert!(with_care(&[one, two], hedge()).await.0.is_ok());
+    assert!(state.latency_us() >= 1000, "{}", state.latency_us());
+}
+
+/// An upstream that says nothing until the time is up, and then that it is.
+struct Mute;
+
+impl Upstream for Mute {
+    fn name(&self) -> &str {
+        "mute"
+    }
+
+    fn answer(&self, _: Arc<ChatRequest>, deadline: Deadline) -> Deltas {
+        Box::pin(stream::once(async move {
+            tokio::time::sleep_until(deadline.0.into()).await;
+            fails(FaultKind::UpstreamTimeout, Retry::Elsewhere)
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_leg_that_had_its_time_and_said_nothing_is_left_alone_and_one_that_came_late_is_not() {
+    for (whole, stands) in [(20, false), (60_000, true)] {
+        let one = leg_of("a", 1, Arc::new(Mute));
+        for _ in 0..4 {
+            let deadline = Deadline(Instant::now() + Duration::from_millis(20));
+            let asking = Asking { deadline, whole: Duration::from_millis(whole), ..asking(std::slice::from_ref(&one), breaker()) };
+            assert!(dispatch(asking, &Told::default()).await.is_err());
+        }
+        assert_eq!(one.merits.state.standing(&BREAKER, Instant::now()) == Standing::Closed, stands, "{whole}");
+    }
+}

@@ -66,7 +66,7 @@ impl VariableResolver for Memo<'_> {
             None => NAMES.iter().position(|name| *name == variable)?,
         };
         let value = self.values.get(at)?.get_or_init(|| self.seen.value(variable).map(CowVal::into_owned));
-        value.as_deref().map(|value| CowVal::Borrowed(value))
+        value.as_deref().map(CowVal::Borrowed)
     }
 }
 

@@ -264,6 +264,16 @@ mod tests {
     use crate::upstreams::Times;
 
     #[test]
+    fn levels_of_what_is_gone_are_forgotten() {
+        let metrics = Metrics::new();
+        ["old", "new"].iter().for_each(|leg| metrics.level(Name::LegState, &[leg], 2));
+        metrics.forget(Name::LegState);
+        metrics.level(Name::LegState, &["new"], 1);
+        let text = metrics.render();
+        assert!(!text.contains("leg=\"old\"") && text.contains("gatewright_leg_state{leg=\"new\"} 1"), "{text}");
+    }
+
+    #[test]
     fn each_figure_shows_under_its_name() {
         let metrics = Metrics::new();
         let route = metrics.route("chat");

@@ -9,6 +9,7 @@ use gatewright_types::{ChatRequest, Delta, FinishReason, Message, Role, Sampling
 
 #[path = "../examples/demo_data/mod.rs"]
 mod demo_data;
+#[allow(dead_code, reason = "score_demo measures more")]
 #[path = "../examples/score_demo/tools.rs"]
 mod tools;
 

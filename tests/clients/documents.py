@@ -31,6 +31,7 @@ MEANT = {
     ("openai_responses/tools/stream_out.sse", "response/tools"): "a tool of a kind that nobody knows yet is said again as it came",
     ("openai_responses/tools/whole.json", "tools"): "the same",
     ("openai_responses/tools/openai_responses.json", "tools"): "and goes on to the upstream",
+    ("openai_responses/conversation/openai_responses.json", "input"): "what was said before has no id: OpenAI's API takes it so, and a made-up id would name an item that nobody keeps",
     ("openai_responses/upstream/stream_out.sse", "response/tools"): "the same",
     ("openai_responses/upstream/whole.json", "tools"): "the same",
 }

@@ -249,23 +249,6 @@ fn who_gives_its_pages_up_goes_on_with_the_same_tokens() {
 }
 
 #[test]
-fn who_does_not_read_takes_no_pages_from_who_does() {
-    let mut worker = worker(2, 256);
-    let slow = Asked { prompt: text(100, 1), limit: 100, room: 40, ..Asked::default() };
-    let quick = Asked { prompt: text(100, 2), limit: 150, seed: 2, ..Asked::default() };
-    let (mut first, mut second) = (slow.clone().of(&worker), quick.clone().of(&worker));
-    while worker.advance() {}
-    assert_eq!(words(&said(&mut second)), alone("untied", &quick), "the first, whom nobody reads, holds it up");
-    assert!(worker.queue.numbers().preemptions > 0 && worker.running.is_empty());
-    let mut all = said(&mut first);
-    while worker.advance() {
-        all.extend(said(&mut first));
-    }
-    all.extend(said(&mut first));
-    assert_eq!(words(&all), alone("untied", &Asked { room: 4000, ..slow }));
-}
-
-#[test]
 fn the_more_urgent_takes_the_place_of_the_less_urgent() {
     let mut worker = worker(1, 4096);
     let low = Asked { priority: Priority::Low, prompt: text(40, 1), limit: 50, ..Asked::default() };

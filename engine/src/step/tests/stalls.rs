@@ -33,20 +33,35 @@ fn choices_of_one_request_do_not_give_way_to_each_other() {
     }
 }
 
-#[test]
-fn who_does_not_read_takes_no_place_from_who_does() {
-    let mut worker = worker(1, 4096);
-    let slow = Asked { prompt: text(40, 1), limit: 100, room: 40, ..Asked::default() };
-    let quick = Asked { prompt: text(40, 2), limit: 100, seed: 2, ..Asked::default() };
-    let (mut first, mut second) = (slow.clone().of(&worker), quick.clone().of(&worker));
+/// The quick one is served while nobody reads the slow one's words; then the slow one goes on, and both say what they would have said.
+fn the_slow_one_is_read_last(worker: &mut Worker<Flex>, slow: &Asked, quick: &Asked) {
+    let (mut first, mut second) = (slow.clone().of(worker), quick.clone().of(worker));
     while worker.advance() {}
-    assert_eq!(words(&said(&mut second)), alone("untied", &quick), "the first, whom nobody reads, holds it up");
+    assert_eq!(words(&said(&mut second)), alone("untied", quick), "the first, whom nobody reads, holds it up");
+    assert!(worker.running.is_empty());
     let mut all = said(&mut first);
     while worker.advance() {
         all.extend(said(&mut first));
     }
     all.extend(said(&mut first));
-    assert_eq!(words(&all), alone("untied", &Asked { room: 4000, ..slow }));
+    assert_eq!(words(&all), alone("untied", &Asked { room: 4000, ..slow.clone() }));
+}
+
+#[test]
+fn who_does_not_read_takes_no_pages_from_who_does() {
+    let mut worker = worker(2, 256);
+    let slow = Asked { prompt: text(100, 1), limit: 100, room: 40, ..Asked::default() };
+    let quick = Asked { prompt: text(100, 2), limit: 150, seed: 2, ..Asked::default() };
+    the_slow_one_is_read_last(&mut worker, &slow, &quick);
+    assert!(worker.queue.numbers().preemptions > 0);
+}
+
+#[test]
+fn who_does_not_read_takes_no_place_from_who_does() {
+    let mut worker = worker(1, 4096);
+    let slow = Asked { prompt: text(40, 1), limit: 100, room: 40, ..Asked::default() };
+    let quick = Asked { prompt: text(40, 2), limit: 100, seed: 2, ..Asked::default() };
+    the_slow_one_is_read_last(&mut worker, &slow, &quick);
 }
 
 /// Each time all that was written is computed again.

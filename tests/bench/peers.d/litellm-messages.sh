@@ -1,0 +1,3 @@
+# LiteLLM before an upstream that speaks Messages: chat completions are translated.
+source "$HERE/peers.d/litellm.sh"
+LITELLM_MODEL=anthropic/gpt-4o-mini LITELLM_BASE=http://$MOCK

@@ -24,8 +24,8 @@ pub(crate) fn nearest<'a>(wanted: &str, known: &'a [impl AsRef<str>]) -> Option<
 /// What a budget of tokens is in a word.
 pub(crate) const fn of_budget(tokens: u64) -> &'static str {
     match tokens {
-        ..=2048 => "low",
-        ..=8192 => "medium",
+        0..=2048 => "low",
+        2049..=8192 => "medium",
         _ => "high",
     }
 }

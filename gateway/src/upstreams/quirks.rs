@@ -47,7 +47,7 @@ pub struct OfModel {
     pub refuse: Vec<String>,
     /// Fields that it does not take, and an answer is as good without.
     pub drop: Vec<String>,
-    /// How it is told to think, where Messages are spoken and it takes no budget.
+    /// How it is told to think, where Messages are spoken and it does not take all that others do.
     pub thinking: Option<Thinks>,
     /// The words for an effort that it takes, where OpenAI's dialects are spoken.
     pub efforts: Vec<String>,

@@ -1,4 +1,4 @@
-//! Models that choose by themselves how much they think: an effort in the place of a budget, and words of their own for not at all.
+//! Models that choose by themselves how much they think, and take an effort in the place of a budget, and models that take a budget alone.
 //!
 //! Apart because which models these are is data, and a rule of theirs changes nothing for others. It must not know their names.
 //!
@@ -12,16 +12,18 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::thought::{effort, parsed, said};
+use super::thought::{EFFORT, effort, parsed, said};
 use super::{OUTPUT, THINKING, keep, own, raw_json};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
 use crate::dialects::{efforts, wire};
 
-/// How a model is told to think that takes no budget: `adaptive`, and an effort. They differ in how it is told not to.
+/// How a model is told to think. All but the first take no budget but `adaptive` and an effort; they differ in how they are told not to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Thinks {
+    /// By a budget, and in no other way.
+    Budget,
     /// `disabled`.
     Adaptive,
     /// `between_tools`.
@@ -37,6 +39,16 @@ const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 pub(crate) fn adapt(request: &mut Cow<'_, ChatRequest>, thinks: Thinks) {
     let told = said(request).map(parsed).unwrap_or_default();
     match (told["type"].as_str(), effort(request)) {
+        (Some("adaptive"), _) if thinks == Thinks::Budget => {
+            let config = own(&request.extras, OUTPUT).map(parsed).unwrap_or_default();
+            let request = request.to_mut();
+            forget(&mut request.extras, THINKING);
+            configure(&mut request.extras, None);
+            // As everybody asks for a budget here. Who says nothing more is thought much for.
+            let word = config["effort"].as_str().unwrap_or("high");
+            request.extras.push(EFFORT, raw_json(json!(word).to_string()));
+        }
+        _ if thinks == Thinks::Budget => {}
         (Some("enabled"), _) => {
             let mut thinking = json!({ "type": "adaptive" });
             if let Value::String(display) = &told["display"] {
@@ -48,7 +60,7 @@ pub(crate) fn adapt(request: &mut Cow<'_, ChatRequest>, thinks: Thinks) {
         (Some("disabled"), _) | (None, Some(efforts::NONE)) => match thinks {
             Thinks::Adaptive => tell(request.to_mut(), Some(&json!({ "type": "disabled" })), None),
             Thinks::BetweenTools => tell(request.to_mut(), Some(&json!({ "type": "between_tools" })), None),
-            Thinks::Always => tell(request.to_mut(), None, Some("low")),
+            Thinks::Always | Thinks::Budget => tell(request.to_mut(), None, Some("low")),
         },
         (None, Some(word)) => {
             let word = efforts::nearest(word, &EFFORTS);

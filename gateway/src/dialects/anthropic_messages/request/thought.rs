@@ -16,6 +16,9 @@ const LEAST_BUDGET: u64 = 1024;
 const EFFORTS: [(&str, u64); 6] =
     [("minimal", 1024), ("low", 2048), ("medium", 8192), ("high", 16384), ("xhigh", 32768), ("max", 32768)];
 
+/// How much everybody asks for in OpenAI's words.
+pub(super) const EFFORT: &str = "reasoning_effort";
+
 /// How the model shall think.
 pub(super) enum Thought<'a> {
     Nothing,
@@ -61,7 +64,7 @@ impl<'a> Thought<'a> {
             }
             // A model that thinks without being told to takes an effort too.
             Self::Nothing if effort.is_some() => effort,
-            Self::Nothing if asked || request.extras.get("reasoning_effort").is_some() => Some("off".to_owned()),
+            Self::Nothing if asked || request.extras.get(EFFORT).is_some() => Some("off".to_owned()),
             Self::Nothing => None,
         }
     }
@@ -74,7 +77,7 @@ pub(super) fn said(request: &ChatRequest) -> Option<&str> {
 
 /// The effort that was asked for in OpenAI's words.
 pub(super) fn effort(request: &ChatRequest) -> Option<&str> {
-    request.extras.get("reasoning_effort").and_then(|json| json.strip_prefix('"')?.strip_suffix('"'))
+    request.extras.get(EFFORT).and_then(|json| json.strip_prefix('"')?.strip_suffix('"'))
 }
 
 pub(super) fn parsed(json: &str) -> Value {

@@ -123,6 +123,22 @@ fn who_takes_no_budget_is_told_an_effort_and_who_always_thinks_the_least() {
 }
 
 #[test]
+fn who_takes_a_budget_alone_is_told_one() {
+    let adaptive = json!({"type": "adaptive", "display": "omitted"});
+    let mut request = thinking(&adaptive);
+    let budget = |tokens: u64| (json!([{"type": "enabled", "budget_tokens": tokens}, null]), Some(format!("budget={tokens}")));
+    assert_eq!(adapted(request.clone(), Thinks::Budget), budget(8999), "much, and less than the bound on tokens");
+    let body = json!({"model": "m", "max_tokens": 9000, "thinking": adaptive, "output_config": {"effort": "low"},
+        "messages": [{"role": "user", "content": "q"}]});
+    assert_eq!(adapted(asked(&body), Thinks::Budget), budget(2048));
+    request.sampling.max_tokens = Some(100);
+    assert_eq!(adapted(request, Thinks::Budget), (json!([null, null]), Some("off".to_owned())));
+    for own in [json!({"type": "enabled", "budget_tokens": 1024}), json!({"type": "disabled"})] {
+        assert_eq!(adapted(thinking(&own), Thinks::Budget).0[0], own);
+    }
+}
+
+#[test]
 fn an_effort_of_the_clients_own_stays_beside_what_it_replaces() {
     let body = json!({"model": "m", "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 1024},
         "output_config": {"effort": "max", "task_budget": {"total": 5}}, "messages": [{"role": "user", "content": "q"}]});

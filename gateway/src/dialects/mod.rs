@@ -8,6 +8,7 @@
 
 pub mod anthropic_messages;
 mod body;
+pub(crate) mod efforts;
 mod kept;
 mod media;
 pub mod openai_chat;
@@ -19,6 +20,7 @@ mod out;
 mod pairs;
 pub(crate) mod recalled;
 mod seal;
+mod signatures;
 mod steering;
 pub(crate) mod texts;
 mod wire;
@@ -318,7 +320,7 @@ fn own(dialect: &str, field: &str) -> String {
 }
 
 /// The field's name, of a name in the extras that is a dialect's own.
-fn of_own<'a>(dialect: &str, name: &'a str) -> Option<&'a str> {
+pub(crate) fn of_own<'a>(dialect: &str, name: &'a str) -> Option<&'a str> {
     name.strip_prefix(dialect)?.strip_prefix('.')
 }
 

@@ -15,7 +15,7 @@ use crate::dialects::openai_chat::OpenAiChat;
 use crate::dialects::{Asked, Begin, Dialect, Seal};
 use crate::upstreams::sse::{Bounds, EventReader};
 
-const CASES: [&str; 3] = ["plain", "server_tools", "thinking_tools"];
+const CASES: [&str; 4] = ["plain", "server_tools", "thinking_omitted", "thinking_tools"];
 const CALLS: [&str; 5] = ["arguments_after_usage", "empty_arguments", "ids_late_or_once", "parallel", "whole_in_one_delta"];
 
 fn file(case: &str, name: &str) -> PathBuf {

@@ -17,6 +17,8 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, FinishReas
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+pub use self::request::Thinks;
+pub(crate) use self::request::{adapt, asks_for_thought, forget_thought};
 use super::{Asked, Begin, Carried, Dialect, Listed, ReadEvents, Said, WriteEvents};
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::request::text_of_tool;
 use super::sealed::{self, Sealed, Shown};
-use super::{AFTER, BEFORE, INSTRUCTIONS, NAME, own};
+use super::{AFTER, BEFORE, INSTRUCTIONS, NAME, OPEN, own};
 use crate::dialects::media::{Media, Source, What};
 use crate::dialects::out::Out;
 use crate::dialects::{Renamed, of_own};
@@ -20,8 +20,11 @@ use crate::dialects::{Renamed, of_own};
 pub(super) enum For {
     /// They are kept here: all of them.
     Keeping,
-    /// An upstream is asked: it is shown no thought but what its own kind has sealed.
+    /// An upstream is asked: it is shown no thought but what its own kind has sealed. OpenAI takes no other
+    /// (<https://github.com/musistudio/claude-code-router/issues/1783>: "Expected an array with maximum length 0").
     Asking,
+    /// One is asked that seals nothing: it is shown thought as it was.
+    Showing,
 }
 
 /// Tools by the model's names.
@@ -148,28 +151,38 @@ fn thought(out: &mut Out, text: &str, (sealed, whom): (Option<&Sealed>, For)) {
     };
     out.open();
     out.text("type", "reasoning");
+    if whom == For::Showing {
+        // A name of its own is wanted there, whichever.
+        out.text("id", &format!("rs_{}", blake3::hash(text.as_bytes()).to_hex()));
+    }
     out.name("summary");
     out.open_list();
-    if shown == Shown::Summary {
+    if shown == Shown::Summary && whom != For::Showing {
         part(out, "summary_text");
     }
     out.close_list();
     // Who sealed it has it.
-    if shown == Shown::Text && whom == For::Keeping {
+    if whom == For::Showing || (shown == Shown::Text && whom == For::Keeping) {
         out.name("content");
         out.open_list();
         part(out, "reasoning_text");
         out.close_list();
     }
-    if let Some(sealed) = sealed {
+    if let Some(sealed) = sealed.filter(|_| whom != For::Showing) {
         out.value("encrypted_content", &sealed.word);
     }
     out.close();
 }
 
 fn answer(out: &mut Out, message: &Message, (tools, whom): (&Known<'_>, For)) {
+    let whom = if whom == For::Asking && own(&message.extras, OPEN).is_some() { For::Showing } else { whom };
     for (text, sealed) in sealed::pieces(message.reasoning.as_deref().unwrap_or_default(), &message.extras) {
-        if sealed.is_some() || whom == For::Keeping {
+        let goes = match whom {
+            For::Keeping => true,
+            For::Asking => sealed.is_some(),
+            For::Showing => !text.is_empty(),
+        };
+        if goes {
             thought(out, text, (sealed.as_ref(), whom));
         }
     }

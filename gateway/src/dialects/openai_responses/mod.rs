@@ -21,7 +21,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Asked, Begin, Dialect, Echo, Listed, Page, ReadEvents, Recalled, Said, WriteEvents, openai_chat};
+use super::{Asked, Begin, Carried, Dialect, Echo, Listed, Page, ReadEvents, Recalled, Said, WriteEvents, openai_chat};
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
 pub const NAME: &str = "openai_responses";
@@ -58,6 +58,8 @@ const PREVIOUS: &str = "previous_response_id";
 const REASONING: &str = "reasoning";
 /// What else the client wants to see.
 const INCLUDE: &str = "include";
+/// Of that: a vendor's own sealed thought.
+const ENCRYPTED: &str = "reasoning.encrypted_content";
 /// Which tool to call, where the canonical request cannot say it.
 const TOOL_CHOICE: &str = "tool_choice";
 /// Of a tool: the namespace that it is in, `{name, description}`.
@@ -71,6 +73,8 @@ const AFTER: &str = "item_after";
 const BEFORE: &str = "item_before";
 /// Thought that its vendor has sealed, see `sealed`.
 const SEALED: &str = "sealed";
+/// Of a message: its thought goes back in the open. The value is always `true`.
+const OPEN: &str = "open";
 /// Of an answer: what comes next is the summary of a thought. The value is always `true`.
 const SUMMARY: &str = "summary";
 /// Of an answer: an item that no other dialect has, whole.
@@ -163,6 +167,10 @@ impl Dialect for OpenAiResponses {
         request::write(request)
     }
 
+    fn carries(&self, request: &ChatRequest) -> Carried {
+        request::carries(request)
+    }
+
     fn reader(&self) -> Box<dyn ReadEvents> {
         Box::new(delta::Reader::default())
     }
@@ -173,6 +181,24 @@ impl Dialect for OpenAiResponses {
 
     fn said(&self, body: &[u8]) -> Option<Said> {
         openai_chat::OpenAiChat.said(body)
+    }
+}
+
+/// Marks a message whose thought goes back in the open, to servers that want it so.
+pub(crate) fn keep_open(extras: &mut Extras) {
+    if own(extras, OPEN).is_none() {
+        keep(extras, OPEN, RawValue::TRUE);
+    }
+}
+
+/// Takes out what a request says of thought in this dialect's words, for models that do not think.
+pub(crate) fn forget_thought(extras: &mut Extras) {
+    extras.take(&super::own(NAME, REASONING));
+    let wanted: Option<Vec<String>> = own(extras, INCLUDE).and_then(|json| serde_json::from_str(json).ok());
+    if let Some(mut wanted) = wanted {
+        wanted.retain(|name| name != ENCRYPTED);
+        extras.take(&super::own(NAME, INCLUDE));
+        keep_value(extras, INCLUDE, &wanted);
     }
 }
 

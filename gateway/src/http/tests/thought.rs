@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::config::facts::{ProviderFact, ProviderKind};
 use crate::life::kit::{Heard, Kit, post_to};
+use crate::upstreams::catalog::Catalog;
 use crate::upstreams::quirks::{Quirks, Reasoning};
 use crate::upstreams::remote::rig::{self, Rig, json as body, last_piece, piece, stream_head};
 
@@ -152,4 +153,46 @@ async fn the_effort_in_effect_and_what_has_no_words_are_told() {
         let found = said["not_carried"].as_array().map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
         assert_eq!((said["thinking"].as_str().unwrap_or_default(), found.unwrap_or_default().as_str()), (told, left));
     }
+}
+
+/// What a row of the catalog says of a model is what its server is told, and what the client is told of it.
+#[tokio::test]
+async fn the_effort_in_effect_is_told_as_the_models_row_has_it() {
+    let messages = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","stop_reason":"end_turn","content":[{"type":"text","text":"x"}],"usage":{"input_tokens":5,"output_tokens":3}}"#;
+    let response = r#"{"id":"resp_1","object":"response","status":"completed","model":"m","output":[{"type":"message","id":"m1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"x","annotations":[]}]}],"usage":{"input_tokens":5,"output_tokens":3,"total_tokens":8}}"#;
+    let rigs = [
+        ("openai", ProviderKind::OpenAi, Rig::new(vec![vec![body(&rig::answer("x"))]]).await),
+        ("anthropic", ProviderKind::Anthropic, Rig::new(vec![vec![body(messages)]]).await),
+        ("openai", ProviderKind::OpenAiResponses, Rig::new(vec![vec![body(response)]]).await),
+    ];
+    let (mut kit, catalog) = (Kit::new(), Catalog::packed().unwrap());
+    for ((row, kind, rig), name) in rigs.iter().zip(["gpt", "claude", "resp"]) {
+        let quirks = catalog.find(row).unwrap().present.quirks.clone();
+        let fact = ProviderFact { name: name.to_owned(), kind: *kind, quirks, ..rig::fact(&rig.url) };
+        kit.facts.providers.insert(name.to_owned(), fact);
+    }
+    let turn = json!([{"role": "user", "content": "x"}]);
+    let (much, off) = (json!({"type": "enabled", "budget_tokens": 4000}), json!({"type": "disabled"}));
+    let asks = |model: &str, thinking: &Value| json!({"model": model, "max_tokens": 9000, "thinking": thinking, "messages": turn});
+    let chat = |model: &str| json!({"model": model, "reasoning_effort": "high", "temperature": 0.5, "messages": turn});
+    let seeded = json!({"model": "resp/gpt-5.4", "reasoning_effort": "low", "seed": 5, "logit_bias": {}, "messages": turn});
+    let table = [
+        ("/v1/messages", asks("gpt/gpt-4.1", &much), "", "reasoning_effort"),
+        ("/v1/messages", asks("gpt/gpt-4.1", &off), "", ""),
+        ("/v1/messages", asks("gpt/gpt-5.1", &off), "effort=none", ""),
+        ("/v1/messages", asks("resp/gpt-5", &off), "effort=minimal", ""),
+        ("/v1/messages", asks("resp/gpt-4.1", &much), "", "reasoning_effort"),
+        ("/v1/messages", asks("claude/claude-opus-4-8", &much), "effort=medium", ""),
+        ("/v1/chat/completions", chat("claude/claude-opus-4-7"), "effort=high", "temperature"),
+        ("/v1/chat/completions", seeded, "effort=low", "seed, logit_bias"),
+    ];
+    for (path, asked, told, left) in &table {
+        let heard = ask(&mut kit, path, asked).await;
+        assert_eq!(heard.status, 200, "{asked}: {}", heard.text);
+        let found = (heard.header("x-gatewright-thinking"), heard.header("x-gatewright-not-carried"));
+        assert_eq!(found, (*told, *left), "{path} {asked}");
+    }
+    assert_eq!(sent(&rigs[1].2, 0)["thinking"], json!({"type": "adaptive"}));
+    assert_eq!(sent(&rigs[2].2, 0)["reasoning"], json!({"effort": "minimal"}));
+    assert_eq!(sent(&rigs[2].2, 1).get("reasoning"), None);
 }

@@ -27,6 +27,7 @@ impl Talk {
         super::tools::check_time(self.deadline)?;
         let (fitting, digest) = self.heed()?;
         self.meter.round_begins();
+        self.own = false;
         let call = Call {
             route: Arc::clone(&self.route),
             leave: self.leave.clone(),

@@ -5,12 +5,12 @@
 use std::time::Instant;
 
 use gatewright_plugins::Verdict;
-use gatewright_types::{Chunk, Delta, Fault, Phase, gather_into};
+use gatewright_types::{Chunk, Delta, Fault, Phase, Raw, gather_into};
 use smallvec::smallvec;
 
 use super::talk::{Attention, Stage, Talk};
 use super::whole::{Sent, Whole};
-use crate::dialects::is_thought;
+use crate::dialects::{is_thought, of_own};
 use crate::life::ears;
 use crate::life::guard::Chunks;
 use crate::life::meter::{Why, text_bytes};
@@ -19,6 +19,7 @@ impl Talk {
     /// Takes a chunk from the upstream.
     pub(super) async fn hear(&mut self, mut chunk: Chunk) -> Result<(), Fault> {
         self.meter.hear(&chunk);
+        self.notice(&chunk);
         if self.tools.is_some() || self.again.asked {
             // The client gets one bill for all rounds.
             drop_usage(&mut chunk);
@@ -109,9 +110,19 @@ impl Talk {
         self.out.push_back(chunk);
     }
 
-    /// Takes out the thought that the client did not ask for. From then on what is raw does not fit together any more.
+    /// Whether who answers speaks the client's dialect: what comes as its vendor gave it, or with what only that dialect has.
+    fn notice(&mut self, chunk: &Chunk) {
+        let dialect = self.caller.head.dialect.name();
+        self.own = match &chunk.raw {
+            Some(Raw::Event(name, _) | Raw::Body(name, _)) => *name == dialect,
+            None => self.own || has_of(dialect, chunk),
+        };
+    }
+
+    /// Takes out the thought that the client did not ask for, unless its own vendor gives it unasked. From then on what is raw does not fit
+    /// together any more.
     fn hide(&mut self, chunk: &mut Chunk) {
-        if !self.request.thinking.as_ref().is_some_and(|thinking| thinking.hidden) {
+        if self.own || !self.request.thinking.as_ref().is_some_and(|thinking| thinking.hidden) {
             return;
         }
         let before = chunk.deltas.len();
@@ -204,6 +215,12 @@ impl Talk {
     fn give_up(&mut self, mut whole: Whole) {
         whole.let_go().into_iter().for_each(|chunk| self.send(chunk));
     }
+}
+
+/// Whether a chunk has something of a dialect's own.
+fn has_of(dialect: &str, chunk: &Chunk) -> bool {
+    let within = chunk.deltas.iter().filter_map(|delta| if let Delta::Other { delta, .. } = delta { Some(delta) } else { None });
+    within.chain([&chunk.extras]).flat_map(|extras| extras.iter()).any(|(name, _)| of_own(dialect, name).is_some())
 }
 
 /// Whether a chunk has text.

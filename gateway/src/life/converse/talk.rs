@@ -83,6 +83,8 @@ pub(super) struct Talk {
     pub(super) plain: bool,
     /// Who keeps what is thought before calls, where some upstream demands it back.
     pub(super) listener: Option<Listener>,
+    /// Whether who answers speaks the client's dialect.
+    pub(super) own: bool,
     /// Whether thought was kept from the client.
     pub(super) hid: bool,
     /// Choices that were begun and not finished.
@@ -173,6 +175,7 @@ impl Talk {
             calls,
             tools,
             listener,
+            own: false,
             hid: false,
             open: Vec::new(),
             reach,

@@ -132,10 +132,12 @@ impl Upstream for RemoteUpstream {
     }
 
     fn carries(&self, request: &ChatRequest) -> Carried {
-        let mut carried = self.0.way(request).map(|(dialect, _)| dialect.carries(request)).unwrap_or_default();
-        if self.0.quirks.drop.iter().any(|name| name == "reasoning_effort") {
-            carried.thinking = None;
-        }
+        let quirks = &self.0.quirks;
+        let (Ok((dialect, _)), Ok(fitted)) = (self.0.way(request), quirks::fit(quirks, request)) else {
+            return Carried::default();
+        };
+        let mut carried = dialect.carries(&fitted);
+        quirks::dropped(quirks, request).iter().for_each(|name| carried.leaves_out(name));
         carried
     }
 

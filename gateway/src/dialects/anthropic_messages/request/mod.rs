@@ -5,13 +5,17 @@
 //! them one again. Thought is text as everybody's; beside it travels who signed which part of it, and a sum: what a policy changed is
 //! not sent under another's signature. Apart because both ways must agree on this. It must not know which upstream is asked.
 
+mod adapt;
 mod messages;
 mod read;
 mod signed;
+mod thought;
 mod tools;
 mod turns;
 mod write;
 
+pub use adapt::Thinks;
+pub(crate) use adapt::{adapt, asks_for_thought, forget_thought};
 pub(super) use read::read;
 pub(super) use turns::input;
 pub(super) use write::{carries, write};

@@ -50,7 +50,7 @@ pub(in super::super) fn read(body: &[u8], asked: &Asked<'_>) -> Result<ChatReque
     }
     request.messages.splice(..0, system);
     if own(&request.extras, THINKING).is_none_or(|json| json == "null") {
-        // Who does not ask for thought looks for words in the first block.
+        // Who does not ask others for thought looks for words in the first block.
         request.thinking.get_or_insert_default().hidden = true;
     }
     request.include_usage = request.stream;
@@ -87,7 +87,8 @@ fn field(request: &mut ChatRequest, name: &str, raw: &RawValue) -> Result<(), Wr
     Ok(())
 }
 
-/// `{type: enabled, budget_tokens}`, `{type: adaptive}` or `{type: disabled}`.
+/// `{type: enabled, budget_tokens}`, `{type: adaptive}`, `{type: disabled}`, `{type: between_tools}`, which is not at all but for words
+/// between calls, and what else comes: its vendor knows.
 fn thinking(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong> {
     let (mut kind, mut budget) = (None, None);
     for (name, value) in wire::object(raw)?.0 {
@@ -100,8 +101,9 @@ fn thinking(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong> {
     let thinking = request.thinking.get_or_insert_default();
     match kind.as_deref() {
         Some("disabled") => (thinking.budget, thinking.hidden) = (Some(0), true),
-        Some("enabled" | "adaptive") => thinking.budget = budget,
-        _ => return Err(Wrong::says("expected one of 'enabled', 'adaptive' or 'disabled'").within("type")),
+        Some("between_tools") => thinking.budget = Some(0),
+        Some(_) => thinking.budget = budget,
+        None => return Err(Wrong::says("expected the type, such as 'adaptive', but it is missing").within("type")),
     }
     keep(&mut request.extras, THINKING, raw);
     Ok(())

@@ -75,7 +75,8 @@ impl Signed {
             let json = format!("{{\"sum\":\"{}\",\"parts\":[{parts}]}}", sum(&self.text));
             keep(&mut message.extras, if self.redacted { REDACTED } else { SIGNED }, &raw_json(json));
         }
-        if self.any {
+        // What its vendor shows nothing of is no text of anybody's.
+        if self.any && !self.text.is_empty() {
             message.reasoning = Some(self.text);
         }
     }
@@ -164,4 +165,11 @@ fn note(message: &Message) -> Option<&str> {
 /// Whether the thought of a message goes back to its vendor.
 pub(super) fn is_signed(message: &Message) -> bool {
     note(message).is_some() || own(&message.extras, SIGNATURE).is_some()
+}
+
+/// Whether the same holds of what is in it: it was signed, and nobody changed it since.
+pub(super) fn goes_back(message: &Message) -> bool {
+    let mut out = Out::default();
+    write(&mut out, message);
+    !out.done().is_empty()
 }

@@ -1,5 +1,7 @@
 //! Requests of this dialect: what is read of them, what is refused, what others' requests become.
 
+mod thought;
+
 use gatewright_types::{ChatRequest, Content, FaultKind, Message, Part, Retry, Role};
 use serde_json::{Value, json};
 

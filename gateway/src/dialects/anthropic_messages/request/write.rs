@@ -4,20 +4,13 @@
 //! asked: what a model takes is the upstream's to judge.
 
 use bytes::Bytes;
-use gatewright_types::{ChatRequest, Fault, FaultKind, Message, Retry, Role, Sampling};
-use serde_json::Value;
+use gatewright_types::{ChatRequest, Fault, FaultKind, Message, Retry, Sampling};
 
+use super::thought::{MAX_TOKENS, Thought};
 use super::{HEADER, METADATA, OUTPUT, THINKING, own, signed, tools, turns};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
-use crate::dialects::{Carried, openai_responses};
-
-/// A bound on tokens for who gives none: this dialect wants one.
-const MAX_TOKENS: u64 = 8192;
-/// The least that a model may be told to think.
-const LEAST_BUDGET: u64 = 1024;
-/// What each effort of other dialects is in tokens.
-const EFFORTS: [(&str, u64); 5] = [("minimal", 1024), ("low", 2048), ("medium", 8192), ("high", 16384), ("xhigh", 32768)];
+use crate::dialects::{Carried, openai_responses, signatures};
 
 /// Writes the body that asks an upstream of this dialect.
 ///
@@ -35,7 +28,7 @@ pub(in super::super) fn write(request: &ChatRequest) -> Result<Bytes, Fault> {
     tools::write(&mut out, request);
     sampling(&mut out, request, &thinking);
     match &thinking {
-        Thought::Nothing => {}
+        Thought::Nothing | Thought::Off => {}
         Thought::Said(json) => out.field(THINKING, json),
         Thought::Budget(tokens) => {
             out.name(THINKING);
@@ -74,69 +67,29 @@ fn refuse(request: &ChatRequest) -> Result<(), Fault> {
     }
 }
 
-/// How the model shall think.
-enum Thought<'a> {
-    Nothing,
-    /// In this dialect's words.
-    Said(&'a str),
-    Budget(u64),
-}
-
-impl<'a> Thought<'a> {
-    fn of(request: &'a ChatRequest) -> Self {
-        if let Some(said) = own(&request.extras, THINKING).or(request.extras.get(THINKING)) {
-            return Self::Said(said);
-        }
-        let effort = request.extras.get("reasoning_effort").and_then(|json| json.strip_prefix('"')?.strip_suffix('"'));
-        let budget = EFFORTS.iter().find(|(word, _)| effort == Some(word)).map(|(_, tokens)| *tokens);
-        let most = request.sampling.max_tokens.unwrap_or(MAX_TOKENS).saturating_sub(1);
-        match budget.map(|tokens| tokens.min(most)).filter(|tokens| *tokens >= LEAST_BUDGET) {
-            Some(tokens) if !breaks_thought(&request.messages) && !forces_a_call(request) => Self::Budget(tokens),
-            _ => Self::Nothing,
-        }
-    }
-}
-
 /// What becomes of a request here.
 pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
-    let asked = request.thinking.as_ref().is_some_and(|thinking| thinking.effort.is_some() || thinking.budget.is_some());
-    let thinking = match Thought::of(request) {
-        Thought::Budget(tokens) => Some(format!("budget={tokens}")),
-        Thought::Said(json) => serde_json::from_str::<Value>(json).ok().map(|said| in_words(&said)),
-        Thought::Nothing if asked || request.extras.get("reasoning_effort").is_some() => Some("off".to_owned()),
-        Thought::Nothing => None,
-    };
-    let mut carried = Carried { thinking, ..Carried::default() };
-    let Sampling { presence_penalty, frequency_penalty, seed, .. } = request.sampling;
+    let thought = Thought::of(request);
+    let mut carried = Carried { thinking: thought.in_effect(request), ..Carried::default() };
+    let Sampling { presence_penalty, frequency_penalty, seed, temperature, top_p, .. } = request.sampling;
+    let thinks = matches!(thought, Thought::Budget(_));
     let left = [
         ("presence_penalty", presence_penalty.is_some()),
         ("frequency_penalty", frequency_penalty.is_some()),
         ("seed", seed.is_some()),
         ("logit_bias", request.extras.get("logit_bias").is_some()),
+        ("temperature", thinks && temperature.is_some_and(|heat| heat != 1.0)),
+        ("top_p", thinks && top_p.is_some_and(|share| share != 1.0)),
+        ("top_k", thinks && request.extras.get("top_k").is_some()),
     ];
     left.iter().filter(|(_, there)| *there).for_each(|(name, _)| carried.leaves_out(name));
+    let thought = |message: &Message| message.reasoning.as_ref().is_some_and(|text| !text.is_empty());
+    if request.messages.iter().any(|message| thought(message) && !signed::goes_back(message)) {
+        carried.leaves_out("reasoning");
+    }
+    signatures::foreign(request, NAME).for_each(|name| carried.leaves_out(name));
     openai_responses::unknown_items(request).for_each(|kind| carried.leaves_out(&kind));
     carried
-}
-
-fn in_words(said: &Value) -> String {
-    match (said["budget_tokens"].as_u64(), said["type"].as_str()) {
-        (Some(tokens), _) => format!("budget={tokens}"),
-        (None, Some("disabled")) => "off".to_owned(),
-        // A client's text, on its way into a header.
-        (None, word) => word.unwrap_or("on").chars().filter(char::is_ascii_alphanumeric).take(32).collect(),
-    }
-}
-
-/// Whether the model is in the midst of calling tools without the signed thought that it began with: then it may not think.
-fn breaks_thought(messages: &[Message]) -> bool {
-    let turn = messages.iter().rev().take_while(|message| message.role != Role::User);
-    turn.into_iter().any(|message| !message.tool_calls.is_empty() && !signed::is_signed(message))
-}
-
-/// A model that must call a tool may not think first.
-fn forces_a_call(request: &ChatRequest) -> bool {
-    request.tool_choice.as_ref().is_some_and(|choice| !matches!(choice.get(), "\"auto\"" | "\"none\"" | "null"))
 }
 
 fn sampling(out: &mut Out, request: &ChatRequest, thinking: &Thought<'_>) {

@@ -155,14 +155,23 @@ impl Blocks {
         }
     }
 
-    /// A vendor's signature: it goes out on the very thought that it came with.
+    /// A vendor's signature: it goes out on the very thought that it came with, also where nothing of that is shown.
     fn sign(&mut self, json: &str, frames: &mut Frames) {
         let Ok(Signature { signature, bytes }) = serde_json::from_str::<Signature<'_>>(json) else { return };
-        let Some(open) = self.open.filter(|open| open.kind == Kind::Thinking) else { return };
         // Of what passed before, the upstream's own count is all we know; what was held of it since is whole again by now.
-        if self.thought.unknown || self.thought.bytes == bytes {
+        let whole = self.thought.unknown || self.thought.bytes == bytes;
+        let index = match self.open {
+            Some(Open { kind: Kind::Thinking, index }) if whole => Some(index),
+            Some(Open { kind: Kind::Call, .. }) => None,
+            _ if bytes == 0 => {
+                self.stop(frames);
+                Some(self.in_block(Kind::Thinking, frames))
+            }
+            _ => None,
+        };
+        if let Some(index) = index {
             frames.event("content_block_delta", |out| {
-                out.number("index", open.index);
+                out.number("index", index);
                 out.name("delta");
                 out.open();
                 out.text("type", "signature_delta");

@@ -173,6 +173,25 @@ fn an_edited_thought_has_no_vendors_signature() {
 }
 
 #[test]
+fn a_signature_on_a_thought_that_is_not_shown_has_a_block_of_its_own() {
+    let mut list = upstream();
+    list.remove(2);
+    for touched in 0..list.len() {
+        let mut chunks = read(&list);
+        // From here on the blocks are our own; before, what says nothing waits.
+        chunks.iter_mut().skip(touched).for_each(|chunk| chunk.raw = None);
+        let blocks = blocks(&events(&chunks));
+        assert_eq!(blocks[0], json!({"type": "thinking", "thinking": "", "signature": "vendor"}), "{touched}");
+        assert_eq!((blocks.len(), &blocks[1]["text"]), (2, &json!("Hello.")), "{touched}");
+    }
+    let mut whole = Completion::default();
+    read(&list).into_iter().for_each(|chunk| gather_into(&mut whole, chunk));
+    let body: Value = serde_json::from_slice(&super::whole(&whole, &begin())).unwrap();
+    let wanted = json!([{"type": "thinking", "thinking": "", "signature": "vendor"}, {"type": "text", "text": "Hello."}]);
+    assert_eq!(body["content"], wanted);
+}
+
+#[test]
 fn a_call_that_was_held_leaves_no_end_without_a_beginning() {
     let mut list = upstream();
     list.truncate(8);

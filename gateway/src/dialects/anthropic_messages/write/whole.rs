@@ -37,9 +37,7 @@ pub(in super::super) fn whole(answer: &Completion, begin: &Begin) -> Bytes {
 }
 
 fn content(out: &mut Out, choice: &Choice, begin: &Begin) {
-    if let Some(text) = choice.reasoning.as_deref().filter(|text| !text.is_empty()) {
-        thought(out, text, (&choice.message_extras, begin));
-    }
+    thought(out, choice.reasoning.as_deref().unwrap_or_default(), (&choice.message_extras, begin));
     let mut citations = blocks(out, &choice.message_extras);
     for text in [&choice.text, &choice.refusal].into_iter().flatten().filter(|text| !text.is_empty()) {
         out.open();
@@ -119,6 +117,9 @@ fn thought(out: &mut Out, text: &str, (extras, begin): (&Extras, &Begin)) {
             from += bytes;
             block(out, said, signature.get());
         }
+        return;
+    }
+    if text.is_empty() {
         return;
     }
     let seal = begin.sealer.clone().map(|mut sealer| {

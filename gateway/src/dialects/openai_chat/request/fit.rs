@@ -14,7 +14,7 @@ use super::super::NAME;
 use super::raw_json;
 use crate::dialects::media::{Media, What};
 use crate::dialects::out::Out;
-use crate::dialects::{Carried, Place, is_owned, openai_responses, steers};
+use crate::dialects::{Carried, Place, efforts, is_owned, openai_responses, signatures, steers};
 
 /// The messages as this dialect can say them.
 pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
@@ -103,9 +103,13 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
     let said = said.filter(|word| word.len() <= 32);
     let thinking = said.or_else(|| effort(request)).map(|word| format!("effort={word}"));
     let mut carried = Carried { thinking, ..Carried::default() };
+    if cannot_be_stilled(request) {
+        carried.leaves_out("thinking");
+    }
     if is_own(request) {
         return carried;
     }
+    signatures::foreign(request, NAME).for_each(|name| carried.leaves_out(name));
     let fields = request.extras.iter().filter(|(name, _)| is_owned(name) && !steers(Place::Request, name));
     // The answer's echo names these one by one.
     let fields = fields.filter(|(name, _)| !openai_responses::is_hosted(name));
@@ -207,16 +211,20 @@ fn flatten(content: &mut Content, between: &str) {
 }
 
 /// How much the model may think, as this dialect has words for it; `None` where the request says nothing, or says it in its own words.
-pub(in crate::dialects) fn effort(request: &ChatRequest) -> Option<&str> {
+pub(crate) fn effort(request: &ChatRequest) -> Option<&str> {
     let thinking = request.thinking.as_ref().filter(|_| request.extras.get("reasoning_effort").is_none())?;
     match (thinking.budget, thinking.effort.as_deref()) {
-        // Models that do not think take no word for it.
+        // Not every model has a word for it: the rules of one say it, where it has.
         (Some(0), _) => None,
         (_, Some("max")) => Some("high"),
         (_, Some(word)) => Some(word),
-        (Some(..=2048), None) => Some("low"),
-        (Some(..=8192), None) => Some("medium"),
-        (Some(_), None) => Some("high"),
+        (Some(tokens), None) => Some(efforts::of_budget(tokens)),
         (None, None) => None,
     }
+}
+
+/// Whether the model shall not think, and there is no word for that which it is known to take.
+pub(in crate::dialects) fn cannot_be_stilled(request: &ChatRequest) -> bool {
+    let still = request.thinking.as_ref().is_some_and(|thinking| thinking.budget == Some(0));
+    still && request.extras.get("reasoning_effort").is_none()
 }

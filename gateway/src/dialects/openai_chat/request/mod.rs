@@ -13,7 +13,8 @@ mod messages;
 mod read;
 mod write;
 
-pub(in crate::dialects) use fit::effort;
+pub(in crate::dialects) use fit::cannot_be_stilled;
+pub(crate) use fit::effort;
 pub(super) use fit::{carries, refuse};
 pub(in crate::dialects) use read::field;
 pub use read::read;

@@ -1,8 +1,9 @@
 //! What is asked: a client's body to the canonical request, and that to an upstream's body.
 //!
 //! `fields` reads the request's own fields, `turns` its items, `parts` what they hold, `tools` what may be called, `recall` what was kept
-//! of it before; `write` writes. Apart because both ways must agree on the notes of this dialect's own. It must not know who answers.
+//! of it before; `write` writes, `carries` tells what that leaves out. Apart because both ways must agree on the notes of this dialect's own. It must not know who answers.
 
+mod carries;
 mod fields;
 mod parts;
 mod recall;
@@ -10,6 +11,7 @@ mod tools;
 mod turns;
 mod write;
 
+pub(super) use carries::carries;
 pub(super) use fields::read;
 pub(super) use recall::recalls;
 pub(super) use tools::{joined_name, renamed, text_of_tool, without_format};

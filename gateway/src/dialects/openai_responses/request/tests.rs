@@ -223,6 +223,43 @@ fn items_that_other_dialects_leave_out_are_told_by_their_kind() {
     assert!(OpenAiResponses.carries(&request).left_out.is_empty());
 }
 
+/// OpenAI takes no thought in the open, others no other.
+#[test]
+fn thought_in_the_open_goes_back_to_servers_that_want_it_so_and_is_told_of_elsewhere() {
+    let open = json!({"type": "reasoning", "id": "rs_x", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]});
+    let request = asking(json!([{"role": "user", "content": "q"}, open, {"role": "assistant", "content": "a"}]));
+    let sent = |quirks: &str| {
+        let quirks = toml::from_str(quirks).unwrap();
+        let fitted = crate::upstreams::quirks::fit(&quirks, &request).unwrap();
+        let body: Value = serde_json::from_slice(&OpenAiResponses.write(&fitted).unwrap()).unwrap();
+        (body["input"].clone(), OpenAiResponses.carries(&fitted).left_out)
+    };
+    let (input, left_out) = sent("");
+    assert_eq!((&input[1]["type"], left_out), (&json!("message"), vec!["reasoning".to_owned()]));
+    let (input, left_out) = sent("reasoning = 'open'");
+    let item = &input[1];
+    assert_eq!((&item["type"], &item["summary"], &item["content"]), (&json!("reasoning"), &json!([]), &open["content"]));
+    assert!(item["id"].as_str().is_some_and(|id| id.starts_with("rs_")) && item.get("encrypted_content").is_none(), "{item}");
+    assert!(left_out.is_empty(), "{left_out:?}");
+}
+
+#[test]
+fn what_others_say_and_this_dialect_has_no_word_for_is_told() {
+    let chat = json!({"model": "m", "reasoning_effort": "low", "seed": 5, "logit_bias": {"1": 2}, "top_k": 3, "max_completion_tokens": 9,
+        "user": "u", "parallel_tool_calls": false, "stream": true, "stream_options": {"include_usage": true},
+        "messages": [{"role": "user", "content": "q"}]});
+    let carried = OpenAiResponses.carries(&crate::dialects::openai_chat::request::read(chat.to_string().as_bytes()).unwrap());
+    assert_eq!(carried.thinking.as_deref(), Some("effort=low"));
+    assert_eq!(carried.left_out, ["seed", "logit_bias", "top_k"]);
+    let messages = json!({"model": "m", "max_tokens": 9, "thinking": {"type": "disabled"}, "mcp_servers": [{"name": "s"}],
+        "messages": [{"role": "user", "content": "q"}]});
+    let asked = AnthropicMessages.read(messages.to_string().as_bytes(), &Asked::default()).unwrap();
+    let carried = OpenAiResponses.carries(&asked);
+    assert_eq!((carried.thinking, &carried.left_out[..]), (None, &["thinking".to_owned(), "mcp_servers".into()][..]));
+    let own = OpenAiResponses.carries(&asking(json!("hi")));
+    assert_eq!(own, crate::dialects::Carried::default());
+}
+
 #[test]
 fn unknown_kinds_of_items_and_parts_do_no_harm() {
     let request = asking(json!([

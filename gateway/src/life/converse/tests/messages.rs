@@ -204,16 +204,22 @@ async fn what_no_plugin_can_inspect_is_recorded_and_refused_where_the_route_is_s
     }
 }
 
+/// Another vendor's answer that thinks, leaks and calls.
+fn others_leaks() -> Vec<Item> {
+    let call = r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"send","arguments":"{}"}}]}"#;
+    stream_of(&[r#"{"reasoning_content":"It is sk-123456, hush"}"#, r#"{"content":"Here: sk-123456."}"#, call])
+}
+
 #[tokio::test]
-async fn thought_that_the_client_did_not_ask_for_is_inspected_and_kept_from_it() {
+async fn others_thought_that_the_client_did_not_ask_for_is_inspected_and_kept_from_it() {
     for thinking in [Value::Null, json!({"type": "disabled"})] {
-        for (stream, script) in [(true, leaks()), (false, leaks())] {
+        for stream in [true, false] {
             let mut kit = redacting();
-            kit.script(script);
+            kit.script(others_leaks());
             let mut body = ask(stream);
             body["thinking"] = thinking.clone();
             let heard = kit.messages(&body, &[]).await;
-            assert!(heard.status == 200 && !heard.text.contains("hush") && !heard.text.contains("vendor"), "{}", heard.text);
+            assert!(heard.status == 200 && !heard.text.contains("hush") && !heard.text.contains("signature"), "{}", heard.text);
             match stream {
                 true => assert_eq!(
                     (heard.blocks(), heard.pieces("text")),
@@ -225,9 +231,42 @@ async fn thought_that_the_client_did_not_ask_for_is_inspected_and_kept_from_it()
         }
     }
     let mut kit = Kit::new();
-    kit.script(leaks());
+    kit.script(others_leaks());
     let mut body = ask(true);
     body["thinking"] = Value::Null;
     let heard = kit.messages(&body, &[]).await;
     assert_eq!(heard.blocks(), ["text", "tool_use"], "without any policy too: {}", heard.text);
+}
+
+#[tokio::test]
+async fn what_the_clients_own_vendor_thinks_unasked_is_the_clients_byte_for_byte() {
+    let list = [
+        json!({"type": "message_start", "message": {"id": "msg_1", "model": "claude", "usage": {"input_tokens": 4, "output_tokens": 1}}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "vendor=="}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "send", "input": {}}}),
+        json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{\"x\": 1}"}}),
+        json!({"type": "content_block_stop", "index": 1}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}}),
+        json!({"type": "message_stop"}),
+    ];
+    let frame = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
+    let bytes: String = list.iter().map(frame).collect();
+    for thinking in [Value::Null, json!({"type": "disabled"}), json!({"type": "between_tools"})] {
+        let mut kit = Kit::new();
+        kit.route().cache = Some(std::time::Duration::from_secs(60));
+        kit.script(anthropic(&list));
+        let mut body = ask(true);
+        body["thinking"] = thinking;
+        assert_eq!(kit.messages(&body, &[]).await.text, bytes);
+        let again = kit.messages(&body, &[]).await;
+        let told = (again.header("x-gatewright-cache"), again.blocks(), again.pieces("signature"));
+        assert_eq!(told, ("hit", vec!["thinking".to_owned(), "tool_use".into()], "vendor==".to_owned()), "and out of the cache");
+        let mut kit = redacting();
+        kit.script(leaks());
+        let heard = kit.messages(&body, &[]).await;
+        assert_eq!(heard.blocks(), ["thinking", "text", "tool_use"], "and as a policy leaves it: {}", heard.text);
+        assert_eq!(heard.pieces("thinking"), "It is [redacted], hush");
+    }
 }

@@ -9,6 +9,7 @@
 pub mod anthropic_messages;
 mod body;
 mod kept;
+pub(crate) mod length;
 mod media;
 pub mod openai_chat;
 pub mod openai_completions;

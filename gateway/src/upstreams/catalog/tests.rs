@@ -16,8 +16,8 @@ fn nanos(text: &str) -> Nanos {
 fn every_provider_that_is_promised_has_its_row() {
     let catalog = packed();
     let names: Vec<&str> = catalog.rows().map(|row| row.name.as_str()).collect();
-    let promised = "anthropic azure deepseek fireworks google groq huggingface llama-server lm-studio mistral ollama openai openrouter \
-                    perplexity sglang tgi together vllm xai";
+    let promised = "anthropic azure deepseek fireworks google groq huggingface llama-server lm-studio mistral ollama openai \
+                    openai-compatible openrouter perplexity sglang tgi together vllm xai";
     assert_eq!(names.join(" "), promised.split_whitespace().collect::<Vec<_>>().join(" "));
 }
 

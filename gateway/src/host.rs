@@ -7,6 +7,7 @@ mod build;
 mod chains;
 mod legs;
 mod passage;
+mod patterns;
 mod route;
 
 use std::collections::{BTreeMap, HashMap};
@@ -152,18 +153,13 @@ impl Host {
         build::build(facts, shared)
     }
 
-    /// The route that a model name means for a key: one that is listed, or `provider/model` where the provider passes any model
-    /// through.
+    /// The route that a model name means for a key: one that is listed, one whose name has `*`, or `provider/model` where the provider
+    /// passes any model through.
     pub fn route(&self, key: Option<&KeyFact>, model: &str) -> Option<Arc<Route>> {
-        let ways = self.ways(key)?;
-        if let Some(route) = ways.routes.get(model) {
-            return Some(Arc::clone(route));
-        }
-        let (provider, model) = model.split_once('/')?;
-        ways.open_providers.get(provider).filter(|_| !model.is_empty()).map(|open| open.route(model))
+        self.ways(key)?.route(model)
     }
 
-    /// Everything that is listed, by name.
+    /// Everything that is listed, by name: what a name with `*` means is not.
     pub fn models(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.ways(None).into_iter().flat_map(|ways| ways.routes.values())
     }

@@ -1,4 +1,4 @@
-//! A configuration as text: block style for keys, lists on one line, texts quoted where YAML would read them otherwise.
+//! A configuration as text: block style for keys, sections apart, lists on one line, texts quoted where YAML would read them otherwise.
 //!
 //! Apart because it is the other direction of `yaml`. It must not know what the keys mean.
 
@@ -18,6 +18,9 @@ fn block(text: &mut String, value: &Value, depth: usize) {
         return;
     };
     for (key, value) in object {
+        if depth == 0 && value.is_object() && !text.is_empty() {
+            text.push('\n');
+        }
         text.push_str(&"  ".repeat(depth));
         text.push_str(&scalar(key));
         text.push(':');
@@ -53,7 +56,9 @@ fn scalar(text: &str) -> String {
     let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./${}".contains(c));
     let braces = text.contains(['{', '}']);
     let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
-    match first && rest && !braces && !words.contains(&text.to_ascii_lowercase().as_str()) {
+    // A length of time is no number.
+    let span = text.strip_suffix("ms").or(text.strip_suffix('s')).is_some_and(|number| number.parse::<u64>().is_ok());
+    match (first || span) && rest && !braces && !words.contains(&text.to_ascii_lowercase().as_str()) {
         true => text.to_owned(),
         false => Value::from(text).to_string(),
     }

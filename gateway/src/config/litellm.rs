@@ -4,13 +4,13 @@
 //! passed over. Which providers there are is the catalog's to know. It must not know what our own keys come to.
 
 mod deployment;
+mod groups;
 mod settings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use self::settings::Settings;
 use super::complaint::{Complaint, Mark};
 use super::keys::{digest, hex};
 use super::yaml::{Document, escape, readable};
@@ -41,10 +41,12 @@ pub(super) fn carry(document: &Document, environment: &Environment) -> Carried {
         catalog: Catalog::packed().unwrap_or_default(),
         providers: Vec::new(),
         groups: Vec::new(),
+        aliases: Vec::new(),
         notes: Vec::new(),
         places: Vec::new(),
     };
     let settings = carrier.settings();
+    carrier.aliases = settings.aliases.iter().map(|(alias, of, _)| (alias.clone(), of.clone())).collect();
     let models = document.value.get("model_list").and_then(Value::as_array);
     if models.is_none() {
         carrier.note("/model_list", "a list is expected here");
@@ -58,8 +60,10 @@ pub(super) fn carry(document: &Document, environment: &Environment) -> Carried {
         missing.push(complaint);
         None
     });
+    // Who passes any model through, the routes say.
+    let routes = carrier.routes(&settings);
     root.insert("providers".to_owned(), carrier.shown_providers());
-    root.insert("routes".to_owned(), carrier.routes(&settings));
+    root.insert("routes".to_owned(), routes);
     root.extend(keys.map(|keys| ("keys".to_owned(), keys)));
     root.insert("compat".to_owned(), "litellm".into());
     carrier.others();
@@ -80,13 +84,19 @@ struct Made {
     any_model: bool,
 }
 
+/// What LiteLLM draws a deployment by, the weightiest first.
+const SHARES: [&str; 3] = ["weight", "rpm", "tpm"];
+
 /// One deployment as a leg.
+#[derive(Clone)]
 struct Deployed {
     leg: String,
-    weight: Option<u64>,
+    /// By each of [`SHARES`]; nothing where it says none.
+    shares: [f64; 3],
 }
 
 /// A model's name as clients know it, and who answers.
+#[derive(Clone)]
 struct Group {
     name: String,
     /// Where it stands first.
@@ -100,6 +110,8 @@ struct Carrier<'a> {
     catalog: Catalog,
     providers: Vec<Made>,
     groups: Vec<Group>,
+    /// Other names of groups, and whose.
+    aliases: Vec<(String, String)>,
     notes: Vec<Complaint>,
     places: Vec<(String, Mark)>,
 }
@@ -129,34 +141,6 @@ impl Carrier<'_> {
             (made.name.clone(), Value::Object(section))
         };
         Value::Object(self.providers.iter().map(shown).collect())
-    }
-
-    /// A route for each group, with those that it falls back to.
-    fn routes(&mut self, settings: &Settings) -> Value {
-        let mut routes = Map::new();
-        let groups: BTreeMap<&str, &Group> = self.groups.iter().map(|group| (group.name.as_str(), group)).collect();
-        let mut lost = Vec::new();
-        for group in &self.groups {
-            let mut fallbacks: Vec<&str> = Vec::new();
-            for (pointer, of) in settings.fallbacks_of(&group.name) {
-                match groups.get(of) {
-                    Some(of) => fallbacks.extend(of.deployed.iter().map(|deployed| deployed.leg.as_str())),
-                    None => lost.push((pointer.to_owned(), format!("`{of}` is no name of the model list that is carried over"))),
-                }
-            }
-            routes.insert(group.name.clone(), route(group, &fallbacks, settings));
-        }
-        for (alias, of, pointer) in &settings.aliases {
-            match routes.get(of).cloned() {
-                Some(route) => drop(routes.insert(alias.clone(), route)),
-                None => lost.push((pointer.clone(), format!("`{of}` is no name of the model list that is carried over"))),
-            }
-        }
-        let places: Vec<_> =
-            self.groups.iter().map(|group| (format!("/routes/{}", escape(&group.name)), group.pointer.clone())).collect();
-        places.into_iter().for_each(|(ours, theirs)| self.place(ours, &theirs));
-        lost.into_iter().for_each(|(pointer, message)| self.note(&pointer, message));
-        Value::Object(routes)
     }
 
     /// The master key as a key of ours: its digest. Keys that LiteLLM keeps in a database are not in its file. What stands there must
@@ -211,25 +195,6 @@ fn text_of(text: &str) -> String {
         Some(name) => format!("${{{name}}}"),
         None => text.replace("${", "$${"),
     }
-}
-
-fn route(group: &Group, fallbacks: &[&str], settings: &Settings) -> Value {
-    let legs: Vec<&str> = group.deployed.iter().map(|deployed| deployed.leg.as_str()).collect();
-    let mut route = Map::new();
-    if legs.len() > 1 {
-        route.insert("strategy".to_owned(), settings.strategy.into());
-        let weights: Option<Vec<u64>> = group.deployed.iter().map(|deployed| deployed.weight).collect();
-        if let Some(weights) = weights.filter(|weights| settings.strategy == "weighted" && weights.iter().any(|weight| *weight > 0))
-        {
-            route.insert("weights".to_owned(), weights.into());
-        }
-    }
-    let fallbacks: Vec<&str> = fallbacks.iter().copied().filter(|leg| !legs.contains(leg)).collect();
-    route.insert("legs".to_owned(), legs.into());
-    if !fallbacks.is_empty() {
-        route.insert("fallbacks".to_owned(), fallbacks.into());
-    }
-    Value::Object(route)
 }
 
 #[cfg(test)]

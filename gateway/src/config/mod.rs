@@ -9,6 +9,7 @@ pub mod facts;
 pub mod keys;
 mod litellm;
 mod load;
+pub(crate) mod pattern;
 mod policy;
 mod raw;
 mod resolve;

@@ -72,7 +72,8 @@ pub(crate) struct Root {
     /// Models of the embedded engine by the name that clients use. On a reload a model whose entry or files changed is opened anew,
     /// beside the old one until its requests are done: there must be room for both.
     pub(crate) models: BTreeMap<String, Model>,
-    /// Routes by the name that clients use as `model`.
+    /// Routes by the name that clients use as `model`. `*` in a name stands for any text: of several that mean a name the one with the most
+    /// letters counts, then the one with the longer beginning. Such routes are not listed under `/v1/models`.
     pub(crate) routes: BTreeMap<String, Route>,
     /// Plugins by name. A name of a ready-made policy needs nothing more.
     pub(crate) plugins: BTreeMap<String, Plugin>,

@@ -5,6 +5,7 @@
 mod care;
 mod catalog;
 mod keys;
+mod patterns;
 mod plugins;
 mod providers;
 mod reach;

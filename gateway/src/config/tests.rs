@@ -1,5 +1,6 @@
 //! Tests of the configuration as a whole: what a file comes to, and what is told of a wrong one.
 
+mod patterns;
 mod plugins;
 
 use std::path::Path;

@@ -3,6 +3,8 @@
 //! Apart because it is the only file that knows YAML. Input is bounded in size, depth and nodes (aliases count as what they
 //! stand for), so that no text costs much. It must not know what the keys mean.
 
+mod scalar;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -10,6 +12,7 @@ use saphyr::{Scalar, ScalarStyle, Tag};
 use saphyr_parser::{Event, Marker, Parser, Span};
 use serde_json::{Map, Number, Value};
 
+use self::scalar::Source;
 use super::complaint::{Complaint, Mark};
 
 const MAX_BYTES: usize = 1 << 20;
@@ -22,19 +25,23 @@ pub struct Document {
     /// The document. Empty text is an empty object.
     pub value: Value,
     marks: HashMap<String, Place>,
+    /// What it was read from; nothing where it was made.
+    text: String,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
     key: Option<Mark>,
     value: Mark,
+    /// How it is written, where it is no list and no object.
+    style: Option<ScalarStyle>,
 }
 
 impl Document {
     /// A document that was made of another one: the places are those of what its parts were made of.
     pub(super) fn made(value: Value, places: impl IntoIterator<Item = (String, Mark)>) -> Self {
-        let place = |(pointer, mark)| (pointer, Place { key: Some(mark), value: mark });
-        Self { value, marks: places.into_iter().map(place).collect() }
+        let place = |(pointer, mark)| (pointer, Place { key: Some(mark), value: mark, style: None });
+        Self { value, marks: places.into_iter().map(place).collect(), text: String::new() }
     }
 
     /// Where the value at this JSON pointer stands; what stands nearest above it when it is not in the text itself.
@@ -45,6 +52,16 @@ impl Document {
     /// Where the key of this JSON pointer stands; the value itself for items of a list.
     pub fn key_mark(&self, pointer: &str) -> Option<Mark> {
         self.place(pointer).map(|place| place.key.unwrap_or(place.value))
+    }
+
+    /// Where a character of the text at this JSON pointer stands, by its line and column in that text, both from 1.
+    pub(super) fn mark_in(&self, pointer: &str, at: (usize, usize)) -> Option<Mark> {
+        let Place { value: start, style, .. } = *self.marks.get(pointer)?;
+        let line = self.text.split_inclusive('\n').take(start.line.checked_sub(1)?).map(str::len).sum();
+        let text = self.text.get(line..)?;
+        let begin = text.char_indices().nth(start.column.checked_sub(1)?).map_or(text.len(), |(at, _)| at);
+        let value = self.value.pointer(pointer)?.as_str()?;
+        Source { text: text.get(begin..)?, start, style: style?, value }.place(at)
     }
 
     fn place(&self, mut pointer: &str) -> Option<Place> {
@@ -99,7 +116,7 @@ pub fn read_all(text: &str) -> (Option<Document>, Vec<Complaint>) {
     match reader.stream() {
         Ok(value) => {
             let value = value.unwrap_or_else(|| Value::Object(Map::new()));
-            (Some(Document { value, marks: reader.marks }), reader.complaints)
+            (Some(Document { value, marks: reader.marks, text: reader.text.to_owned() }), reader.complaints)
         }
         Err(fatal) => {
             reader.complaints.push(fatal);
@@ -121,7 +138,8 @@ type Step<T> = Result<T, Complaint>;
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
-        let parser = Parser::new_from_str(text.trim_start_matches('\u{feff}'));
+        let text = text.trim_start_matches('\u{feff}');
+        let parser = Parser::new_from_str(text);
         Self { text, parser, anchors: HashMap::new(), marks: HashMap::new(), complaints: Vec::new(), nodes: 0 }
     }
 
@@ -174,9 +192,12 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, span: &Span, path: &mut Path) -> Step<Value> {
         let before = self.nodes;
         self.count(1, span, &path.pointer)?;
-        self.marks.entry(path.pointer.clone()).or_insert(Place { key: None, value: mark(&span.start) });
+        self.marks.entry(path.pointer.clone()).or_insert(Place { key: None, value: mark(&span.start), style: None });
         let (value, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => (self.scalar(Written { text, style, tag }, span, &path.pointer), anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.marks.entry(path.pointer.clone()).and_modify(|place| place.style = Some(style));
+                (self.scalar(Written { text, style, tag }, span, &path.pointer), anchor)
+            }
             Event::SequenceStart(anchor, _) => (self.sequence(span, path)?, anchor),
             Event::MappingStart(anchor, _) => (self.mapping(span, path)?, anchor),
             Event::Alias(anchor) => return self.alias(anchor, span, &path.pointer),
@@ -260,7 +281,10 @@ impl<'a> Reader<'a> {
             let (event, value_span) = self.next()?;
             let above = path.push(&key);
             if !again {
-                self.marks.insert(path.pointer.clone(), Place { key: Some(mark(&span.start)), value: mark(&value_span.start) });
+                self.marks.insert(
+                    path.pointer.clone(),
+                    Place { key: Some(mark(&span.start)), value: mark(&value_span.start), style: None },
+                );
             }
             let value = self.node(event, &value_span, path)?;
             path.pointer.truncate(above);

@@ -10,6 +10,7 @@ pub mod anthropic_messages;
 mod body;
 pub(crate) mod efforts;
 mod kept;
+pub(crate) mod length;
 mod media;
 pub mod openai_chat;
 pub mod openai_completions;

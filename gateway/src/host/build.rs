@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use gatewright_plugins::Plugin;
 
 use super::legs::{Provider, care, place_of, provider_leg};
+use super::patterns::Patterned;
 use super::route::{Home, Legs, Plugins, Route};
 use super::{Host, Shared};
 use crate::config::facts::{CareFact, Facts, LegFact, LegTarget, ModelFact, RouteFact, RuleFact, Strategy};
 use crate::config::keys::KeyRing;
+use crate::config::pattern::Pattern;
 use crate::services::fetch::Fetcher;
 use crate::supply;
 use crate::upstreams::quirks::Reasoning;
@@ -82,6 +84,8 @@ pub(super) struct Builder<'a> {
 pub(super) struct Ways {
     /// Everything that is listed: routes, models of the engine, `provider/model`.
     pub(super) routes: BTreeMap<String, Arc<Route>>,
+    /// Routes whose names have `*`, the closest first.
+    pub(super) patterns: Vec<Patterned>,
     /// Providers that pass any model through.
     pub(super) open_providers: BTreeMap<String, OpenProvider>,
 }
@@ -174,7 +178,7 @@ impl Builder<'_> {
         fetchers
     }
 
-    fn route(&mut self, fact: &RouteFact, of_key: &[String]) -> Arc<Route> {
+    pub(super) fn route(&mut self, fact: &RouteFact, of_key: &[String]) -> Arc<Route> {
         let plugins = self.plugins(of_key, fact.plugins.as_ref());
         let tools = fact.tools.and_then(|bounds| self.tools(&plugins, bounds));
         let legs = self.legs(fact, |_| true);
@@ -211,8 +215,9 @@ impl Builder<'_> {
         let own = self.facts.keys.iter().map(|key| key.plugins.clone());
         let chains: BTreeSet<Vec<String>> = own.chain([Vec::new()]).collect();
         let link = |of_key: Vec<String>| {
-            let ways = Ways { routes: self.routes(&of_key), open_providers: self.open_providers(&of_key) };
-            (of_key, ways)
+            let (routes, patterns) = (self.routes(&of_key), self.patterns(&of_key));
+            let open_providers = self.open_providers(&of_key);
+            (of_key, Ways { routes, patterns, open_providers })
         };
         chains.into_iter().map(link).collect()
     }
@@ -220,7 +225,8 @@ impl Builder<'_> {
     /// All that is listed: routes first, then the engine's models, then what providers list.
     fn routes(&mut self, of_key: &[String]) -> BTreeMap<String, Arc<Route>> {
         let facts = self.facts;
-        let mut routes: BTreeMap<_, _> = facts.routes.values().map(|fact| (fact.name.clone(), self.route(fact, of_key))).collect();
+        let own = facts.routes.values().filter(|fact| Pattern::of(&fact.name).is_none());
+        let mut routes: BTreeMap<_, _> = own.map(|fact| (fact.name.clone(), self.route(fact, of_key))).collect();
         let names = facts.models.values().flat_map(ModelFact::names);
         for name in names.filter(|name| !facts.routes.contains_key(*name)) {
             let leg = LegFact::new(LegTarget::Engine, name.clone());

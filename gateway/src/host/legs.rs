@@ -104,7 +104,8 @@ impl Builder<'_> {
     pub(super) fn legs(&self, fact: &RouteFact, wanted: impl Fn(&LegFact) -> bool) -> Legs {
         let leg = |wanted: &LegFact| {
             let mut leg = self.leg(&fact.name, wanted).ok()?;
-            (leg.merits.weight, leg.merits.fallback) = (wanted.weight, wanted.fallback);
+            let LegFact { weight, fallback, for_long, .. } = *wanted;
+            leg.merits = Merits { weight, fallback, for_long, ..leg.merits };
             leg.when.clone_from(&wanted.when);
             Some(leg)
         };

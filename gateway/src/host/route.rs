@@ -18,7 +18,7 @@ use crate::upstreams::dispatch::{Asking, Leg, draw};
 use crate::upstreams::pick::{self, Lot};
 
 /// The tools of a route's plugins, as they are offered to the model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RouteTools {
     /// Bounds of the loop.
     pub fact: ToolLoopFact,
@@ -76,7 +76,7 @@ impl Legs {
 }
 
 /// Which of a route's legs stay with the operator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Home {
     /// None.
     Nobody,
@@ -87,7 +87,7 @@ pub(crate) enum Home {
 }
 
 /// A route as the requests of some keys take it: those that bring no plugins of their own, or those that bring the same.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// The name that clients use as `model`.
     pub name: String,

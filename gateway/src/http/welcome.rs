@@ -43,7 +43,7 @@ impl Welcome {
         Self {
             address: url(bound.0),
             admin_address: url(bound.1),
-            model: demo.or_else(|| names.first().map(|name| (*name).to_owned())).or(listed),
+            model: demo.or_else(|| names.iter().find(|name| !name.contains('*')).map(|name| (*name).to_owned())).or(listed),
             lines,
             keyed: !facts.keys.is_empty(),
         }

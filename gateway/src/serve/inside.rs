@@ -43,9 +43,9 @@ impl Inside {
         client_router(Arc::clone(&self.cell))
     }
 
-    /// Names of the routes.
+    /// Names of the routes, less those that are patterns.
     pub(crate) fn routes(&self) -> Vec<String> {
-        self.cell.load().facts.routes.keys().cloned().collect()
+        self.cell.load().facts.routes.keys().filter(|name| !name.contains('*')).cloned().collect()
     }
 
     /// Flushes what must not be lost.

@@ -49,6 +49,8 @@ pub struct Row {
     pub litellm: Vec<String>,
     /// How names of its models begin that LiteLLM takes without a prefix.
     pub litellm_bare: Vec<String>,
+    /// Row that counts where LiteLLM's configuration gives another address than this one's: its prefix is then that of an API.
+    pub litellm_elsewhere: Option<String>,
     /// The path that LiteLLM adds to a base URL by itself.
     pub litellm_path: Option<String>,
 }

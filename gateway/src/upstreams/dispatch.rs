@@ -21,6 +21,7 @@ use super::state::{Ticket, health_of};
 use super::{Carried, Deadline, Deltas, Upstream};
 use crate::conditions::Condition;
 use crate::config::facts::{CareFact, Timeouts};
+use crate::dialects::length;
 use crate::money::Price;
 use crate::observe::{AttemptOutcome, Outcome};
 
@@ -120,12 +121,16 @@ pub async fn dispatch<W: Witness>(asking: Asking<'_>, witness: &W) -> Result<Dis
         care,
         witness,
         spent,
+        too_long: legs.iter().all(|leg| leg.merits.for_long),
         hedged: None,
         rests: None,
         blamed: None,
         last: None,
     };
     for at in 0..legs.len() {
+        if !walk.is_for(at) {
+            continue;
+        }
         match walk.leg(at).await {
             Next::Spoke(dispatched) => return Ok(dispatched),
             Next::Over(fault) => return Err(fault),
@@ -153,6 +158,8 @@ struct Walk<'a, W> {
     witness: &'a W,
     /// Tries at each leg.
     spent: Vec<u32>,
+    /// Whether the request is too long for a leg: only then those are asked that are for this.
+    too_long: bool,
     /// Since when a second leg was asked beside another: once is enough.
     hedged: Option<Instant>,
     /// The shortest time that one of them is still left alone.
@@ -162,6 +169,11 @@ struct Walk<'a, W> {
 }
 
 impl<W: Witness> Walk<'_, W> {
+    /// Whether a leg is for this request, as far as that is known by now.
+    fn is_for(&self, at: usize) -> bool {
+        self.too_long || !self.legs[at].merits.for_long
+    }
+
     /// Asks one leg as often as it may be asked.
     async fn leg(&mut self, at: usize) -> Next {
         let leg = &self.legs[at];
@@ -248,6 +260,7 @@ impl<W: Witness> Walk<'_, W> {
 
     /// Keeps what a leg failed with.
     fn give_up(&mut self, fault: Fault) {
+        self.too_long |= length::is_of(&fault);
         if fault.side == Side::Caller && fault.kind == FaultKind::InvalidRequest {
             self.blamed.get_or_insert_with(|| fault.clone());
         }

@@ -52,13 +52,15 @@ pub struct Merits {
     pub weight: u32,
     /// Whether it comes after all that are no fallbacks.
     pub fallback: bool,
+    /// Whether it is asked only after another one said that the request is too long for it.
+    pub for_long: bool,
     /// How it fares; all legs of the same model share it.
     pub state: Arc<LegState>,
 }
 
 impl Default for Merits {
     fn default() -> Self {
-        Self { price: None, weight: 1, fallback: false, state: Arc::default() }
+        Self { price: None, weight: 1, fallback: false, for_long: false, state: Arc::default() }
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::Command;
 use gatewright_tests::{Gateway, Mock, Request, Setup, binary};
 
 const SCRIPT: &str = "rules:\n  - when: {model: down}\n    then: {fault: {status: 503, body: '{}'}}\n\
+                      \x20 - when: {model: small}\n    then: {fault: {status: 400, body: {error: {message: Too much., code: context_length_exceeded}}}}\n\
                       \x20 - then: {text: 'from {{model}}', usage: {prompt: 100, completion: 10}}\n";
 
 fn config(mock: &Mock) -> String {
@@ -13,7 +14,9 @@ fn config(mock: &Mock) -> String {
          \x20 - model_name: chat\n    litellm_params: {{model: openai/down, api_base: '{0}/v1', api_key: os.environ/SOME_KEY}}\n\
          \x20 - model_name: spare\n    litellm_params:\n      model: hosted_vllm/spare-model\n      api_base: {0}/v1\n\
          \x20     input_cost_per_token: 0.000001\n      output_cost_per_token: 2e-06\n      caching: true\n\
-         router_settings: {{num_retries: 0, fallbacks: [{{chat: [spare]}}]}}\n\
+         \x20 - model_name: small\n    litellm_params: {{model: hosted_vllm/small, api_base: '{0}/v1'}}\n\
+         \x20 - model_name: any-*\n    litellm_params: {{model: 'hosted_vllm/org/*', api_base: '{0}/v1'}}\n\
+         router_settings: {{num_retries: 0, fallbacks: [{{chat: [spare]}}], context_window_fallbacks: [{{small: [spare]}}]}}\n\
          general_settings: {{master_key: os.environ/LITELLM_MASTER_KEY}}\n",
         mock.url
     )
@@ -45,6 +48,10 @@ fn its_file_is_served_as_it_is_with_its_headers_and_what_is_left_out_is_told() {
     }
     assert!(answer.header("x-litellm-overhead-duration-ms").unwrap().parse::<f64>().is_ok());
     assert_eq!(mock.seen().unwrap()["requests"][0]["headers"]["authorization"], "Bearer k-some");
+    for (model, leg) in [("small", "from spare-model"), ("any-kind/of", "from org/kind/of")] {
+        let answer = Request::ask(model, "x").header("authorization", "Bearer sk-1234").send(&gateway.url).unwrap();
+        assert!(answer.status == 200 && answer.body.contains(leg), "{model}: {} {}", answer.status, answer.body);
+    }
     let log = gateway.log();
     assert!(log.contains("10:7: model_list[1].litellm_params.caching: this parameter is not carried over"), "{log}");
 }

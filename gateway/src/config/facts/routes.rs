@@ -13,7 +13,7 @@ pub use crate::upstreams::pick::Strategy;
 /// A route: a name clients ask for, a chain, legs in order.
 #[derive(Clone, Debug)]
 pub struct RouteFact {
-    /// Name that clients use as `model`.
+    /// Name that clients use as `model`; with `*` in it, all names that it means.
     pub name: String,
     /// Legs, tried until one speaks. Never empty.
     pub legs: Vec<LegFact>,
@@ -86,12 +86,14 @@ pub struct ToolLoopFact {
 pub struct LegFact {
     /// Who answers.
     pub to: LegTarget,
-    /// Model name to ask for there.
+    /// Model name to ask for there; `*` is what stands in place of it in the name that the client asked for.
     pub model: String,
     /// Its share among the legs, where they have shares.
     pub weight: u32,
     /// Whether it is asked only after all that are no fallbacks.
     pub fallback: bool,
+    /// Whether it is asked only after another one said that the request is too long for it.
+    pub for_long: bool,
     /// Which requests it is for; all without one.
     pub when: Option<Arc<Condition>>,
 }
@@ -99,7 +101,7 @@ pub struct LegFact {
 impl LegFact {
     /// A leg with a share like any other.
     pub fn new(to: LegTarget, model: impl Into<String>) -> Self {
-        Self { to, model: model.into(), weight: 1, fallback: false, when: None }
+        Self { to, model: model.into(), weight: 1, fallback: false, for_long: false, when: None }
     }
 }
 

@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 
 use super::super::yaml::escape;
 use super::settings::{Settings, seconds};
-use super::{Carrier, Deployed, ENVIRON, Group, Made, text_of};
+use super::{Carrier, Deployed, ENVIRON, Made, SHARES, text_of};
+use crate::config::facts::ProviderKind;
+use crate::config::pattern::stars;
+use crate::config::zero::usual_base;
 use crate::money::a_token;
 use crate::upstreams::catalog::Row;
 
@@ -31,6 +34,10 @@ const KNOWN: [&str; 16] = [
     "rpm",
     "tpm",
 ];
+/// What an entry is made of.
+const ENTRY: [&str; 3] = ["model_name", "litellm_params", "model_info"];
+/// What a model may be for.
+const MODES: [&str; 6] = ["chat", "completion", "embedding", "moderation", "moderations", "responses"];
 /// What a million tokens cost: their name for one token, ours for a million.
 const COSTS: [(&str, &str); 4] = [
     ("input_cost_per_token", "input"),
@@ -50,6 +57,27 @@ impl Entry<'_> {
     fn text(&self, key: &str) -> Option<&str> {
         self.params.get(key).and_then(Value::as_str)
     }
+
+    /// The address that it says.
+    fn base(&self) -> Option<&str> {
+        self.text("api_base").or_else(|| self.text("base_url"))
+    }
+
+    /// What it says that it is for.
+    fn mode(&self) -> Option<&str> {
+        self.info.and_then(|info| info.get("mode")).and_then(Value::as_str)
+    }
+}
+
+/// Whom an entry means.
+struct Known {
+    row: Row,
+    /// The variable of the key that LiteLLM would send.
+    key: Option<String>,
+    /// The model's own name.
+    model: String,
+    /// Whether it is asked by OpenAI's other API.
+    responses: bool,
 }
 
 impl Carrier<'_> {
@@ -63,33 +91,82 @@ impl Carrier<'_> {
         };
         let info = value.get("model_info").and_then(Value::as_object);
         let entry = Entry { at, params, info };
-        if let Some(mode) = info.and_then(|info| info.get("mode")).and_then(Value::as_str).filter(|mode| *mode != "chat") {
-            self.note(&entry.at, format!("`{name}` is not carried over: only chat is served, not `{mode}`"));
+        let mode = entry.mode();
+        if mode.is_some_and(|mode| !MODES.contains(&mode)) {
+            let (mode, modes) = (mode.unwrap_or_default(), MODES.join(", "));
+            self.note(&entry.at, format!("`{name}` is not carried over: of modes these are served: {modes}; not `{mode}`"));
             return;
         }
-        let Some((row, model)) = self.known(&entry) else { return };
+        if entry.text("model") == Some("*") && entry.text("custom_llm_provider").is_none() {
+            self.everybody(&entry, name, settings);
+            return;
+        }
+        let Some(known) = self.known(&entry) else { return };
+        let wanted = stars(&known.model);
+        if wanted > 0 && wanted != stars(name) {
+            let message = format!("this entry is not carried over: `*` stands {wanted} times in its model, and not in its name");
+            self.note(&format!("{}/model_name", entry.at), message);
+            return;
+        }
         self.told(&entry, value);
-        let section = self.section(&entry, &row, settings);
-        let provider = self.provider(&entry, &row, section);
-        self.prices(&entry, &provider, &model);
-        self.opens(&provider, &model);
-        if name.contains('*') || model.contains('*') {
-            self.any_model(&entry, name, &provider);
-            return;
-        }
-        let weight = ["weight", "rpm", "tpm"].iter().find_map(|key| entry.params.get(*key)).or_else(|| value.get("rpm"));
-        let deployed = Deployed { leg: format!("{provider}/{model}"), weight: weight.and_then(Value::as_u64) };
+        let section = self.section(&entry, &known, settings);
+        let provider = self.provider(&entry, &known.row, section);
+        self.prices(&entry, &provider, &known.model);
+        self.opens(&provider, &known.model);
+        let shares = SHARES.map(|figure| self.share(&entry, figure));
+        let deployed = Deployed { leg: format!("{provider}/{}", known.model), shares };
         self.join(name, format!("{}/model_name", entry.at), deployed);
     }
 
-    /// The row of the catalog that is meant, and the model's own name.
-    fn known(&mut self, entry: &Entry<'_>) -> Option<(Row, String)> {
+    /// A figure that LiteLLM draws by.
+    fn share(&mut self, entry: &Entry<'_>, figure: &str) -> f64 {
+        let Some(value) = entry.params.get(figure).filter(|value| !value.is_null()) else { return 0.0 };
+        value.as_f64().filter(|share| *share >= 0.0).unwrap_or_else(|| {
+            self.not_carried(entry, figure);
+            0.0
+        })
+    }
+
+    /// An entry for any model of anybody: those whose keys are in the environment.
+    fn everybody(&mut self, entry: &Entry<'_>, name: &str, settings: &Settings) {
+        for key in entry.params.keys().filter(|key| *key != "model") {
+            self.note(
+                &format!("{}/litellm_params/{key}", entry.at),
+                "this parameter is not carried over: whose it is the entry does not say",
+            );
+        }
+        let is_set = |row: &&Row| row.key_variable.as_deref().is_some_and(|key| self.environment.get(key).is_some());
+        let has_base = |row: &&Row| usual_base(row, self.environment).is_ok();
+        let rows: Vec<Row> =
+            self.catalog.rows().filter(|row| row.kind().is_some()).filter(is_set).filter(has_base).cloned().collect();
+        if name != "*" || rows.is_empty() {
+            self.note(
+                &entry.at,
+                "this entry is not carried over: the model `*` is that of the name `*`, of those whose key's variable is set",
+            );
+        }
+        for row in rows.into_iter().filter(|_| name == "*") {
+            let prefixes = row.litellm.clone();
+            let known = Known { key: row.key_variable.clone(), row, model: "*".to_owned(), responses: false };
+            let empty = Entry { at: entry.at.clone(), params: &Map::new(), info: None };
+            let section = self.section(&empty, &known, settings);
+            let provider = self.provider(&empty, &known.row, section);
+            for prefix in prefixes {
+                let deployed = Deployed { leg: format!("{provider}/*"), shares: [0.0; 3] };
+                self.join(&format!("{prefix}/*"), format!("{}/model_name", entry.at), deployed);
+            }
+        }
+    }
+
+    /// Whom an entry means.
+    fn known(&mut self, entry: &Entry<'_>) -> Option<Known> {
         let at = format!("{}/litellm_params", entry.at);
         let Some(model) = entry.text("model") else {
             self.note(&at, "an entry without `model` is not carried over");
             return None;
         };
         let (prefix, rest) = match (entry.text("custom_llm_provider"), model.split_once('/')) {
+            (Some(named), Some((prefix, rest))) if prefix == named => (Some(named), rest),
             (Some(named), _) => (Some(named), model),
             (None, Some((prefix, rest))) => (Some(prefix), rest),
             (None, None) => (None, model),
@@ -111,7 +188,24 @@ impl Carrier<'_> {
             );
             return None;
         }
-        Some((row, rest.to_owned()))
+        // `openai/responses/gpt-5` is asked by OpenAI's other API.
+        let responses = rest.strip_prefix("responses/").filter(|_| row.kind() == Some(ProviderKind::OpenAi));
+        let asked = responses.is_some() || entry.mode() == Some("responses");
+        let (key, responses, model) = (row.key_variable.clone(), asked, responses.unwrap_or(rest).to_owned());
+        let elsewhere = row.litellm_elsewhere.as_deref().filter(|_| self.is_elsewhere(entry, &row));
+        let row = elsewhere.and_then(|name| self.catalog.find(name)).unwrap_or(&row).clone();
+        Some(Known { row, key, model, responses })
+    }
+
+    /// Whether an entry's address is another than its provider's own.
+    fn is_elsewhere(&self, entry: &Entry<'_>, row: &Row) -> bool {
+        let Some(said) = entry.base() else { return false };
+        let said = said.strip_prefix(ENVIRON).map_or(Some(said), |name| self.environment.get(name));
+        let host = |url: &str| url.parse::<http::Uri>().ok()?.host().map(str::to_ascii_lowercase);
+        match (said.and_then(host), row.base_url.as_deref().and_then(host)) {
+            (Some(said), Some(own)) => said != own && !said.ends_with(&format!(".{own}")),
+            _ => true,
+        }
     }
 
     /// Tells of what an entry says that counts for nothing here.
@@ -123,10 +217,14 @@ impl Carrier<'_> {
         for key in entry.info.into_iter().flat_map(Map::keys).filter(|key| !costs(key) && *key != "mode") {
             self.note(&format!("{}/model_info/{}", entry.at, escape(key)), "this is not carried over");
         }
-        for (within, params) in [("litellm_params/", Some(entry.params)), ("", value.as_object())] {
-            for key in ["rpm", "tpm"].iter().filter(|key| params.is_some_and(|params| params.contains_key(**key))) {
-                self.note(&format!("{}/{within}{key}", entry.at), "counts as a share among the legs, not as a limit");
-            }
+        for key in value.as_object().into_iter().flat_map(Map::keys).filter(|key| !ENTRY.contains(&key.as_str())) {
+            self.note(&format!("{}/{}", entry.at, escape(key)), "this is not carried over");
+        }
+        for key in ["rpm", "tpm"].iter().filter(|key| entry.params.contains_key(**key)) {
+            self.note(
+                &format!("{}/litellm_params/{key}", entry.at),
+                "counts as a share among the legs where none has a `weight`, not as a limit",
+            );
         }
         if entry.params.contains_key("api_version") {
             self.note(
@@ -137,11 +235,14 @@ impl Carrier<'_> {
     }
 
     /// A provider's section: what the entry says, and the settings where it says nothing.
-    fn section(&mut self, entry: &Entry<'_>, row: &Row, settings: &Settings) -> Map<String, Value> {
+    fn section(&mut self, entry: &Entry<'_>, known: &Known, settings: &Settings) -> Map<String, Value> {
         let mut section = Map::new();
         let base = self.text(entry, "api_base").or_else(|| self.text(entry, "base_url"));
-        section.extend(base.map(|base| ("base_url".to_owned(), base_of(base, row).into())));
-        section.extend(self.key(entry, row).map(|key| ("api_key".to_owned(), key.into())));
+        section.extend(base.map(|base| ("base_url".to_owned(), base_of(base, &known.row).into())));
+        section.extend(self.key(entry, known).map(|key| ("api_key".to_owned(), key.into())));
+        if known.responses && known.row.kind() == Some(ProviderKind::OpenAi) {
+            section.insert("dialect".to_owned(), ProviderKind::OpenAiResponses.as_str().into());
+        }
         let headers = self.headers(entry);
         if !headers.is_empty() {
             section.insert("headers".to_owned(), Value::Object(headers));
@@ -192,12 +293,12 @@ impl Carrier<'_> {
     }
 
     /// The key. Where an entry with a base URL of its own says none, LiteLLM sends the one of the provider's variable.
-    fn key(&mut self, entry: &Entry<'_>, row: &Row) -> Option<String> {
+    fn key(&mut self, entry: &Entry<'_>, known: &Known) -> Option<String> {
         if let Some(key) = self.text(entry, "api_key") {
             return Some(text_of(key));
         }
-        let other = ["api_base", "base_url"].iter().any(|key| entry.text(key).is_some());
-        let variable = row.key_variable.as_deref().filter(|name| other && self.environment.get(name).is_some())?;
+        let other = entry.base().is_some();
+        let variable = known.key.as_deref().filter(|name| other && self.environment.get(name).is_some())?;
         Some(format!("${{{variable}}}"))
     }
 
@@ -253,13 +354,10 @@ impl Carrier<'_> {
         name
     }
 
-    /// A provider is asked for the models that are listed, and for any only where an entry has `*` for one.
-    fn opens(&mut self, provider: &str, model: &str) {
-        let Some(made) = self.providers.iter_mut().find(|made| made.name == provider) else { return };
-        match model.contains('*') {
-            true => made.any_model = true,
-            false => drop(made.models.insert(model.to_owned())),
-        }
+    /// A provider is asked for the models that are listed, and for others only by the routes that have `*` for them.
+    pub(super) fn opens(&mut self, provider: &str, model: &str) {
+        let made = self.providers.iter_mut().find(|made| made.name == provider);
+        made.filter(|_| !model.contains('*')).map(|made| made.models.insert(model.to_owned()));
     }
 
     /// What the operator says that a model costs.
@@ -282,26 +380,6 @@ impl Carrier<'_> {
             }
         } else if !amounts.is_empty() {
             self.note(&entry.at, "a price needs both `input_cost_per_token` and `output_cost_per_token`");
-        }
-    }
-
-    /// An entry for any model: our providers pass any on, by `provider/model`.
-    fn any_model(&mut self, entry: &Entry<'_>, name: &str, provider: &str) {
-        if name != format!("{provider}/*") {
-            let message = format!("names like `{name}` are not passed on; clients ask for `{provider}/MODEL`");
-            self.note(&format!("{}/model_name", entry.at), message);
-        }
-    }
-
-    /// Puts a leg into its group. One that is there already has a larger share.
-    fn join(&mut self, name: &str, pointer: String, deployed: Deployed) {
-        let Some(group) = self.groups.iter_mut().find(|group| group.name == name) else {
-            self.groups.push(Group { name: name.to_owned(), pointer, deployed: vec![deployed] });
-            return;
-        };
-        match group.deployed.iter_mut().find(|known| known.leg == deployed.leg) {
-            Some(known) => known.weight = known.weight.zip(deployed.weight).map(|(a, b)| a.saturating_add(b)),
-            None => group.deployed.push(deployed),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Apart because they are three sections that say the same things in other words. It must not know deployments.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::yaml::escape;
 use super::Carrier;
@@ -17,26 +17,29 @@ pub(super) struct Settings {
     pub(super) timeout: Option<String>,
     /// Whether parameters that are not supported are left out.
     pub(super) drop_params: bool,
-    /// Of whom, to whom, and where that stands.
-    fallbacks: Vec<(Option<String>, String, String)>,
+    /// Who is asked where a prompt is too long.
+    pub(super) context_fallbacks: Vec<Chain>,
+    /// Who is asked where nobody else answers.
+    pub(super) fallbacks: Vec<Chain>,
     /// Another name, of whom, and where that stands.
     pub(super) aliases: Vec<(String, String, String)>,
 }
 
-impl Settings {
-    /// To whom a group falls back, each with its place. What holds for all counts only for groups that say nothing.
-    pub(super) fn fallbacks_of<'a>(&'a self, group: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let own = self.fallbacks.iter().any(|(of, ..)| of.as_deref() == Some(group));
-        let wanted = move |of: Option<&str>| of == own.then_some(group);
-        let found = self.fallbacks.iter().filter(move |(of, to, _)| wanted(of.as_deref()) && to != group);
-        found.map(|(_, to, pointer)| (pointer.as_str(), to.as_str()))
-    }
+/// To whom a name falls back.
+pub(super) struct Chain {
+    /// Whose it is; of all that have none of their own without a name.
+    pub(super) of: Option<String>,
+    /// Where that stands.
+    pub(super) at: String,
+    /// To whom, and where that stands.
+    pub(super) to: Vec<(String, String)>,
 }
 
 /// A number of seconds as a length of time of ours.
 pub(super) fn seconds(value: &Value) -> Option<String> {
     let seconds = value.as_f64().filter(|seconds| *seconds > 0.0 && *seconds < 1e6)?;
-    Some(format!("{}ms", (seconds * 1000.0).ceil() as u64))
+    let millis = (seconds * 1000.0).ceil() as u64;
+    Some(if millis % 1000 == 0 { format!("{}s", millis / 1000) } else { format!("{millis}ms") })
 }
 
 /// The most tries of a leg that our configuration takes.
@@ -49,12 +52,17 @@ impl Carrier<'_> {
             attempts: None,
             timeout: None,
             drop_params: false,
+            context_fallbacks: Vec::new(),
             fallbacks: Vec::new(),
             aliases: Vec::new(),
         };
         for section in ["litellm_settings", "router_settings", "general_settings"] {
             let document = self.document;
-            let entries = document.value.get(section).and_then(Value::as_object);
+            let value = document.value.get(section).filter(|value| !value.is_null());
+            if value.is_some_and(|value| !value.is_object()) {
+                self.note(&format!("/{section}"), "settings by their names are expected here");
+            }
+            let entries = value.and_then(Value::as_object);
             for (key, value) in entries.into_iter().flatten() {
                 let at = format!("/{section}/{}", escape(key));
                 let taken = match (section, key.as_str()) {
@@ -74,8 +82,13 @@ impl Carrier<'_> {
                         settings.attempts = self.attempts(&at, value);
                         settings.attempts.is_some()
                     }
-                    (_, "fallbacks") => self.fallbacks(&at, value, &mut settings),
-                    (_, "default_fallbacks") => self.default_fallbacks(&at, value, &mut settings),
+                    (_, "fallbacks") => self.fallbacks(&at, value, &mut settings.fallbacks),
+                    (_, "context_window_fallbacks") => self.fallbacks(&at, value, &mut settings.context_fallbacks),
+                    (_, "default_fallbacks") => {
+                        let to = self.names(&at, value);
+                        settings.fallbacks.push(Chain { of: None, at: at.clone(), to });
+                        true
+                    }
                     _ => false,
                 };
                 if !taken {
@@ -110,40 +123,51 @@ impl Carrier<'_> {
         Some(attempts.min(MOST_ATTEMPTS))
     }
 
-    /// `[{of: [to, ...]}, ...]`.
-    fn fallbacks(&mut self, at: &str, value: &Value, settings: &mut Settings) -> bool {
+    /// `[{of: [to, ...]}, ...]`; a name alone is of all.
+    fn fallbacks(&mut self, at: &str, value: &Value, chains: &mut Vec<Chain>) -> bool {
         let Some(entries) = value.as_array() else { return value.is_null() };
         for (index, entry) in entries.iter().enumerate() {
             let at = format!("{at}/{index}");
+            if let Some(name) = entry.as_str() {
+                chains.push(Chain { of: None, at: at.clone(), to: vec![(name.to_owned(), at)] });
+                continue;
+            }
             let Some(entry) = entry.as_object() else {
                 self.note(&at, "a name and a list of names are expected here");
                 continue;
             };
             for (of, to) in entry {
-                let of = (of != "*").then(|| of.clone());
-                self.names(&at, to, |name| settings.fallbacks.push((of.clone(), name, at.clone())));
+                let at = format!("{at}/{}", escape(of));
+                let to = self.names(&at, to);
+                chains.push(Chain { of: (of != "*").then(|| of.clone()), at, to });
             }
         }
         true
     }
 
-    fn default_fallbacks(&mut self, at: &str, value: &Value, settings: &mut Settings) -> bool {
-        self.names(at, value, |name| settings.fallbacks.push((None, name, at.to_owned())));
-        true
-    }
-
-    fn names(&mut self, at: &str, value: &Value, mut take: impl FnMut(String)) {
-        for value in value.as_array().into_iter().flatten() {
+    /// A list of names, each with its place.
+    fn names(&mut self, at: &str, value: &Value) -> Vec<(String, String)> {
+        if !value.is_array() && !value.is_null() {
+            self.note(at, "a list of names is expected here");
+        }
+        let mut names = Vec::new();
+        for (index, value) in value.as_array().into_iter().flatten().enumerate() {
+            let at = format!("{at}/{index}");
             match value.as_str() {
-                Some(name) => take(name.to_owned()),
-                None => self.note(at, "a fallback that is not a name is not carried over"),
+                Some(name) => names.push((name.to_owned(), at)),
+                None => self.note(&at, "a fallback that is not a name is not carried over"),
             }
         }
+        names
     }
 
     fn aliases(&mut self, at: &str, value: &Value, settings: &mut Settings) -> bool {
-        for (alias, of) in value.as_object().into_iter().flat_map(Map::iter) {
+        let Some(entries) = value.as_object() else { return value.is_null() };
+        for (alias, of) in entries {
             let at = format!("{at}/{}", escape(alias));
+            if of.get("hidden") == Some(&Value::Bool(true)) {
+                self.note(&at, "the name is listed under `/v1/models` all the same");
+            }
             // `{model: name, hidden: true}` stands for the name too.
             let of = of.as_str().or_else(|| of.get("model").and_then(Value::as_str));
             match of {

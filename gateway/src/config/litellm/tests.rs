@@ -60,8 +60,11 @@ model_list:
     litellm_params:
       model: bedrock/anthropic.claude-v2
   - model_name: embed
-    litellm_params: {model: openai/text-embedding-3-small}
+    litellm_params: {model: openai/text-embedding-3-small, api_key: os.environ/OPENAI_API_KEY, max_retries: 0}
     model_info: {mode: embedding}
+  - model_name: picture
+    litellm_params: {model: openai/gpt-image-1}
+    model_info: {mode: image_generation}
   - model_name: groq/*
     litellm_params: {model: groq/*}
 router_settings:
@@ -82,13 +85,13 @@ environment_variables: {A: b}
 #[test]
 fn a_model_list_becomes_providers_and_routes() {
     let facts = facts(FILE);
-    assert_eq!(facts.providers.keys().collect::<Vec<_>>(), ["azure", "groq", "openai", "openai-2"]);
+    assert_eq!(facts.providers.keys().collect::<Vec<_>>(), ["azure", "groq", "openai", "openai-compatible"]);
     let azure = &facts.providers["azure"];
     assert_eq!((azure.base_url.as_str(), azure.attempts), ("https://me.openai.azure.com/openai/v1", 3));
     assert_eq!(azure.api_key.as_ref().unwrap().reveal(), "az");
     let first = azure.timeouts.first_token.map(|time| time.as_millis());
     assert_eq!((azure.timeouts.total.as_millis(), first), (5000, Some(500)));
-    let (openai, own) = (&facts.providers["openai"], &facts.providers["openai-2"]);
+    let (openai, own) = (&facts.providers["openai"], &facts.providers["openai-compatible"]);
     assert_eq!((openai.base_url.as_str(), openai.attempts, openai.timeouts.total.as_secs()), ("https://api.openai.com/v1", 1, 60));
     assert_eq!((own.base_url.as_str(), own.api_key.as_ref().unwrap().reveal()), ("http://127.0.0.1:8000/v1", "a-$literal-${key}"));
     let rates = own.prices["deepseek-r1"].rates;
@@ -97,9 +100,12 @@ fn a_model_list_becomes_providers_and_routes() {
     let legs: Vec<_> = route.legs.iter().map(|leg| (leg.model.as_str(), leg.weight, leg.fallback)).collect();
     assert_eq!(legs, [("my-deployment", 900, false), ("gpt-4o", 100, false), ("deepseek-r1", 1, true)]);
     assert_eq!(route.strategy, Strategy::Weighted);
-    assert_eq!(facts.routes.keys().collect::<Vec<_>>(), ["gpt-4", "gpt-4o", "r1"]);
+    assert_eq!(facts.routes.keys().collect::<Vec<_>>(), ["embed", "gpt-4", "gpt-4o", "r1"]);
     assert!(facts.litellm_headers && facts.providers["groq"].any_model);
-    assert!(!openai.any_model && openai.models == ["gpt-4o"] && azure.models == ["my-deployment"], "only what is listed is open");
+    assert!(
+        !openai.any_model && openai.models == ["gpt-4o", "text-embedding-3-small"] && azure.models == ["my-deployment"],
+        "only what is listed is open"
+    );
     assert_eq!(facts.keys[0].sha256, digest("sk-1234"));
 }
 
@@ -113,11 +119,12 @@ fn what_is_not_carried_over_is_told_with_its_line() {
         "24:7: model_list[2].litellm_params.seed: this parameter is not carried over",
         "27:7: model_list[2].model_info.id: this is not carried over",
         "30:7: model_list[3].litellm_params.model: this entry is not carried over: the provider `bedrock` is not known here",
-        "31:5: model_list[4]: `embed` is not carried over: only chat is served, not `embedding`",
-        "39:3: router_settings.redis_host: this setting is not carried over",
-        "44:15: litellm_settings.fallbacks[0]: `claude` is no name of the model list that is carried over",
-        "45:3: litellm_settings.set_verbose: this setting is not carried over",
-        "48:1: environment_variables: this section is not carried over",
+        "34:5: model_list[5]: `picture` is not carried over: of modes these are served: chat, completion, embedding, moderation, \
+         moderations, responses; not `image_generation`",
+        "42:3: router_settings.redis_host: this setting is not carried over",
+        "47:29: litellm_settings.fallbacks[0].gpt-4o[1]: `claude` is no name of the model list that is carried over",
+        "48:3: litellm_settings.set_verbose: this setting is not carried over",
+        "51:1: environment_variables: this section is not carried over",
     ];
     for (told, expected) in told.iter().zip(expected) {
         assert!(told.starts_with(expected), "\n     told: {told}\n expected: {expected}");
@@ -164,6 +171,9 @@ fn an_import_that_would_be_open_is_none() {
     assert!(complaints[0].to_string().contains("NO_SUCH"), "{complaints:?}");
 }
 
+mod groups;
+mod realistic;
+
 #[test]
 fn fallbacks_of_all_count_only_for_names_without_their_own() {
     let entry = |name: &str| format!("  - {{model_name: {name}, litellm_params: {{model: openai/{name}}}}}\n");
@@ -181,7 +191,7 @@ fn values_that_cannot_be_carried_over_are_told() {
     let told: Vec<String> = carried.notes.iter().map(|note| note.path.clone()).collect();
     let path = |key: &str| format!("model_list[0].litellm_params.{key}");
     assert_eq!(told, ["api_key", "timeout", "extra_headers.x", "max_retries"].map(path));
-    let provider = &carried.document.value["providers"]["openai"];
+    let provider = &carried.document.value["providers"]["openai-compatible"];
     assert_eq!((&provider["api_key"], &provider["headers"]), (&json!("${OPENAI_API_KEY}"), &json!({"y": "z"})));
 }
 
@@ -189,7 +199,7 @@ fn values_that_cannot_be_carried_over_are_told() {
 fn mistakes_are_told_where_they_stand_in_the_file() {
     let text = "model_list:\n  - model_name: a\n    litellm_params:\n      model: openai/m\n      api_base: ftp://h\n";
     let complaints = load(text, Path::new("/w"), &environment()).unwrap_err();
-    assert!(complaints[0].to_string().starts_with("5:17: providers.openai.base_url: "), "{complaints:?}");
+    assert!(complaints[0].to_string().starts_with("5:17: providers.openai-compatible.base_url: "), "{complaints:?}");
 }
 
 #[test]

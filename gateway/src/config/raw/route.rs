@@ -52,6 +52,7 @@ pub(crate) struct PassThrough {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Route {
     /// Who answers: `provider/model`, or a model of the embedded engine. Tried until one begins to answer, in the order of `strategy`.
+    /// Where the route's name has `*`, those of a leg stand for the same text.
     #[schemars(length(min = 1), extend("examples" = [["openai/gpt-4.1", "deepseek/deepseek-reasoner"]]))]
     pub(crate) legs: Vec<String>,
     /// Which leg comes first: `ordered` (as written), `weighted` (by lot, by `weights`: a canary has a small one), `least_busy` (fewest
@@ -67,6 +68,11 @@ pub(crate) struct Route {
     /// Further legs, asked in their order when all of `legs` have failed.
     #[serde(default)]
     pub(crate) fallbacks: Vec<String>,
+    /// Further legs for requests that are too long: asked, before `fallbacks`, only when a leg said that the request is longer than its
+    /// model's context.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["openai/gpt-4.1"]]))]
+    pub(crate) context_fallbacks: Vec<String>,
     /// Conditions by leg, as in `rules`: a leg that has one is asked only where it holds. Where no leg is left, the request is refused
     /// with status 400.
     #[serde(default)]

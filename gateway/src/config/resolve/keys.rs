@@ -70,7 +70,7 @@ impl Resolver<'_> {
             let of_provider = model.split_once('/').is_some_and(|(provider, _)| providers.iter().any(|name| name == provider));
             if stem.contains('*') {
                 self.complain(&pointer, "`*` counts only at the end", None);
-            } else if stem.len() == model.len() && !of_provider && !names.contains(model) {
+            } else if stem.len() == model.len() && !of_provider && !names.contains(model) && !self.is_route(model) {
                 let hint = nearest(model, names.iter().map(String::as_str));
                 self.complain(&pointer, format!("`{model}` is no route, model or `provider/model`"), hint);
             }

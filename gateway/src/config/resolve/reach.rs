@@ -64,7 +64,7 @@ impl Resolver<'_> {
         let providers = self.written("providers");
         for (index, route) in raw.routes.iter().enumerate() {
             let of_provider = route.split_once('/').is_some_and(|(provider, _)| providers.iter().any(|name| name == provider));
-            if !of_provider && !names.contains(route) {
+            if !of_provider && (route.contains('*') || !names.contains(route)) && !self.is_route(route) {
                 let hint = nearest(route, names.iter().map(String::as_str));
                 self.complain(&format!("{at}/routes/{index}"), format!("`{route}` is no route, model or `provider/model`"), hint);
             }

@@ -20,6 +20,14 @@ use crate::packed;
 pub(super) type Providers = BTreeMap<String, ProviderFact>;
 pub(super) type Models = BTreeMap<String, ModelFact>;
 
+/// All legs of a route as they are written, each with its pointer; those that come after others last.
+pub(super) fn written_legs<'a>(at: &'a str, raw: &'a Route) -> impl Iterator<Item = (String, &'a String)> {
+    let lists = [("legs", &raw.legs), ("context_fallbacks", &raw.context_fallbacks), ("fallbacks", &raw.fallbacks)];
+    lists
+        .into_iter()
+        .flat_map(move |(key, legs)| legs.iter().enumerate().map(move |(index, leg)| (format!("{at}/{key}/{index}"), leg)))
+}
+
 /// Files of a folder that are looked at.
 const MOST_FILES: usize = 10_000;
 
@@ -123,8 +131,10 @@ impl Resolver<'_> {
             let at = format!("/routes/{}", escape(name));
             let legs = self.legs(&at, raw, (providers, models));
             self.weights(&at, raw);
+            self.stars(name, raw);
             routes.insert(name.clone(), self.route(name, (raw, legs), (providers, models)));
         }
+        self.patterns(root);
         routes
     }
 
@@ -136,9 +146,12 @@ impl Resolver<'_> {
             let leg = self.leg(&format!("{at}/legs/{index}"), written, known);
             legs.extend(leg.map(|leg| (written.clone(), LegFact { weight, ..leg })));
         }
-        for (index, written) in raw.fallbacks.iter().enumerate() {
-            let leg = self.leg(&format!("{at}/fallbacks/{index}"), written, known);
-            legs.extend(leg.map(|leg| (written.clone(), LegFact { fallback: true, ..leg })));
+        for (key, more) in [("context_fallbacks", &raw.context_fallbacks), ("fallbacks", &raw.fallbacks)] {
+            for (index, written) in more.iter().enumerate() {
+                let leg = self.leg(&format!("{at}/{key}/{index}"), written, known);
+                let leg = leg.map(|leg| LegFact { fallback: true, for_long: key == "context_fallbacks", ..leg });
+                legs.extend(leg.map(|leg| (written.clone(), leg)));
+            }
         }
         self.leg_conditions(at, raw, &mut legs);
         legs.into_iter().map(|(_, leg)| leg).collect()
@@ -213,7 +226,7 @@ impl Resolver<'_> {
         };
         if model.is_empty() {
             self.complain(pointer, "the model's name is missing after `/`", None);
-        } else if !fact.any_model && !fact.models.iter().any(|listed| listed == model) {
+        } else if !fact.any_model && !model.contains('*') && !fact.models.iter().any(|listed| listed == model) {
             let hint = nearest(model, fact.models.iter().map(String::as_str));
             self.complain(pointer, format!("provider `{provider}` lists no model `{model}` and `any_model` is false"), hint);
         }

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use super::super::complaint::nearest;
+use super::super::complaint::{Complaint, nearest};
 use super::super::facts::{LegFact, RuleFact};
 use super::super::raw::{Route, Rule};
-use super::super::yaml::escape;
+use super::super::yaml::{escape, readable};
 use super::Resolver;
-use super::routes::{Models, Providers};
+use super::routes::{Models, Providers, written_legs};
 use crate::conditions::{Condition, Mistake};
 
 impl Resolver<'_> {
@@ -31,14 +31,18 @@ impl Resolver<'_> {
         Some(RuleFact { when: when?, to: raw.to.clone(), local_only: raw.local_only })
     }
 
-    /// A condition; what is wrong in it is told with its place in it.
+    /// A condition; what is wrong in it is told where it stands.
     fn condition(&mut self, pointer: &str, text: &str) -> Option<Arc<Condition>> {
         match Condition::read(text) {
             Ok(condition) => Some(Arc::new(condition)),
             Err(mistakes) => {
                 for Mistake { at, message, hint } in mistakes {
-                    let place = at.map(|(line, column)| format!("at {line}:{column} of the condition: ")).unwrap_or_default();
-                    self.complain(pointer, format!("{place}{message}"), hint);
+                    // In the file, where that can be told; else in the condition.
+                    let mark = at.and_then(|at| self.around.document.mark_in(pointer, at));
+                    let place = at.filter(|_| mark.is_none());
+                    let place = place.map(|(line, column)| format!("at {line}:{column} of the condition: ")).unwrap_or_default();
+                    let mark = mark.or_else(|| self.around.document.mark(pointer));
+                    self.complaints.push(Complaint { mark, path: readable(pointer), message: format!("{place}{message}"), hint });
                 }
                 None
             }
@@ -53,8 +57,8 @@ impl Resolver<'_> {
             for (_, leg) in legs.iter_mut().filter(|(written, _)| written == name) {
                 leg.when.clone_from(&condition);
             }
-            if !raw.legs.iter().chain(&raw.fallbacks).any(|leg| leg == name) {
-                let hint = nearest(name, raw.legs.iter().chain(&raw.fallbacks).map(String::as_str));
+            if !written_legs(at, raw).any(|(_, leg)| leg == name) {
+                let hint = nearest(name, written_legs(at, raw).map(|(_, leg)| leg.as_str()));
                 self.complain_key(&pointer, format!("`{name}` is no leg of this route"), hint);
             }
         }
@@ -62,23 +66,21 @@ impl Resolver<'_> {
 
     /// Looks whether a name is one that can be asked for.
     fn destination(&mut self, pointer: &str, to: &str, known: (&Providers, &Models)) {
-        let routes = self.written("routes");
-        if routes.iter().any(|name| name == to) {
+        if self.is_route(to) {
             return;
         }
         if to.contains('/') || known.1.contains_key(to) {
             self.leg(pointer, to, known);
             return;
         }
+        let routes = self.written("routes");
         let hint = nearest(to, routes.iter().chain(known.1.keys()).map(String::as_str));
         self.complain(pointer, format!("`{to}` is no route, model or `provider/model`"), hint);
     }
 
     /// Each leg of a route that nothing leaves must be one that stays.
     pub(super) fn stay_here(&mut self, at: &str, raw: &Route, providers: &Providers) {
-        let fallbacks = raw.fallbacks.iter().enumerate().map(|(index, leg)| (format!("{at}/fallbacks/{index}"), leg));
-        let legs = raw.legs.iter().enumerate().map(|(index, leg)| (format!("{at}/legs/{index}"), leg));
-        for (pointer, leg) in legs.chain(fallbacks) {
+        for (pointer, leg) in written_legs(at, raw) {
             let provider = leg.split_once('/').and_then(|(provider, _)| providers.get(provider));
             let of_engine = self.written("models").contains(leg);
             if let Some(provider) = provider.filter(|provider| !of_engine && !provider.local) {

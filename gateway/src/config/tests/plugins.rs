@@ -104,7 +104,7 @@ fn chains_rules_and_shares_are_checked_where_they_are_written() {
         ("rules: [{when: '', local_only: true}]", "rules[0].when"),
         (
             "rules: [{when: 'tokens > 1 && token < 5', local_only: true}]",
-            "rules[0].when: at 1:15 of the condition: nothing is named `token`; did you mean `tokens`?",
+            "1:31: rules[0].when: nothing is named `token`; did you mean `tokens`?",
         ),
         ("rules: [{when: 'notes.a == \"b\"', local_only: true}]", "rules[0].when: a request without `a` could not be judged"),
         (
@@ -113,7 +113,7 @@ fn chains_rules_and_shares_are_checked_where_they_are_written() {
         ),
         (
             "routes: {r: {legs: [far/m], leg_when: {far/m: 'tokens +'}}}",
-            "routes.r.leg_when.far/m: at 1:9 of the condition: this is not an expression of CEL",
+            "2:56: routes.r.leg_when.far/m: this is not an expression of CEL",
         ),
         ("routes: {r: {legs: [far/m], hedge: {}}}", "routes.r.hedge: nothing says when a second leg is asked"),
         ("breaker: {rest: 10m}", "breaker.rest: this is longer than `longest_rest`"),

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::NAME;
 use crate::dialects::out::Out;
-use crate::dialects::{Said, retry_of, wire};
+use crate::dialects::{Said, length, retry_of, wire};
 
 /// The error body for a client: `{"type": "error", "error": {"type", "message"}, "request_id"}`.
 pub(super) fn envelope(fault: &Fault, request_id: &str) -> Bytes {
@@ -101,7 +101,8 @@ pub(super) fn said_in(fields: &SmallVec<[(std::borrow::Cow<'_, str>, &RawValue);
     let said = error(fields);
     let status = status(said.as_ref().map_or("", |(kind, _)| kind));
     let message = said.as_ref().map_or("The upstream reported an error without a message.", |(_, message)| message);
-    let mut fault = Fault::upstream("", FaultKind::UpstreamStatus(status), message).retry(retry_of(status));
+    let fault = Fault::upstream("", FaultKind::UpstreamStatus(status), message).retry(retry_of(status));
+    let mut fault = length::judged(fault, status, None);
     if said.is_some() {
         fault.body = Some((NAME, whole.clone()));
     }

@@ -11,8 +11,7 @@ use serde_json::value::RawValue;
 
 use super::NAME;
 use crate::dialects::out::Out;
-use crate::dialects::wire;
-use crate::dialects::{Said, retry_of};
+use crate::dialects::{Said, length, retry_of, wire};
 
 /// The error body for a client: `{"error": {"message", "type", "param", "code"}}`. An upstream's own error body of this dialect is
 /// passed on as it is.
@@ -112,6 +111,7 @@ impl<'a> Error<'a> {
             ("rate_limit_exceeded" | "insufficient_quota", _) | (_, "rate_limit_error" | "rate_limit_exceeded") => 429,
             ("invalid_api_key", _) | (_, "authentication_error") => 401,
             ("model_not_found", _) => 404,
+            ("context_length_exceeded", _) => 400,
             (_, "invalid_request_error") => 400,
             _ => 500,
         }
@@ -123,7 +123,8 @@ pub(crate) fn said(error: &RawValue, whole: &Bytes) -> Fault {
     let said = Error::of(error);
     let status = said.status();
     let message = said.message.unwrap_or_else(|| "The upstream reported an error without a message.".to_owned());
-    let mut fault = Fault::upstream("", FaultKind::UpstreamStatus(status), message).retry(retry_of(status));
+    let fault = Fault::upstream("", FaultKind::UpstreamStatus(status), message).retry(retry_of(status));
+    let mut fault = length::judged(fault, status, said.code.as_deref());
     fault.param = said.param;
     if wire::object(error).is_ok() {
         fault.body = Some((NAME, whole.clone()));

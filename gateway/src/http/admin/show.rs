@@ -177,7 +177,8 @@ fn show_route(route: &RouteFact) -> Value {
     };
     json!({
         "legs": route.legs.iter().filter(|leg| !leg.fallback).map(leg).collect::<Vec<_>>(),
-        "fallbacks": route.legs.iter().filter(|leg| leg.fallback).map(leg).collect::<Vec<_>>(),
+        "context_fallbacks": route.legs.iter().filter(|leg| leg.for_long).map(leg).collect::<Vec<_>>(),
+        "fallbacks": route.legs.iter().filter(|leg| leg.fallback && !leg.for_long).map(leg).collect::<Vec<_>>(),
         "strategy": route.strategy.as_str(),
         "weights": route.legs.iter().filter(|leg| !leg.fallback).map(|leg| leg.weight).collect::<Vec<_>>(),
         "sticky": route.sticky,

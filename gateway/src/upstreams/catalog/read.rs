@@ -35,6 +35,7 @@ struct RowText {
     #[serde(default)]
     litellm_bare: Vec<String>,
     litellm_path: Option<String>,
+    litellm_elsewhere: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +146,7 @@ fn row(name: String, text: RowText) -> Result<Row, String> {
         litellm: text.litellm,
         litellm_bare: text.litellm_bare,
         litellm_path: text.litellm_path,
+        litellm_elsewhere: text.litellm_elsewhere,
         name: name.clone(),
     })
 }

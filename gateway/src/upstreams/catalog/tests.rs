@@ -16,8 +16,8 @@ fn nanos(text: &str) -> Nanos {
 fn every_provider_that_is_promised_has_its_row() {
     let catalog = packed();
     let names: Vec<&str> = catalog.rows().map(|row| row.name.as_str()).collect();
-    let promised = "anthropic azure deepseek fireworks google groq huggingface llama-server lm-studio mistral ollama openai openrouter \
-                    perplexity sglang tgi together vllm xai";
+    let promised = "anthropic azure deepseek fireworks google groq huggingface llama-server lm-studio mistral ollama openai \
+                    openai-compatible openrouter perplexity sglang tgi together vllm xai";
     assert_eq!(names.join(" "), promised.split_whitespace().collect::<Vec<_>>().join(" "));
 }
 
@@ -50,12 +50,46 @@ fn deepseek_has_its_present_rules_and_those_of_r1s_time() {
     let row = catalog.find("deepseek").unwrap();
     let (then, now) = (row.under(Some("r1")).unwrap(), row.under(None).unwrap());
     assert_eq!((then.quirks.reasoning, now.quirks.reasoning), (Reasoning::Leave, Reasoning::WithCalls));
-    assert!(then.quirks.refuse.iter().any(|field| field == "logprobs"));
+    assert!(
+        then.quirks.refuse.is_empty() && then.quirks.models["deepseek-reasoner"].refuse.iter().any(|field| field == "logprobs")
+    );
+    let v3 = then.prices()["deepseek-chat"].rates;
+    assert_eq!((v3.input, v3.cached, v3.output), (nanos("0.27"), nanos("0.07"), nanos("1.1")));
     let r1 = then.prices()["deepseek-reasoner"].rates;
     assert_eq!((r1.input, r1.cached, r1.output), (nanos("0.55"), nanos("0.14"), nanos("2.19")));
     let o1 = catalog.find("openai").unwrap().present.prices()["o1"].rates;
     assert_eq!((o1.input, o1.cached, o1.output), (nanos("15"), nanos("7.5"), nanos("60")));
     assert_eq!(row.under(Some("no such rules")), None);
+}
+
+#[test]
+fn of_r1s_time_only_r1_itself_takes_no_tools_and_formats() {
+    let catalog = packed();
+    let quirks = catalog.find("deepseek").unwrap().under(Some("r1")).unwrap().quirks.clone();
+    let refused = |model: &str, field: &str, value: serde_json::Value| {
+        let body = serde_json::json!({"model": model, "messages": [{"role": "user", "content": "x"}], field: value});
+        let request = crate::dialects::openai_chat::request::read(body.to_string().as_bytes()).unwrap();
+        crate::upstreams::quirks::fit(&quirks, &request).err().and_then(|fault| fault.param)
+    };
+    let tool = || serde_json::json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    let format = || serde_json::json!({"type": "json_object"});
+    for model in ["deepseek-reasoner", "deepseek-r1", "deepseek-ai/DeepSeek-R1-0528"] {
+        assert_eq!(refused(model, "tools", tool()).as_deref(), Some("tools"), "{model}");
+        assert_eq!(refused(model, "response_format", format()).as_deref(), Some("response_format"), "{model}");
+    }
+    assert_eq!((refused("deepseek-chat", "tools", tool()), refused("deepseek-chat", "response_format", format())), (None, None));
+}
+
+#[test]
+fn whoever_has_a_price_list_has_models_and_prices() {
+    let catalog = packed();
+    for name in
+        ["anthropic", "azure", "deepseek", "fireworks", "google", "groq", "mistral", "openai", "perplexity", "together", "xai"]
+    {
+        assert!(catalog.find(name).unwrap().present.prices().len() >= 4, "{name}");
+    }
+    let elsewhere = catalog.rows().filter_map(|row| row.litellm_elsewhere.as_deref());
+    elsewhere.for_each(|name| assert!(catalog.find(name).is_some(), "{name}"));
 }
 
 #[test]

@@ -74,7 +74,10 @@ impl<W: Witness> Walk<'_, W> {
             return None;
         }
         self.hedged = Some(Instant::now());
-        let others = (at + 1..self.legs.len()).filter(|other| self.spent[*other] == 0).chain([at]).collect::<Vec<_>>();
+        let others = (at + 1..self.legs.len())
+            .filter(|other| self.spent[*other] == 0 && self.is_for(*other))
+            .chain([at])
+            .collect::<Vec<_>>();
         for other in others {
             if let Ok(ticket) = self.legs[other].merits.state.ask(&self.care.breaker, Instant::now()) {
                 return Some(self.begin(other, ticket));

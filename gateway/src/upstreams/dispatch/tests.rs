@@ -121,6 +121,25 @@ async fn the_first_leg_that_speaks_is_heard_whole_under_its_own_model_name() {
 }
 
 #[tokio::test]
+async fn a_leg_for_long_requests_is_asked_only_where_another_said_that_one_is_too_long() {
+    let long = || vec![Err(Fault::caller(FaultKind::ContextLength, "too long").retry(Retry::Elsewhere))];
+    let legs = |first: Call| {
+        let ((one, _), (mut large, _), (two, _)) =
+            (leg("a", 1, vec![first]), leg("large", 1, vec![vec![says("x")]]), leg("b", 1, vec![vec![says("x")]]));
+        (large.merits.fallback, large.merits.for_long) = (true, true);
+        [one, large, two]
+    };
+    let (failed, spoke) = (AttemptOutcome::Failed, AttemptOutcome::Spoke);
+    for (first, second) in [(long(), "p/large"), (vec![fails(FaultKind::UpstreamUnreachable, Retry::Elsewhere)], "p/b")] {
+        let (dispatched, tries) = tried(&legs(first)).await;
+        assert!(dispatched.is_ok());
+        assert_eq!(tries, ended(&[("p/a", failed), (second, spoke)]));
+    }
+    let [_, large, _] = legs(long());
+    assert!(tried(&[large]).await.0.is_ok(), "it is asked where there is no other");
+}
+
+#[tokio::test]
 async fn a_failure_before_speech_is_tried_again_here_and_then_elsewhere() {
     let (one, first) = leg("a", 2, vec![vec![busy(None)], vec![start(), busy(None)]]);
     let (two, second) = leg("b", 1, vec![vec![says("x")]]);

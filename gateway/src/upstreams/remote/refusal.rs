@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use super::super::body::{Patience, Reading, Stop};
 use super::Target;
-use crate::dialects::retry_of;
+use crate::dialects::{length, retry_of};
 
 /// The most of an error body that is read, bytes.
 const MAX_ERROR: usize = 64 << 10;
@@ -52,11 +52,12 @@ impl Target {
         }
         let retry = retry_of(status);
         match self.dialect.said(&body) {
-            None => self.fault(kind, &format!("answered with HTTP {status}")).retry(retry),
+            None => length::judged(self.fault(kind, &format!("answered with HTTP {status}")).retry(retry), status, None),
             Some(said) => {
                 // Money does not come back in seconds.
                 let retry = if said.code.as_deref() == Some("insufficient_quota") { Retry::Elsewhere } else { retry };
-                let mut fault = Fault::upstream(&self.name, kind, said.message).retry(retry);
+                let fault = Fault::upstream(&self.name, kind, said.message).retry(retry);
+                let mut fault = length::judged(fault, status, said.code.as_deref());
                 fault.param = said.param;
                 fault.body = Some((self.dialect.name(), body));
                 fault

@@ -197,6 +197,19 @@ async fn a_refusal_keeps_status_body_and_retry_after() {
     for fault in both(vec![response("400 Bad Request", &[], bad)]).await {
         assert_eq!((fault.retry, fault.param.as_deref()), (Retry::Never, Some("temperature")));
     }
+    let long = r#"{"error":{"message":"Too much.","type":"invalid_request_error","code":"context_length_exceeded"}}"#;
+    for (status, body, kind) in
+        [("400 Bad Request", long, FaultKind::ContextLength), ("413 Content Too Large", "<html>", FaultKind::BodyTooLarge)]
+    {
+        for fault in both(vec![response(status, &[], body)]).await {
+            assert_eq!(
+                (&fault.kind, &fault.side, fault.retry),
+                (&kind, &Side::Caller, Retry::Elsewhere),
+                "another leg may hold it"
+            );
+            assert_eq!(fault.body.is_some(), body == long);
+        }
+    }
     let broke = r#"{"error":{"message":"no money","code":"insufficient_quota"}}"#;
     for fault in both(vec![response("429 Too Many Requests", &[("retry-after", "1")], broke)]).await {
         assert_eq!(fault.retry, Retry::Elsewhere);

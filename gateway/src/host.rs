@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 
 pub use build::BuildError;
 pub(crate) use passage::Passage;
-pub(crate) use route::Legs;
+pub(crate) use route::{Lean, Legs};
 pub use route::{Route, RouteTools};
 
 use crate::clock::{Clock, Ids};
@@ -61,6 +61,8 @@ pub struct Shared {
     pub clients: Clients,
     /// Knows the gateway's own reasoning again.
     pub seal: Seal,
+    /// Which leg answers which conversation.
+    pub affinities: crate::upstreams::affinity::Affinities,
     /// What was thought before tools were called.
     pub thoughts: crate::life::recall::Thoughts,
 }

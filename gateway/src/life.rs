@@ -28,7 +28,8 @@ pub(crate) mod seat;
 mod segments;
 mod sets;
 mod settle;
-mod tried;
+mod stay;
+pub(crate) mod tried;
 pub(crate) mod verdicts;
 
 use std::sync::Arc;

@@ -135,6 +135,7 @@ fn open(mut facts: Facts, clients: Clients, lots: [u8; 32]) -> Result<(Host, Opt
         legs: Arc::default(),
         clients,
         seal: seal(&facts),
+        affinities: Default::default(),
         thoughts: Default::default(),
     });
     let host = engines::host(facts, &shared)?;

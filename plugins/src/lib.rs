@@ -47,6 +47,6 @@ pub use bundle::Bundle;
 pub use component::{Malformed, component};
 pub use host::{Host, Plugin, Spent, wrong_settings};
 pub use manifest::is_plugin_name;
-pub use reach::{Ask, Fetch, FetchRequest, FetchResponse, Question, Reach, ServiceError};
+pub use reach::{Ask, Fetch, FetchRequest, FetchResponse, Notes, Question, Reach, ServiceError};
 pub use session::{Chain, Session};
 pub use settings::WrongSetting;

@@ -61,18 +61,21 @@ pub enum ServiceError {
     Failed(String),
 }
 
+/// Notes of a request, name and value.
+pub type Notes = [(String, String)];
+
 /// Fetches for guests. Dropping the future gives the fetch up.
 #[async_trait]
 pub trait Fetch: Send + Sync + std::fmt::Debug {
-    /// Fetches for this plugin.
-    async fn send(&self, plugin: &str, request: FetchRequest) -> Result<FetchResponse, ServiceError>;
+    /// Fetches for this plugin; `notes` are those that the plugins of the request have left so far.
+    async fn send(&self, plugin: &str, request: FetchRequest, notes: &Notes) -> Result<FetchResponse, ServiceError>;
 }
 
 /// Asks models for guests. Dropping the future gives the question up.
 #[async_trait]
 pub trait Ask: Send + Sync + std::fmt::Debug {
-    /// The text of the answer to this plugin's question.
-    async fn ask(&self, plugin: &str, question: Question) -> Result<String, ServiceError>;
+    /// The text of the answer to this plugin's question; `notes` are those that the plugins of the request have left so far.
+    async fn ask(&self, plugin: &str, question: Question, notes: &Notes) -> Result<String, ServiceError>;
 }
 
 /// Who serves the guests of one request. The default serves nobody. Clones count together.
@@ -83,9 +86,14 @@ pub struct Reach {
     used: Option<Arc<Used>>,
 }
 
-/// Fetches and questions so far, by plugin.
+/// What all sessions of a request share.
 #[derive(Debug, Default)]
-struct Used(Mutex<Vec<(Arc<str>, [u32; 2])>>);
+struct Used {
+    /// Fetches and questions so far, by plugin.
+    counts: Mutex<Vec<(Arc<str>, [u32; 2])>>,
+    /// Notes so far.
+    notes: Mutex<Vec<(String, String)>>,
+}
 
 /// Index of a count in [`Used`], its bound, and its word.
 type Count = (usize, u32, &'static str);
@@ -106,22 +114,33 @@ impl Reach {
         Self { ask: Some(ask), used: Some(self.used.unwrap_or_default()), ..self }
     }
 
+    /// The request has these notes now: whoever serves its guests is told of them.
+    pub(crate) fn noted(&self, notes: &Notes) {
+        if let Some(used) = &self.used {
+            notes.clone_into(&mut used.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
     pub(crate) async fn fetch(&self, plugin: &Arc<str>, request: FetchRequest) -> Result<FetchResponse, ServiceError> {
         let (Some(fetch), Some(used)) = (&self.fetch, &self.used) else { return Err(unserved()) };
         used.take(plugin, FETCHES)?;
-        fetch.send(plugin, request).await
+        fetch.send(plugin, request, &used.notes()).await
     }
 
     pub(crate) async fn ask(&self, plugin: &Arc<str>, question: Question) -> Result<String, ServiceError> {
         let (Some(ask), Some(used)) = (&self.ask, &self.used) else { return Err(unserved()) };
         used.take(plugin, QUESTIONS)?;
-        ask.ask(plugin, question).await
+        ask.ask(plugin, question, &used.notes()).await
     }
 }
 
 impl Used {
+    fn notes(&self) -> Vec<(String, String)> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn take(&self, plugin: &Arc<str>, (which, most, word): Count) -> Result<(), ServiceError> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let at = all.iter().position(|(name, _)| name == plugin).unwrap_or(all.len());
         if at == all.len() {
             all.push((Arc::clone(plugin), [0; 2]));

@@ -255,6 +255,7 @@ impl Seat {
             return Err(GuestError::new(GuestErrorKind::Contract, format!("more than {MOST_NOTES} notes in one request")));
         }
         shared.notes.extend(folded.notes.iter().cloned());
+        shared.context.reach.noted(&shared.notes);
         Ok(())
     }
 }

@@ -81,6 +81,7 @@ impl Chain {
             }
         }
         let reasks = context.reasks;
+        context.reach.noted(&notes);
         let shared = Shared { context: Arc::new(context), notes, ledger, spoken: false, reasks };
         Ok(Session { flow: Flow::new(seats.len()), seats, absent, shared })
     }

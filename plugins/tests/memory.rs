@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use gatewright_plugins::{
-    Chain, Context, Fetch, FetchRequest, FetchResponse, Host, Operator, Plugin, Reach, ServiceError, Verdict,
+    Chain, Context, Fetch, FetchRequest, FetchResponse, Host, Notes, Operator, Plugin, Reach, ServiceError, Verdict,
 };
 use gatewright_types::Phase;
 use kit::wat::{self, Wat, actions, body, list};
@@ -128,7 +128,7 @@ struct Never;
 
 #[async_trait]
 impl Fetch for Never {
-    async fn send(&self, _: &str, _: FetchRequest) -> Result<FetchResponse, ServiceError> {
+    async fn send(&self, _: &str, _: FetchRequest, _: &Notes) -> Result<FetchResponse, ServiceError> {
         std::future::pending().await
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatewright_plugins::{
-    Ask, Chain, Context, Fetch, FetchRequest, FetchResponse, Host, Operator, Question, Reach, ServiceError, Verdict,
+    Ask, Chain, Context, Fetch, FetchRequest, FetchResponse, Host, Notes, Operator, Question, Reach, ServiceError, Verdict,
 };
 use gatewright_types::Phase;
 use kit::{ALL, load, user};
@@ -31,7 +31,7 @@ impl Drop for Waits {
 
 #[async_trait]
 impl Fetch for World {
-    async fn send(&self, plugin: &str, request: FetchRequest) -> Result<FetchResponse, ServiceError> {
+    async fn send(&self, plugin: &str, request: FetchRequest, _: &Notes) -> Result<FetchResponse, ServiceError> {
         assert_eq!(plugin, "test");
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let _waits = Waits(Arc::clone(&self.waiting));
@@ -50,8 +50,11 @@ impl Fetch for World {
 
 #[async_trait]
 impl Ask for World {
-    async fn ask(&self, _: &str, Question { route, prompt, max_tokens }: Question) -> Result<String, ServiceError> {
+    async fn ask(&self, _: &str, Question { route, prompt, max_tokens }: Question, notes: &Notes) -> Result<String, ServiceError> {
         tokio::time::sleep(Duration::from_millis(1)).await;
+        if route == "notes" {
+            return Ok(notes.iter().map(|(key, value)| format!("{key}={value};")).collect());
+        }
         Ok(format!("{route}:{prompt}:{max_tokens}"))
     }
 }
@@ -99,6 +102,26 @@ async fn a_guest_waits_for_what_it_fetches_and_asks() {
     let request = &world.asked.lock().unwrap()[0];
     assert_eq!((request.method.as_str(), request.headers.as_slice()), ("POST", &[("a".to_owned(), "b".to_owned())][..]));
     assert_eq!(request.body, b"x");
+}
+
+#[tokio::test]
+async fn whoever_serves_a_guest_is_told_what_was_noted_before_it() {
+    let host = Host::new(2);
+    let notes = |key: &str| format!("return {{ inspect = function() return {{ note('{key}', 'v') }} end }}");
+    let asks = "return { inspect = function(ctx, event) return { answer(model.ask('notes', '', 1)) } end }";
+    let grants = format!("{ALL}grants: [fetch, model]\n");
+    let shadow = Operator { mode: gatewright_plugins::Mode::Shadow, ..asking(&[]) };
+    let chain = Chain::new(vec![
+        load(&host, &grants, &notes("seen"), &asking(&[])),
+        load(&host, &grants, &notes("shadow"), &shadow),
+        load(&host, &grants, asks, &asking(&[])),
+        load(&host, &grants, &notes("late"), &asking(&[])),
+    ]);
+    let reach = Reach::default().with_ask(Arc::new(World::default()));
+    let context = Context { tenant: "t".into(), reach, ..Context::default() };
+    let before = vec![("of another chain".to_owned(), "v".to_owned())];
+    let mut session = chain.open_after(context, before).await.unwrap();
+    assert_eq!(answer(session.inspect(Phase::Request, &mut user("x")).await.verdict), "of another chain=v;seen=v;");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

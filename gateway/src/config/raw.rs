@@ -106,7 +106,8 @@ pub(crate) struct Root {
     /// Bounds of the process.
     pub(crate) limits: Limits,
     /// Whether responses carry `x-gatewright-*` headers that say what the plugins did, who answered, in how many attempts, at what cost
-    /// and with how much time of the gateway's own. Default: false.
+    /// and with how much time of the gateway's own. They tell whoever tries to get past a policy which one stood in the way, and clients who
+    /// the providers are and what they cost; the records have all of it either way. Default: false.
     pub(crate) verdict_headers: bool,
     /// Whose response headers are sent besides our own: `litellm`, for dashboards that read those of its proxy (`x-litellm-*`). Default:
     /// nobody's.

@@ -24,6 +24,7 @@ mod seal;
 mod signatures;
 mod steering;
 pub(crate) mod texts;
+mod thread;
 mod wire;
 
 use std::fmt;
@@ -35,6 +36,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Ret
 pub use self::kept::{Echo, Page, Recalled, Renamed};
 pub use self::seal::{Seal, Sealer};
 pub(crate) use self::steering::{Place, steers};
+pub(crate) use self::thread::{Thread, thread};
 
 /// A row of [`ALL`].
 pub type DialectRef = &'static dyn Dialect;

@@ -47,7 +47,7 @@ pub(super) fn provider_leg(provider: &Provider, model: &str, states: &LegStates)
         model: model.to_owned(),
         attempts: provider.fact.attempts,
         timeouts: Some(provider.fact.timeouts),
-        merits: Merits { price: provider.fact.prices.get(model).copied(), state, ..Merits::default() },
+        merits: Merits { price: provider.fact.prices.get(model).copied(), own: provider.fact.local, state, ..Merits::default() },
         place,
         when: None,
     }
@@ -86,7 +86,7 @@ impl Builder<'_> {
             LegTarget::Engine => match self.open_model(&fact.model) {
                 Some(OpenModel { upstream, files, .. }) => {
                     let (name, model, place) = (format!("engine/{}", fact.model), fact.model.clone(), place_in(files, &fact.model));
-                    let merits = Merits { state: self.shared.legs.of(&name, place), ..Merits::default() };
+                    let merits = Merits { own: true, state: self.shared.legs.of(&name, place), ..Merits::default() };
                     Ok(Leg { name, upstream, model, attempts: 1, timeouts: None, merits, place, when: None })
                 }
                 None => Err(format!("model `{of}`: the embedded engine has no model `{}`", fact.model)),

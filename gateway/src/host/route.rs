@@ -39,6 +39,15 @@ pub(crate) struct Plugins {
     pub(crate) metrics: Arc<[(String, Arc<PluginMetrics>)]>,
 }
 
+/// Where a conversation would stay.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lean<'a> {
+    /// What lots are drawn by.
+    pub(crate) lot: Option<&'a str>,
+    /// The leg that answered it last.
+    pub(crate) leg: Option<&'a str>,
+}
+
 /// Who may answer, in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Legs {
@@ -128,9 +137,9 @@ impl Route {
     }
 
     /// A model call: some of its legs, in the order in which they are asked.
-    pub(crate) fn asking<'a>(&self, legs: &'a Legs, call: (Arc<ChatRequest>, Deadline, Option<&str>)) -> Asking<'a> {
-        let (request, deadline, conversation) = call;
-        Asking { legs: self.order(legs, conversation), request, deadline, whole: self.whole_time(), care: self.care }
+    pub(crate) fn asking<'a>(&self, legs: &'a Legs, call: (Arc<ChatRequest>, Deadline, Lean<'_>)) -> Asking<'a> {
+        let (request, deadline, lean) = call;
+        Asking { legs: self.order(legs, lean), request, deadline, whole: self.whole_time(), care: self.care }
     }
 
     /// How long an answer may take with all its rounds.
@@ -138,12 +147,13 @@ impl Route {
         self.tools.as_ref().map_or(self.max_time, |tools| tools.fact.max_time.min(self.max_time))
     }
 
-    fn order<'a>(&self, legs: &'a Legs, conversation: Option<&str>) -> Cow<'a, [Leg]> {
-        let lot = match conversation.filter(|_| self.sticky) {
-            Some(conversation) => Lot::Of(conversation),
-            None => Lot::Drawn(if self.strategy == Strategy::Ordered { 0 } else { draw() }),
-        };
-        pick::order(&legs.legs, self.strategy, lot)
+    fn order<'a>(&self, legs: &'a Legs, lean: Lean<'_>) -> Cow<'a, [Leg]> {
+        let drawn = || Lot::Drawn(if self.strategy == Strategy::Ordered { 0 } else { draw() });
+        let ordered = pick::order(&legs.legs, self.strategy, lean.lot.map_or_else(drawn, Lot::Of));
+        match lean.leg {
+            Some(leg) => pick::first(ordered, leg),
+            None => ordered,
+        }
     }
 
     /// Figures of one of its legs.

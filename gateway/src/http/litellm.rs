@@ -5,7 +5,17 @@
 use axum::http::header::{HeaderMap, HeaderName};
 
 use super::heads;
+use crate::config::facts::Facts;
 use crate::life::seat::Seat;
+use crate::life::tried;
+
+/// Puts those that refusals have too.
+pub(super) fn put_call(headers: &mut HeaderMap, facts: &Facts, id: &str) {
+    if facts.litellm_headers {
+        heads::put(headers, HeaderName::from_static("x-litellm-call-id"), id);
+        heads::put(headers, HeaderName::from_static("x-litellm-version"), concat!("gatewright-", env!("CARGO_PKG_VERSION")));
+    }
+}
 
 /// Puts them. What is not known when the head of a stream goes out is left out.
 pub(super) fn put(headers: &mut HeaderMap, seat: &Seat) {
@@ -14,20 +24,18 @@ pub(super) fn put(headers: &mut HeaderMap, seat: &Seat) {
     if !facts.litellm_headers {
         return;
     }
+    put_call(headers, facts, &caller.head.request_id);
     let mut text = |name: &'static str, value: Option<String>| {
         if let Some(value) = value {
             heads::put(headers, HeaderName::from_static(name), &value);
         }
     };
-    let (leg, attempts, given_up) = seat.meter().read(|figures| (figures.leg.clone(), figures.attempts, figures.given_up));
+    let (leg, walked) = seat.meter().read(|figures| (figures.leg.clone(), tried::walked(&figures.tries)));
     let provider = leg.as_deref().and_then(|leg| leg.split_once('/')).and_then(|(name, _)| facts.providers.get(name));
-    text("x-litellm-call-id", Some(caller.head.request_id.clone()));
-    text("x-litellm-version", Some(concat!("gatewright-", env!("CARGO_PKG_VERSION")).to_owned()));
     text("x-litellm-model-group", Some(seat.model()));
     text("x-litellm-model-api-base", provider.map(|provider| provider.base_url.clone()));
-    // The leg that answered is the last one tried: all others were given up, and all further tries were retries.
-    text("x-litellm-attempted-fallbacks", leg.as_ref().map(|_| given_up.to_string()));
-    text("x-litellm-attempted-retries", leg.as_ref().map(|_| attempts.saturating_sub(given_up + 1).to_string()));
+    text("x-litellm-attempted-fallbacks", leg.as_ref().map(|_| walked.fallbacks.to_string()));
+    text("x-litellm-attempted-retries", leg.as_ref().map(|_| walked.retries.to_string()));
     text("x-litellm-model-id", leg);
     text("x-litellm-response-cost", seat.cost().map(|nanos| nanos.to_string()));
     text("x-litellm-response-duration-ms", Some(millis(caller.started.elapsed())));

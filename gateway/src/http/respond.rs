@@ -2,6 +2,8 @@
 //!
 //! Apart because streams and whole answers live the same life up to here. It must not know how an answer came about.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::Response;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -62,8 +64,10 @@ async fn gathered(mut settled: Settled) -> Response<Body> {
             response
         }
         Err(fault) => {
-            let id = settled.seat().caller().head.request_id.clone();
-            refuse(&settled.refused(fault), (dialect, &id))
+            let (id, host) = (settled.seat().caller().head.request_id.clone(), Arc::clone(&settled.seat().caller().host));
+            let mut response = refuse(&settled.refused(fault), (dialect, &id));
+            litellm::put_call(response.headers_mut(), &host.facts, &id);
+            response
         }
     }
 }

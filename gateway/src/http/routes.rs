@@ -17,7 +17,7 @@ use super::heads::head;
 use super::kept::{self, Wanted};
 use super::refuse::{fault, refuse};
 use super::respond::respond;
-use super::{count, models, pass};
+use super::{count, litellm, models, pass};
 use crate::dialects::{ALL, DialectRef, guess};
 use crate::host::{Host, HostCell};
 use crate::life::{Authenticated, authenticate, live};
@@ -61,9 +61,13 @@ async fn ask(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> Resp
     let (parts, body) = request.into_parts();
     let head = head(&parts.headers, &host, dialect);
     let id = head.request_id.clone();
-    match live(host, head, body.into_data_stream()).await {
+    match live(Arc::clone(&host), head, body.into_data_stream()).await {
         Ok(settled) => respond(settled).await,
-        Err(refused) => refuse(&refused, (dialect, &id)),
+        Err(refused) => {
+            let mut response = refuse(&refused, (dialect, &id));
+            litellm::put_call(response.headers_mut(), &host.facts, &id);
+            response
+        }
     }
 }
 

@@ -224,6 +224,7 @@ impl Kit {
             legs: Default::default(),
             clients: Default::default(),
             seal: crate::dialects::Seal::new([1; 32]),
+            affinities: Default::default(),
             thoughts: Default::default(),
         });
         let cell = Arc::new(HostCell::from_pointee(Host::build(self.facts.clone(), &shared).unwrap()));

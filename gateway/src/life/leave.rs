@@ -41,6 +41,34 @@ impl fmt::Display for Kept {
     }
 }
 
+/// A request as it is while its plugins look at it: what they send out of it may go as far as it may itself, with the notes that it has by
+/// then.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    pub(super) leave: Leave,
+    pub(super) route: Arc<Route>,
+    pub(super) request: Arc<ChatRequest>,
+    /// What the client asked for, where the request says something else by now: the model, and how many tools.
+    pub(super) asked: Option<(String, usize)>,
+}
+
+impl Bounds {
+    /// Whether it must stay: a rule holds that keeps it, or sends it where nothing leaves.
+    ///
+    /// # Errors
+    /// As [`Leave::heed`].
+    pub(crate) fn keep(&self, caller: &Caller, notes: &[(String, String)]) -> Result<bool, Fault> {
+        let seen = seen(caller, (&self.request, &self.route), notes);
+        let (model, tools) = self.asked.as_ref().map(|(model, tools)| (model.as_str(), *tools)).unzip();
+        let mut now = Leave { kept: self.leave.kept.clone(), notes: Vec::new() };
+        let to = now.heed(&self.route, &Seen { model, tools, ..seen })?;
+        if let Some(to) = to.and_then(|to| caller.host.route(caller.key.as_deref(), to)) {
+            now.on(&to);
+        }
+        Ok(now.kept.is_some())
+    }
+}
+
 /// A request as conditions see it.
 pub(super) fn seen<'a>(
     caller: &'a Caller,
@@ -90,16 +118,6 @@ impl Leave {
             to = to.or(rule.to.as_deref());
         }
         Ok(to)
-    }
-
-    /// Why it may not leave, were it as it is now.
-    ///
-    /// # Errors
-    /// As [`Leave::heed`].
-    pub(super) fn as_if(&self, route: &Route, seen: &Seen<'_>) -> Result<Option<Arc<str>>, Fault> {
-        let mut now = Self { kept: self.kept.clone(), notes: Vec::new() };
-        now.heed(route, seen)?;
-        Ok(now.why().cloned())
     }
 
     /// Why it may not leave, for the record.

@@ -10,6 +10,7 @@ use gatewright_plugins::{Entry, Tally};
 use gatewright_types::{ChatRequest, Chunk, Content, Delta, Part, Tool, Usage};
 use serde::Serialize;
 
+use super::leave::Bounds;
 use super::tried::Tried;
 use crate::host::Route;
 use crate::money::{Bill, Nanos, Price};
@@ -45,10 +46,8 @@ pub(crate) struct Figures {
     pub(crate) attempts: u32,
     /// Each of them, and the legs that were passed over.
     pub(crate) tries: Vec<Tried>,
-    /// Of those, legs that were given up.
-    pub(crate) given_up: u32,
-    /// Whether the embedded engine is asked and has not said a word.
-    pub(crate) engine_reads: bool,
+    /// Tries at the embedded engine that are under way and have not said a word.
+    pub(crate) engine_reads: u32,
     /// Who answered last.
     pub(crate) leg: Option<String>,
     /// What was used has cost this.
@@ -81,6 +80,8 @@ pub(crate) struct Figures {
     pub(crate) carried: Carried,
     /// Why the request may not leave, if it may not.
     pub(crate) kept_here: Option<Arc<str>>,
+    /// How far what its plugins send out may go, where a note can change that.
+    pub(crate) bounds: Option<Arc<Bounds>>,
     /// The round that runs.
     pub(super) round: Option<Round>,
 }

@@ -26,7 +26,7 @@ use super::admit::Admitted;
 use super::authenticate::Caller;
 use super::ears::of_request;
 use super::guard::{Guard, Order, fault_of, not_json};
-use super::leave::{self, Leave};
+use super::leave::{self, Bounds, Leave};
 use super::meter::Meter;
 use super::parameters;
 use super::refused::Refused;
@@ -100,6 +100,22 @@ impl Bound {
         self.kept_here();
         self.route = route;
         model.clone_into(&mut self.request.model);
+    }
+
+    /// Lends the request to those who judge how far its plugins' own questions may go, while the plugins look at it.
+    fn lend(&mut self) -> Arc<ChatRequest> {
+        let request = Arc::new(std::mem::take(&mut self.request));
+        if !self.route.rules.is_empty() {
+            let (leave, route, request) = (self.leave.clone(), Arc::clone(&self.route), Arc::clone(&request));
+            self.meter.read(|figures| figures.bounds = Some(Arc::new(Bounds { leave, route, request, asked: None })));
+        }
+        request
+    }
+
+    /// Takes it back: nobody else holds it by now.
+    fn take_back(&mut self, request: Arc<ChatRequest>) {
+        self.meter.read(|figures| figures.bounds = None);
+        self.request = Arc::unwrap_or_clone(request);
     }
 
     /// Puts on the record why the request may not leave.
@@ -215,11 +231,9 @@ async fn ask(guard: Option<&mut Guard>, bound: &mut Bound) -> Result<(Option<Sub
     if layout.segments.is_empty() {
         return Ok((None, None));
     }
-    let seen = leave::seen(&bound.caller, (&bound.request, &bound.route), guard.session.notes());
-    let kept = bound.leave.as_if(&bound.route, &seen)?;
-    // What these plugins ask of models counts on it; what becomes of the request itself follows after they have seen it.
-    bound.meter.read(|figures| figures.kept_here = kept);
+    let request = bound.lend();
     let Outcome { verdict, cuts, sets, .. } = guard.session.inspect(Phase::Request, &mut layout.segments).await;
+    bound.take_back(request);
     if let Some(fault) = fault_of(&verdict) {
         return Err(fault);
     }

@@ -68,7 +68,7 @@ impl Settled {
 
     /// Tokens of its prompt that are read, and all of them, where someone says so and is not through.
     pub(crate) fn reading(&self) -> Option<(usize, usize)> {
-        let reads = self.seat.meter().read(|figures| figures.engine_reads);
+        let reads = self.seat.meter().read(|figures| figures.engine_reads > 0);
         self.prefill.told().filter(|(read, all)| reads && read < all)
     }
 

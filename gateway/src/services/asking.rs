@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use gatewright_plugins::{Ask, Question, ServiceError};
+use gatewright_plugins::{Ask, Notes, Question, ServiceError};
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Fault, Message, Role, Usage, gather_into};
 
-use super::Outside;
+use super::{Outside, Range};
 use crate::conditions::Seen;
 use crate::config::facts::AskFact;
-use crate::host::Route;
+use crate::host::{Lean, Route};
 use crate::life::leave::fitting;
 use crate::life::meter::{prompt_estimate, text_bytes, tokens_of};
 use crate::money::Price;
@@ -25,15 +25,15 @@ use crate::upstreams::dispatch::{Dispatched, Ended, Leg, Witness, dispatch};
 
 #[async_trait]
 impl Ask for Outside {
-    async fn ask(&self, plugin: &str, question: Question) -> Result<String, ServiceError> {
-        let outcome = self.answer(plugin, question).await;
+    async fn ask(&self, plugin: &str, question: Question, notes: &Notes) -> Result<String, ServiceError> {
+        let outcome = self.answer(plugin, question, notes).await;
         self.count(plugin, Errand::Question, &outcome);
         outcome
     }
 }
 
 impl Outside {
-    async fn answer(&self, plugin: &str, question: Question) -> Result<String, ServiceError> {
+    async fn answer(&self, plugin: &str, question: Question, notes: &Notes) -> Result<String, ServiceError> {
         let fact = self.host.facts.plugins.get(plugin).and_then(|fact| fact.reach.asks.as_ref()).ok_or(ServiceError::Denied)?;
         // The operator's list is the permission, whoever the client is.
         if !fact.routes.contains(&question.route) {
@@ -41,9 +41,10 @@ impl Outside {
         }
         let route = self.host.route(None, &question.route);
         let route = route.ok_or_else(|| ServiceError::Failed(format!("there is no route `{}`", question.route)))?;
-        // What must not leave does not leave by a plugin's question either.
-        let kept = self.meter.read(|figures| figures.kept_here.is_some());
-        let legs = if kept { route.local_legs().ok_or(ServiceError::Denied)? } else { &route.legs };
+        let legs = match self.range(notes)? {
+            Range::Inside => route.local_legs().ok_or(ServiceError::Denied)?,
+            Range::Anywhere => &route.legs,
+        };
         let messages = vec![Message::text(Role::User, question.prompt)];
         let origin = self.caller.origin();
         let mut request = ChatRequest { model: route.name.clone(), messages, origin, ..ChatRequest::default() };
@@ -61,7 +62,7 @@ impl Outside {
             ..Seen::default()
         };
         let legs = fitting(legs, &route, &seen).map_err(|fault| bill.failed(&fault))?;
-        let asked = dispatch(route.asking(&legs, (Arc::new(request), until, None)), &Tries(&route)).await;
+        let asked = dispatch(route.asking(&legs, (Arc::new(request), until, Lean::default())), &Tries(&route)).await;
         let Dispatched { mut deltas, price, .. } = asked.map_err(|fault| bill.failed(&fault))?;
         bill.price = price;
         let mut whole = Completion::default();

@@ -11,12 +11,21 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use gatewright_plugins::{Fetch, FetchRequest, FetchResponse, Reach, ServiceError};
+use gatewright_plugins::{Fetch, FetchRequest, FetchResponse, Notes, Reach, ServiceError};
 
 use crate::host::Host;
 use crate::life::Caller;
 use crate::life::meter::Meter;
 use crate::observe::Errand;
+
+/// How far something may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Range {
+    /// Wherever the operator lets it.
+    Anywhere,
+    /// Of that, what stays with the operator.
+    Inside,
+}
 
 /// The services of one request.
 pub(crate) struct Outside {
@@ -57,6 +66,21 @@ impl Outside {
         self.host.shared.metrics.plugin(plugin).errand(errand, word);
     }
 
+    /// How far what a plugin sends out may go: what must not leave does not leave by a plugin either, and what was noted up to now counts.
+    /// Where that can be said of nobody, nothing is sent.
+    fn range(&self, notes: &Notes) -> Result<Range, ServiceError> {
+        let (kept, bounds) = self.meter.read(|figures| (figures.kept_here.is_some(), figures.bounds.clone()));
+        let kept = match bounds.filter(|_| !kept) {
+            Some(bounds) => bounds.keep(&self.caller, notes).map_err(|fault| {
+                let (id, detail) = (&self.caller.head.request_id, fault.detail.as_deref().unwrap_or_default());
+                tracing::warn!(request_id = %id, detail, "a plugin's errand was denied: nobody can say whether the request may leave");
+                ServiceError::Denied
+            })?,
+            None => kept,
+        };
+        Ok(if kept { Range::Inside } else { Range::Anywhere })
+    }
+
     /// Tokens that a plugin has used so far, to be changed.
     fn spent<T>(&self, plugin: &str, change: impl FnOnce(&mut u64) -> T) -> T {
         change(self.spent.lock().unwrap_or_else(PoisonError::into_inner).entry(plugin.to_owned()).or_default())
@@ -65,10 +89,11 @@ impl Outside {
 
 #[async_trait]
 impl Fetch for Outside {
-    async fn send(&self, plugin: &str, request: FetchRequest) -> Result<FetchResponse, ServiceError> {
-        let outcome = match self.host.fetcher(plugin) {
-            Some(fetcher) => fetcher.send(request).await,
-            None => Err(ServiceError::Denied),
+    async fn send(&self, plugin: &str, request: FetchRequest, notes: &Notes) -> Result<FetchResponse, ServiceError> {
+        let outcome = match (self.host.fetcher(plugin), self.range(notes)) {
+            (Some(fetcher), Ok(range)) => fetcher.send(request, range).await,
+            (_, Err(why)) => Err(why),
+            (None, _) => Err(ServiceError::Denied),
         };
         self.count(plugin, Errand::Fetch, &outcome);
         outcome

@@ -87,7 +87,7 @@ pub struct Breaker {
     phase: Phase,
     counts: Rolling<3>,
     era: u32,
-    /// Times that it opened for failures since it was closed last: each is longer.
+    /// Times that it opened for failures since an answer last went well to its end: each is longer.
     trips: u32,
 }
 
@@ -120,7 +120,8 @@ impl Breaker {
         }
     }
 
-    /// A try speaks: a probe has done its work with that, and what it comes to counts like any other's.
+    /// A try speaks: a probe has done its work with that, and what it comes to counts like any other's. One that is cut after its first
+    /// word takes nothing back of how long the leg is left alone next time.
     pub fn spoke(&mut self, permit: &mut Permit) {
         if permit.probe && permit.era == self.era {
             self.close();
@@ -132,6 +133,9 @@ impl Breaker {
     pub fn ended(&mut self, permit: Permit, health: Health, (rules, now): (&BreakerFact, Instant)) -> bool {
         if permit.era != self.era || !rules.enabled {
             return false;
+        }
+        if health == Health::Good {
+            self.trips = 0;
         }
         match (&mut self.phase, permit.probe) {
             (Phase::HalfOpen { probing }, true) => {
@@ -206,7 +210,6 @@ impl Breaker {
     fn close(&mut self) {
         self.phase = Phase::Closed;
         self.era = self.era.wrapping_add(1);
-        self.trips = 0;
         self.counts.clear();
     }
 }

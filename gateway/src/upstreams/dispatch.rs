@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use gatewright_types::{ChatRequest, Fault, FaultKind, Retry, Side};
 
-use self::attempt::{Attempt, Heard};
+use self::attempt::{Attempt, Held};
+use super::breaker::{Health, Standing};
 use super::pick::Merits;
 use super::state::{Ticket, health_of};
 use super::{Carried, Deadline, Deltas, Upstream};
@@ -85,10 +86,10 @@ pub struct Ended {
     pub outcome: AttemptOutcome,
     /// In one word, where it failed.
     pub why: Option<&'static str>,
+    /// When it began.
+    pub began: Instant,
     /// After this long.
     pub took: Duration,
-    /// Whether it was asked beside another one, which spoke.
-    pub beside: bool,
 }
 
 /// Who is told of each try while it is made, so that those count too that come to nothing.
@@ -100,19 +101,22 @@ pub trait Witness: Sync {
     fn ended(&self, leg: &Leg, ended: Ended);
 }
 
-/// The longest Retry-After that is waited for; a longer one is handed on to the client or makes the next leg's turn.
+/// For so long Retry-Afters are waited for, all of a call together; a longer one is handed on to the client or makes the next leg's turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A longer wait comes after other legs that stand by.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Asks leg after leg, each as often as it allows and as is left in its budget, until one speaks. One that is left alone is passed over.
+/// Asks leg after leg, each as often as it allows and as is left in its budget, until one speaks. One that is left alone is passed over;
+/// one that has too much to do, or wants to be waited for, is asked again when no other is left.
 ///
 /// # Errors
 /// The last leg's fault; [`Retry::Here`] in it says when to come back. Where a leg took exception to a part of the request, that
 /// comes first: it is what the client can do something about.
 pub async fn dispatch<W: Witness>(asking: Asking<'_>, witness: &W) -> Result<Dispatched, Fault> {
     let Asking { legs, request, deadline, whole, care } = asking;
-    let spent = vec![0; legs.len()];
+    let (spent, turns) = (vec![0; legs.len()], vec![Turn::New; legs.len()]);
     let mut walk = Walk {
         legs: &legs,
         request,
@@ -122,16 +126,15 @@ pub async fn dispatch<W: Witness>(asking: Asking<'_>, witness: &W) -> Result<Dis
         witness,
         spent,
         too_long: legs.iter().all(|leg| leg.merits.for_long),
-        hedged: None,
+        turns,
+        hedged: false,
+        patience: None,
         rests: None,
         blamed: None,
         last: None,
     };
-    for at in 0..legs.len() {
-        if !walk.is_for(at) {
-            continue;
-        }
-        match walk.leg(at).await {
+    while let Some(at) = walk.next() {
+        match walk.ask(at).await {
             Next::Spoke(dispatched) => return Ok(dispatched),
             Next::Over(fault) => return Err(fault),
             Next::Leg => {}
@@ -140,11 +143,31 @@ pub async fn dispatch<W: Witness>(asking: Asking<'_>, witness: &W) -> Result<Dis
     Err(walk.fault())
 }
 
-/// What follows after a leg.
+/// What follows after a try.
 enum Next {
     Spoke(Dispatched),
     Over(Fault),
     Leg,
+}
+
+/// When a leg is asked.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// In its place: it was not asked yet.
+    New,
+    /// Again at this time, before all others. That is out of its budget already.
+    Soon(Instant),
+    /// Again from this time on, where no other is left and its budget allows it.
+    Later(Instant),
+    /// No more.
+    Over,
+}
+
+/// Whether another try runs beside one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    None,
+    Another,
 }
 
 /// A way along the legs.
@@ -160,8 +183,12 @@ struct Walk<'a, W> {
     spent: Vec<u32>,
     /// Whether the request is too long for a leg: only then those are asked that are for this.
     too_long: bool,
-    /// Since when a second leg was asked beside another: once is enough.
-    hedged: Option<Instant>,
+    /// What is next for each leg.
+    turns: Vec<Turn>,
+    /// Whether a second leg was asked beside another: once is enough.
+    hedged: bool,
+    /// Until when Retry-Afters are waited for.
+    patience: Option<Instant>,
     /// The shortest time that one of them is still left alone.
     rests: Option<Duration>,
     blamed: Option<Fault>,
@@ -169,45 +196,86 @@ struct Walk<'a, W> {
 }
 
 impl<W: Witness> Walk<'_, W> {
-    /// Whether a leg is for this request, as far as that is known by now.
-    fn is_for(&self, at: usize) -> bool {
-        self.too_long || !self.legs[at].merits.for_long
+    /// Whether a leg was not asked yet and is for this request, as far as that is known by now.
+    fn stands_by(&self, at: usize) -> bool {
+        matches!(self.turns[at], Turn::New) && (self.too_long || !self.legs[at].merits.for_long)
     }
 
-    /// Asks one leg as often as it may be asked.
-    async fn leg(&mut self, at: usize) -> Next {
-        let leg = &self.legs[at];
-        while self.spent[at] < leg.attempts.max(1) {
-            let Some(ticket) = self.leave(at) else { return Next::Leg };
-            let attempt = self.begin(at, ticket);
-            let began = attempt.began;
-            let fault = match self.hear(attempt).await {
-                Ok(dispatched) => return Next::Spoke(dispatched),
-                Err(fault) => fault,
-            };
-            if fault.side != Side::Caller {
-                leg.merits.state.failed();
-            }
-            let pause = wait(fault.retry, self.spent[at], self.deadline).filter(|_| self.spent[at] < leg.attempts);
-            let may = pause.is_none() || leg.merits.state.may_again(&self.care.retries, Instant::now());
-            let outcome = match pause {
-                Some(_) if may => AttemptOutcome::Retried,
-                Some(_) => AttemptOutcome::Withheld,
-                None => AttemptOutcome::Failed,
-            };
-            self.tell(at, (outcome, began), Some(&fault));
-            let (never, over) = (fault.retry == Retry::Never, Instant::now() >= self.deadline.0);
-            match pause {
-                Some(pause) if may => tokio::time::sleep(pause).await,
-                None if never || over => return Next::Over(fault),
-                _ => {
-                    self.give_up(fault);
-                    return Next::Leg;
-                }
-            }
-            self.last = Some(fault);
+    /// Whose turn it is.
+    fn next(&self) -> Option<usize> {
+        let soon = self.turns.iter().position(|turn| matches!(turn, Turn::Soon(_)));
+        let new = || (0..self.turns.len()).find(|at| self.stands_by(*at));
+        let later = self.turns.iter().enumerate().filter_map(|(at, turn)| match turn {
+            Turn::Later(from) => Some((*from, at)),
+            _ => None,
+        });
+        let waiting = || later.min().map(|(_, at)| at);
+        soon.or_else(new).or_else(waiting)
+    }
+
+    /// Asks a leg, when it is time for it.
+    async fn ask(&mut self, at: usize) -> Next {
+        let turn = std::mem::replace(&mut self.turns[at], Turn::Over);
+        if let Turn::Soon(from) | Turn::Later(from) = turn {
+            tokio::time::sleep_until(from.into()).await;
         }
+        let Some(ticket) = self.leave(at) else { return Next::Leg };
+        let again = matches!(turn, Turn::Later(_));
+        if again && !self.legs[at].merits.state.may_again(&self.care.retries, Instant::now()) {
+            return Next::Leg;
+        }
+        let attempt = self.begin(at, ticket);
+        self.hear(attempt).await
+    }
+
+    /// A try failed: whether its leg is asked again, and when.
+    fn fail(&mut self, (at, began): (usize, Instant), fault: Fault, company: Company) -> Next {
+        let now = Instant::now();
+        let (turn, outcome) = match self.pause(at, &fault) {
+            None => (Turn::Over, AttemptOutcome::Failed),
+            Some(pause) if company == Company::Another || self.others_first(pause, &fault) => {
+                (Turn::Later(now + pause), AttemptOutcome::Failed)
+            }
+            Some(pause) if self.legs[at].merits.state.may_again(&self.care.retries, now) => {
+                (Turn::Soon(now + pause), AttemptOutcome::Retried)
+            }
+            Some(_) => (Turn::Over, AttemptOutcome::Withheld),
+        };
+        self.turns[at] = turn;
+        self.too_long |= length::is_of(&fault);
+        self.tell((at, began), outcome, Some(&fault));
+        if fault.retry == Retry::Never || now >= self.deadline.0 {
+            return Next::Over(fault);
+        }
+        if fault.side == Side::Caller && fault.kind == FaultKind::InvalidRequest {
+            self.blamed.get_or_insert_with(|| fault.clone());
+        }
+        self.last = Some(fault);
         Next::Leg
+    }
+
+    /// How long to wait before the same leg is asked again; `None`: not at all.
+    fn pause(&mut self, at: usize, fault: &Fault) -> Option<Duration> {
+        let (spent, now) = (self.spent[at], Instant::now());
+        let wait = match fault.retry {
+            _ if spent >= self.legs[at].attempts.max(1) => return None,
+            Retry::Never | Retry::Elsewhere => return None,
+            Retry::Here(Some(after)) => {
+                let patience = *self.patience.get_or_insert(now + LONGEST_WAIT);
+                now.checked_add(after).filter(|until| *until <= patience)?;
+                later(after, draw()).max(backoff(1, draw()) / 2)
+            }
+            Retry::Here(None) => backoff(spent, draw()),
+        };
+        (now + wait < self.deadline.0).then_some(wait)
+    }
+
+    /// Whether other legs come before a leg that failed so is asked again after so long.
+    fn others_first(&self, pause: Duration, fault: &Fault) -> bool {
+        let now = Instant::now();
+        let is_open = |at: usize| matches!(self.legs[at].merits.state.standing(&self.care.breaker, now), Standing::Open(_));
+        let mut all = 0..self.legs.len();
+        (pause > SHORT_WAIT || matches!(health_of(fault), Health::Busy(_))) && all.any(|at| self.stands_by(at) && !is_open(at))
     }
 
     /// Leave to ask a leg; one that is left alone is passed over.
@@ -217,7 +285,7 @@ impl<W: Witness> Walk<'_, W> {
             Ok(ticket) => Some(ticket),
             Err(rest) => {
                 self.rests = Some(self.rests.map_or(rest, |known| known.min(rest)));
-                self.tell(at, (AttemptOutcome::Skipped, now), None);
+                self.tell((at, now), AttemptOutcome::Skipped, None);
                 None
             }
         }
@@ -234,37 +302,31 @@ impl<W: Witness> Walk<'_, W> {
         if self.request.model != leg.model {
             Arc::make_mut(&mut self.request).model.clone_from(&leg.model);
         }
-        let own = leg.timeouts.and_then(|timeouts| timeouts.first_token);
-        let limit = own.into_iter().chain(self.care.first_token).min().filter(|_| self.request.stream);
-        Attempt::begin(at, ticket, (leg, &self.request), (self.deadline, limit, self.ample))
+        Attempt::begin(at, ticket, (leg, &self.request), (self.deadline, self.first_word(at), self.ample))
+    }
+
+    /// How long a leg may take for the first word of a stream.
+    fn first_word(&self, at: usize) -> Option<Duration> {
+        let own = self.legs[at].timeouts.and_then(|timeouts| timeouts.first_token);
+        own.into_iter().chain(self.care.first_token).min().filter(|_| self.request.stream)
     }
 
     /// A try that spoke.
-    fn spoke(&self, heard: Heard) -> Dispatched {
-        let Heard { at, began, mut ticket, deltas } = heard;
+    fn spoke(&self, attempt: Attempt, held: Held) -> Dispatched {
+        let Attempt { at, began, mut ticket, .. } = attempt;
         let (leg, took) = (&self.legs[at], began.elapsed());
         ticket.spoke(took);
         if self.request.stream {
             ticket.first_word(took);
         }
-        self.tell(at, (AttemptOutcome::Spoke, began), None);
+        self.tell((at, began), AttemptOutcome::Spoke, None);
         let carried = leg.upstream.carries(&self.request);
-        Dispatched { deltas: deltas.with(ticket, self.deadline), leg: leg.name.clone(), price: leg.merits.price, carried }
+        Dispatched { deltas: held.with(ticket, self.deadline), leg: leg.name.clone(), price: leg.merits.price, carried }
     }
 
-    fn tell(&self, at: usize, (outcome, began): (AttemptOutcome, Instant), fault: Option<&Fault>) {
+    fn tell(&self, (at, began): (usize, Instant), outcome: AttemptOutcome, fault: Option<&Fault>) {
         let why = fault.map(|fault| Outcome::of(fault).as_str());
-        let beside = outcome == AttemptOutcome::Lost && self.hedged.is_some_and(|hedged| began >= hedged);
-        self.witness.ended(&self.legs[at], Ended { outcome, why, took: began.elapsed(), beside });
-    }
-
-    /// Keeps what a leg failed with.
-    fn give_up(&mut self, fault: Fault) {
-        self.too_long |= length::is_of(&fault);
-        if fault.side == Side::Caller && fault.kind == FaultKind::InvalidRequest {
-            self.blamed.get_or_insert_with(|| fault.clone());
-        }
-        self.last = Some(fault);
+        self.witness.ended(&self.legs[at], Ended { outcome, why, began, took: began.elapsed() });
     }
 
     /// Why nobody spoke.
@@ -287,19 +349,8 @@ impl<W: Witness> Walk<'_, W> {
 fn judge(ticket: &mut Ticket, fault: &Fault, deadline: Option<Deadline>) {
     let now = Instant::now();
     let cut_short = fault.kind == FaultKind::UpstreamTimeout && deadline.is_some_and(|deadline| now >= deadline.0);
-    let health = if cut_short { super::breaker::Health::Nothing } else { health_of(fault) };
+    let health = if cut_short { Health::Nothing } else { health_of(fault) };
     ticket.ended(health, now);
-}
-
-/// How long to wait before the same leg is asked again; `None`: not at all.
-fn wait(retry: Retry, attempt: u32, deadline: Deadline) -> Option<Duration> {
-    let wait = match retry {
-        Retry::Never | Retry::Elsewhere => return None,
-        Retry::Here(Some(after)) if after > LONGEST_WAIT => return None,
-        Retry::Here(Some(after)) => later(after, draw()).max(backoff(1, draw()) / 2),
-        Retry::Here(None) => backoff(attempt, draw()),
-    };
-    (Instant::now() + wait < deadline.0).then_some(wait)
 }
 
 /// Up to a tenth later by `draw`: all who were told the same time do not come back at once.

@@ -2,6 +2,7 @@
 //!
 //! Apart so that the life of a request sees one trait, whoever answers. It must not know clients, plugins or records.
 
+pub mod affinity;
 mod body;
 pub mod breaker;
 pub mod budget;

@@ -26,7 +26,7 @@ pub enum Strategy {
     LeastBusy,
     /// Fastest to begin, lately.
     LeastLatency,
-    /// Cheapest; without a price last.
+    /// Cheapest; the operator's own machines cost nothing without a price, and others without one come last.
     LeastCost,
 }
 
@@ -48,6 +48,8 @@ impl Strategy {
 pub struct Merits {
     /// What its model costs.
     pub price: Option<Price>,
+    /// Whether it is the operator's own machine.
+    pub own: bool,
     /// Its share among the legs.
     pub weight: u32,
     /// Whether it comes after all that are no fallbacks.
@@ -60,7 +62,16 @@ pub struct Merits {
 
 impl Default for Merits {
     fn default() -> Self {
-        Self { price: None, weight: 1, fallback: false, for_long: false, state: Arc::default() }
+        Self { price: None, own: false, weight: 1, fallback: false, for_long: false, state: Arc::default() }
+    }
+}
+
+impl Merits {
+    /// What counts as its cost: the operator's own machine costs nothing where no price says otherwise, and of another one without a price
+    /// nobody knows.
+    fn cost(&self) -> u64 {
+        let unpriced = if self.own { 0 } else { u64::MAX };
+        self.price.map_or(unpriced, |price| price.rank())
     }
 }
 
@@ -79,10 +90,8 @@ const LOOKS: u64 = 16;
 /// The legs in the order in which they are to be asked.
 pub fn order<'a>(legs: &'a [Leg], strategy: Strategy, lot: Lot<'_>) -> Cow<'a, [Leg]> {
     let strategy = match (strategy, lot) {
-        (Strategy::LeastCost, _) => Strategy::LeastCost,
-        (_, Lot::Of(_)) => Strategy::Weighted,
         (Strategy::LeastLatency, Lot::Drawn(number)) if number % LOOKS == 0 => Strategy::Weighted,
-        (strategy, Lot::Drawn(_)) => strategy,
+        (strategy, _) => strategy,
     };
     if legs.len() < 2 || strategy == Strategy::Ordered {
         return Cow::Borrowed(legs);
@@ -96,10 +105,23 @@ pub fn order<'a>(legs: &'a [Leg], strategy: Strategy, lot: Lot<'_>) -> Cow<'a, [
             // One of which nothing is known is asked first: then something is.
             first.sort_by_cached_key(|leg| (leg.merits.state.latency_us(), rank(leg, lot)));
         }
-        Strategy::LeastCost => first.sort_by_key(|leg| leg.merits.price.map_or(u64::MAX, |price| price.rank())),
+        Strategy::LeastCost => first.sort_by_key(|leg| leg.merits.cost()),
     }
     first.extend(fallbacks);
     Cow::Owned(first)
+}
+
+/// The same, with this leg first. A fallback, and one without a share, is not asked before others because it was once.
+pub fn first<'a>(legs: Cow<'a, [Leg]>, name: &str) -> Cow<'a, [Leg]> {
+    let is_it = |leg: &Leg| leg.name == name && !leg.merits.fallback && leg.merits.weight > 0;
+    match legs.iter().position(is_it) {
+        None | Some(0) => legs,
+        Some(at) => {
+            let mut legs = legs.into_owned();
+            legs[..=at].rotate_right(1);
+            Cow::Owned(legs)
+        }
+    }
 }
 
 /// A leg's place in a draw by shares, the least first: each leg draws a number, and the larger its share, the likelier a small one.
@@ -177,14 +199,27 @@ mod tests {
         let mut seen = BTreeMap::new();
         for conversation in (0..300).map(|n| format!("c{n}")) {
             let lot = Lot::Of(&conversation);
-            let [now, again] = [Strategy::Ordered, Strategy::LeastBusy].map(|strategy| order(&legs, strategy, lot)[0].name.clone());
-            assert_eq!(now, again);
+            let busy = legs[0].merits.state.ask(&BreakerFact::DEFAULT, Instant::now());
+            let [now, again] = [&legs, &[fallback("z"), legs[2].clone(), legs[0].clone(), legs[1].clone()][..]]
+                .map(|legs| order(legs, Strategy::Weighted, lot)[0].name.clone());
+            assert!(now == again && busy.is_ok());
             // A leg that goes takes only its own conversations along.
             let rest: Vec<Leg> = legs.iter().filter(|leg| leg.name != "c").cloned().collect();
-            assert!(now == "c" || order(&rest, Strategy::Ordered, lot)[0].name == now);
+            assert!(now == "c" || order(&rest, Strategy::Weighted, lot)[0].name == now);
             *seen.entry(now).or_insert(0) += 1;
         }
         assert!(seen.len() == 3 && seen.values().all(|count| *count > 50), "{seen:?}");
+    }
+
+    #[test]
+    fn the_leg_of_a_conversation_comes_first_where_it_stands_among_equals() {
+        let legs = [weighted(&[("a", 1), ("b", 1), ("c", 0)]), vec![fallback("z")]].concat();
+        for (leg, order) in [("b", ["b", "a", "c", "z"]), ("a", ["a", "b", "c", "z"])] {
+            assert_eq!(names(&first(Cow::Borrowed(&legs), leg)), order);
+        }
+        for leg in ["c", "z", "gone"] {
+            assert_eq!(names(&first(Cow::Borrowed(&legs), leg)), ["a", "b", "c", "z"]);
+        }
     }
 
     #[test]
@@ -200,6 +235,10 @@ mod tests {
             fallback("z"),
         ];
         assert_eq!(names(&order(&legs, Strategy::LeastCost, Lot::Drawn(1))), ["b", "a", "c", "z"]);
+        let own = [legs[0].clone(), leg("o", Merits { own: true, ..Merits::default() }), legs[2].clone()];
+        assert_eq!(names(&order(&own, Strategy::LeastCost, Lot::Drawn(1))), ["o", "a", "c"]);
+        let dear = [leg("o", Merits { own: true, price: price(9), ..Merits::default() }), legs[0].clone()];
+        assert_eq!(names(&order(&dear, Strategy::LeastCost, Lot::Drawn(1))), ["a", "o"]);
         let busy = [0, 0, 2].map(|at| legs[at].merits.state.ask(&BreakerFact::DEFAULT, Instant::now()).unwrap());
         assert_eq!(names(&order(&legs, Strategy::LeastBusy, Lot::Drawn(1))), ["b", "c", "a", "z"]);
         drop(busy);

@@ -39,6 +39,8 @@ struct Inner {
     /// Microseconds to the first delta of its last streams, in a ring.
     firsts: Vec<u64>,
     next_first: usize,
+    /// Since when it says nothing to those who let it go, and how long they waited, all together.
+    silent: Option<(Instant, Duration)>,
 }
 
 impl Inner {
@@ -117,12 +119,18 @@ impl LegState {
         self.spoke(FAILURE);
     }
 
-    /// It was let go after this long, for another one spoke: it would have taken longer.
-    pub fn outwaited(&self, took: Duration) {
+    /// It was let go after this long, for another one spoke: it would have taken longer. Gives for how long it has said nothing: as much as
+    /// all who let it go since its last word have waited, and no more than has passed.
+    pub fn outwaited(&self, took: Duration, now: Instant) -> Duration {
         if micros(took) > self.latency_us() {
             self.spoke(took);
         }
-        self.lock().first_word(took);
+        let mut inner = self.lock();
+        inner.first_word(took);
+        let (since, waited) = inner.silent.unwrap_or((now.checked_sub(took).unwrap_or(now), Duration::ZERO));
+        let waited = waited.saturating_add(took);
+        inner.silent = Some((since, waited));
+        waited.min(now.saturating_duration_since(since))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -150,8 +158,10 @@ impl Ticket {
     pub fn spoke(&mut self, took: Duration) {
         self.state.spoke(took);
         self.spoke = true;
+        let mut inner = self.state.lock();
+        inner.silent = None;
         if let Some(permit) = &mut self.permit {
-            self.state.lock().breaker.spoke(permit);
+            inner.breaker.spoke(permit);
         }
     }
 
@@ -160,9 +170,13 @@ impl Ticket {
         self.state.lock().first_word(took);
     }
 
-    /// The answer has ended: well, or in a fault.
+    /// The answer has ended: well, or in a fault. A leg that fails before its first word is not a fast one; what a caller did wrong is
+    /// no failure.
     pub fn ended(&mut self, health: Health, now: Instant) {
         let Some(permit) = self.permit.take() else { return };
+        if !self.spoke && matches!(health, Health::Bad | Health::Busy(_)) {
+            self.state.failed();
+        }
         let opened = self.state.lock().breaker.ended(permit, health, (&self.rules, now));
         self.state.trips.fetch_add(u64::from(opened), Ordering::Relaxed);
     }
@@ -317,12 +331,35 @@ mod tests {
     fn one_that_was_let_go_took_at_least_so_long() {
         let state = Arc::<LegState>::default();
         state.spoke(Duration::from_millis(100));
-        state.outwaited(Duration::from_millis(10));
+        state.outwaited(Duration::from_millis(10), Instant::now());
         assert_eq!(state.latency_us(), 100_000, "that it takes longer than this was known");
-        state.outwaited(Duration::from_millis(500));
+        state.outwaited(Duration::from_millis(500), Instant::now());
         assert_eq!(state.latency_us(), 200_000);
-        (0..FEWEST_FIRSTS).for_each(|_| state.outwaited(Duration::from_millis(500)));
+        for _ in 0..FEWEST_FIRSTS {
+            state.outwaited(Duration::from_millis(500), Instant::now());
+        }
         assert_eq!(state.percentile(50), Some(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn silence_is_as_long_as_it_was_waited_and_no_longer_than_has_passed_and_a_word_ends_it() {
+        let (state, start, second) = (Arc::<LegState>::default(), Instant::now(), Duration::from_secs(1));
+        let let_go = |at: u64| state.outwaited(second, start + second * u32::try_from(at).unwrap());
+        assert_eq!([let_go(1), let_go(1), let_go(1)], [second; 3], "three at once have waited for one second");
+        assert_eq!([let_go(100), let_go(200)], [second * 4, second * 5], "hours in which nobody asked are no silence");
+        state.ask(&RULES, start).unwrap().spoke(second);
+        assert_eq!(let_go(300), second);
+    }
+
+    #[test]
+    fn what_fails_before_its_first_word_is_slow_and_what_its_caller_did_wrong_is_not() {
+        let latency = |health| {
+            let state = Arc::<LegState>::default();
+            state.ask(&RULES, Instant::now()).unwrap().ended(health, Instant::now());
+            state.latency_us()
+        };
+        assert_eq!([Health::Bad, Health::Busy(None)].map(latency), [micros(FAILURE); 2]);
+        assert_eq!([Health::Good, Health::Nothing].map(latency), [0, 0]);
     }
 
     #[test]

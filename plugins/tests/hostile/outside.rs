@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatewright_plugins::{Ask, Fetch, FetchRequest, FetchResponse, Question, Reach, ServiceError};
+use gatewright_plugins::{Ask, Fetch, FetchRequest, FetchResponse, Notes, Question, Reach, ServiceError};
 
 use super::attack::{Attack, End};
 use super::kit::wat::{self, Wat, module, with};
@@ -26,14 +26,14 @@ async fn answer(name: &str) -> String {
 
 #[async_trait]
 impl Fetch for Outside {
-    async fn send(&self, _: &str, request: FetchRequest) -> Result<FetchResponse, ServiceError> {
+    async fn send(&self, _: &str, request: FetchRequest, _: &Notes) -> Result<FetchResponse, ServiceError> {
         Ok(FetchResponse { status: 200, headers: Vec::new(), body: answer(&request.url).await.into_bytes() })
     }
 }
 
 #[async_trait]
 impl Ask for Outside {
-    async fn ask(&self, _: &str, question: Question) -> Result<String, ServiceError> {
+    async fn ask(&self, _: &str, question: Question, _: &Notes) -> Result<String, ServiceError> {
         Ok(answer(&question.route).await)
     }
 }

@@ -56,7 +56,8 @@ pub(crate) struct Route {
     #[schemars(length(min = 1), extend("examples" = [["openai/gpt-4.1", "deepseek/deepseek-reasoner"]]))]
     pub(crate) legs: Vec<String>,
     /// Which leg comes first: `ordered` (as written), `weighted` (by lot, by `weights`: a canary has a small one), `least_busy` (fewest
-    /// requests in flight from here), `least_latency` (fastest to begin lately) or `least_cost`. The others follow in the same order.
+    /// requests in flight from here), `least_latency` (fastest to begin lately) or `least_cost` (the embedded engine and providers that are
+    /// `local` cost nothing without a price; others without one come last). The others follow in the same order.
     /// Default: `ordered`.
     #[serde(default)]
     #[schemars(with = "String", extend("enum" = ["ordered", "weighted", "least_busy", "least_latency", "least_cost"]))]
@@ -87,8 +88,10 @@ pub(crate) struct Route {
     #[serde(default)]
     #[schemars(with = "Span")]
     pub(crate) first_token: Option<Span>,
-    /// Whether a conversation (`x-gatewright-conversation`) keeps its leg while that answers, by lot over the legs and their shares, for
-    /// the sake of the upstream's prompt cache. Default: false.
+    /// Whether a conversation keeps its leg while that answers, for the sake of the upstream's prompt cache. It is known by the header
+    /// `x-gatewright-conversation`, else by `prompt_cache_key`, the answer that it follows (`previous_response_id`), `metadata.user_id` (of
+    /// Messages) or `user`. `weighted` draws by it; `least_busy` and `least_latency` choose for its first request, and the last
+    /// conversations are remembered; `ordered` and `least_cost` have one order for all, and nothing changes. Default: false.
     #[serde(default)]
     pub(crate) sticky: bool,
     /// Plugins in order, after `global_plugins` and the key's. One that is named there already runs there. Default:

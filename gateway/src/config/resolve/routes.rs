@@ -190,7 +190,7 @@ impl Resolver<'_> {
             self.complain(&at, message, None);
         } else if weights.iter().all(|weight| *weight == 0) {
             self.complain(&at, "some leg must have a share", None);
-        } else if raw.strategy != Strategy::Weighted && !raw.sticky {
+        } else if raw.strategy != Strategy::Weighted {
             self.complain(&at, "weights count only with `strategy: weighted`", None);
         }
     }

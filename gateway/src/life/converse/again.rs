@@ -36,6 +36,7 @@ impl Talk {
         // The upstream call is dropped, and with it its hold on the request.
         self.stage = Stage::Ask;
         self.meter.round_ends(&self.request);
+        self.meter.read(|figures| figures.bounds = None);
         self.out.clear();
         self.open.clear();
         self.unhear();

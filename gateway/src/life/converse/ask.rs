@@ -10,9 +10,10 @@ use gatewright_types::{ChatRequest, Fault, Usage};
 
 use super::talk::{Stage, Talk};
 use crate::conditions::Seen;
-use crate::host::{Legs, Route};
-use crate::life::leave::{self, Leave};
+use crate::host::{Lean, Legs, Route, Shared};
+use crate::life::leave::{self, Bounds, Leave};
 use crate::life::meter::{Meter, prompt_estimate};
+use crate::life::stay::Stay;
 use crate::life::tried::Tried;
 use crate::money::Nanos;
 use crate::observe::{AttemptOutcome, CacheResult};
@@ -34,7 +35,8 @@ impl Talk {
             fitting,
             request: Arc::clone(&self.request),
             meter: Arc::clone(&self.meter),
-            conversation: self.caller.head.conversation.clone(),
+            stay: Stay::of(&self.caller, &self.route, &self.request),
+            shared: Arc::clone(&self.caller.host.shared),
             deadline: Deadline(self.deadline),
         };
         self.stage = Stage::Listen(match self.route.cache.filter(|_| !self.caller.head.no_store) {
@@ -76,7 +78,13 @@ impl Talk {
         let seen = Seen { model: Some(&self.asked.model), tools: Some(self.asked.tools), ..seen };
         if notes.is_some() && !route.rules.is_empty() {
             self.leave.heed(&route, &seen)?;
-            self.meter.read(|figures| figures.kept_here = self.leave.why().cloned());
+            let (leave, request) = (self.leave.clone(), Arc::clone(&self.request));
+            let asked = Some((self.asked.model.clone(), self.asked.tools));
+            let bounds = Bounds { leave, route: Arc::clone(&route), request, asked };
+            self.meter.read(|figures| {
+                figures.kept_here = self.leave.why().cloned();
+                figures.bounds = Some(Arc::new(bounds));
+            });
         }
         Ok(match self.leave.legs(&route, &seen)? {
             Cow::Borrowed(all) => (None, all.digest),
@@ -96,8 +104,9 @@ struct Call {
     fitting: Option<Legs>,
     request: Arc<ChatRequest>,
     meter: Arc<Meter>,
-    /// The client's id of it.
-    conversation: Option<String>,
+    /// How its conversation finds its leg.
+    stay: Stay,
+    shared: Arc<Shared>,
     deadline: Deadline,
 }
 
@@ -109,8 +118,12 @@ impl Call {
             Some(fitting) => fitting,
             None => self.leave.may(&self.route)?,
         };
-        let asking = self.route.asking(legs, (self.request, self.deadline, self.conversation.as_deref()));
+        let known = &self.shared.affinities;
+        let leg = self.stay.leg(known);
+        let lean = Lean { lot: self.stay.lot.as_deref(), leg: leg.as_deref() };
+        let asking = self.route.asking(legs, (self.request, self.deadline, lean));
         let Dispatched { deltas, leg, price, carried } = dispatch(asking, &tries).await?;
+        self.stay.answers(known, &leg);
         self.meter.speaks(leg, (price, carried));
         Ok(deltas)
     }
@@ -137,20 +150,20 @@ impl Witness for Tries<'_> {
     fn asks(&self, leg: &Leg) {
         self.meter.read(|figures| {
             figures.attempts += 1;
-            figures.engine_reads |= is_engine(leg);
+            figures.engine_reads += u32::from(is_engine(leg));
         });
     }
 
     fn ended(&self, leg: &Leg, ended: Ended) {
-        let Ended { outcome, why, took, beside } = ended;
+        let Ended { outcome, why, began, took } = ended;
         let lost = if outcome == AttemptOutcome::Lost { self.lost(leg) } else { None };
         self.meter.read(|figures| {
-            // One that lost beside the first, which spoke, was no fallback.
-            let given_up = matches!(outcome, AttemptOutcome::Failed | AttemptOutcome::Withheld | AttemptOutcome::Lost) && !beside;
-            figures.given_up += u32::from(given_up);
-            figures.engine_reads &= !is_engine(leg);
+            // A leg that was skipped was not asked.
+            let read = is_engine(leg) && outcome != AttemptOutcome::Skipped;
+            figures.engine_reads = figures.engine_reads.saturating_sub(u32::from(read));
+            let (leg, did, round) = (leg.name.clone(), outcome.as_str(), figures.rounds);
             if figures.tries.len() < MOST_TRIES {
-                figures.tries.push(Tried { leg: leg.name.clone(), did: outcome.as_str(), why, us: micros(took), lost });
+                figures.tries.push(Tried { leg, did, why, us: micros(took), lost, round, began, ended: began + took });
             }
         });
         if let Some(metrics) = self.route.leg_metrics(&leg.name) {

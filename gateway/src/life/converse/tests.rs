@@ -3,11 +3,13 @@
 mod again;
 mod beside;
 mod chains;
+mod kept;
 mod messages;
 mod responses;
 mod routing;
 mod seen;
 mod shadows;
+mod sticky;
 mod tools;
 
 use crate::life::kit::{Item, Kit, body_of, event, events, says, stream_of};

@@ -183,8 +183,9 @@ impl Talk {
 
     /// Makes the request of the next round: what was said and called, and the results.
     fn next_round(&mut self, calls: Vec<ToolCall>, results: Vec<Message>) {
-        // Lets go of the upstream's hold on the request, so that it is changed in place.
+        // Lets go of the upstream's hold on the request, and of the plugins', so that it is changed in place.
         self.stage = Stage::Ask;
+        self.meter.read(|figures| figures.bounds = None);
         let Some(tools) = &mut self.tools else { return };
         tools.rounds += 1;
         tools.calls.clear();

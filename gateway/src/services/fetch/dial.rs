@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::super::Range;
 use super::address::{is_inside, is_public};
 use super::place::Place;
 use crate::config::facts::{HostFact, HostName};
@@ -57,11 +58,12 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Dialer {
     hosts: Arc<[HostFact]>,
     names: Arc<dyn Resolve>,
+    range: Range,
 }
 
 impl Dialer {
-    pub(super) fn new(hosts: &[HostFact], names: Arc<dyn Resolve>) -> Self {
-        Self { hosts: hosts.into(), names }
+    pub(super) fn new(hosts: &[HostFact], names: Arc<dyn Resolve>, range: Range) -> Self {
+        Self { hosts: hosts.into(), names, range }
     }
 
     async fn dial(self, to: Uri) -> Result<TokioIo<TcpStream>, Error> {
@@ -74,7 +76,9 @@ impl Dialer {
             Ok(address) => vec![address],
             Err(_) => self.names.look_up(&place.host).await?,
         };
-        let checked: Vec<IpAddr> = found.into_iter().filter(|at| allowed.iter().any(|host| may_be_at(host, *at))).collect();
+        let is_near = |at: &IpAddr| self.range == Range::Anywhere || is_inside(*at);
+        let may_be = |at: &IpAddr| allowed.iter().any(|host| may_be_at(host, *at));
+        let checked: Vec<IpAddr> = found.into_iter().filter(|at| is_near(at) && may_be(at)).collect();
         if checked.is_empty() {
             tracing::warn!(host = place.host, "a plugin's fetch was refused: this name leads to no address that it may reach");
             return Err(Box::new(Refused));

@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use self::call::{Call, failed};
 use self::dial::{Dialer, Refused, Resolve, System};
+use super::Range;
 use crate::config::facts::FetchFact;
 use crate::upstreams::remote::{Unusable, trusting_nobody, trusting_the_system};
 
@@ -39,8 +40,12 @@ const BUFFER: usize = 16 << 10;
 /// Fetches for one plugin.
 pub(crate) struct Fetcher {
     fact: FetchFact,
-    client: Client<HttpsConnector<Dialer>, Full<Bytes>>,
+    client: Asker,
+    /// Reaches hosts of the operator's own network alone, for requests that must not leave.
+    near: Asker,
 }
+
+type Asker = Client<HttpsConnector<Dialer>, Full<Bytes>>;
 
 impl std::fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,24 +66,28 @@ impl Fetcher {
         // Without TLS the system's certificates need not be read, and may be missing.
         let tls = if fact.hosts.iter().any(|host| host.tls) { trusting_the_system() } else { trusting_nobody() };
         let tls = tls.map_err(|error| Unusable(format!("TLS cannot be set up: {error}")))?;
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        let connector = connector.wrap_connector(Dialer::new(&fact.hosts, names));
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
-        builder.pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(IDLE_CONNECTIONS).http1_read_buf_exact_size(BUFFER);
-        Ok(Self { fact: fact.clone(), client: builder.build(connector) })
+        let client = |range| {
+            let connector = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
+            let connector = connector.wrap_connector(Dialer::new(&fact.hosts, Arc::clone(&names), range));
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
+            builder.pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(IDLE_CONNECTIONS).http1_read_buf_exact_size(BUFFER);
+            builder.build(connector)
+        };
+        Ok(Self { fact: fact.clone(), client: client(Range::Anywhere), near: client(Range::Inside) })
     }
 
-    /// Fetches.
-    pub(crate) async fn send(&self, request: FetchRequest) -> Result<FetchResponse, ServiceError> {
+    /// Fetches. What must not leave goes to addresses inside the operator's network alone.
+    pub(crate) async fn send(&self, request: FetchRequest, range: Range) -> Result<FetchResponse, ServiceError> {
         let call = Call::read(request, &self.fact)?;
+        let client = if range == Range::Inside { &self.near } else { &self.client };
         let late = || ServiceError::Limit(format!("no answer within {:?}", self.fact.timeout));
-        tokio::time::timeout(self.fact.timeout, self.follow(call)).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout(self.fact.timeout, self.follow(call, client)).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn follow(&self, mut call: Call) -> Result<FetchResponse, ServiceError> {
+    async fn follow(&self, mut call: Call, client: &Asker) -> Result<FetchResponse, ServiceError> {
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.client.request(call.request()).await.map_err(|error| blamed(&error))?;
+            let response = client.request(call.request()).await.map_err(|error| blamed(&error))?;
             match call.redirected(response.status(), response.headers(), &self.fact)? {
                 Some(next) => call = next,
                 None => return self.whole(response).await,

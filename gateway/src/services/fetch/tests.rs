@@ -46,7 +46,7 @@ async fn an_answer_comes_with_its_status_headers_and_body() {
     let rig = Rig::new(vec![vec![response("418 Teapot", &[("x-kind", "pot")], "short and stout")]]).await;
     let fetcher = Fetcher::new(&fact(&[&root(&rig)])).unwrap();
     for _ in 0..2 {
-        let got = fetcher.send(get(&format!("{}/pot?a=b", root(&rig)))).await.unwrap();
+        let got = fetcher.send(get(&format!("{}/pot?a=b", root(&rig))), Range::Anywhere).await.unwrap();
         assert_eq!((got.status, got.body.as_slice()), (418, &b"short and stout"[..]));
         assert!(got.headers.contains(&("x-kind".to_owned(), "pot".to_owned())));
     }
@@ -68,7 +68,7 @@ async fn an_answer_is_bounded_in_bytes_redirects_and_time() {
         let rig = Rig::new(vec![script]).await;
         let timeout = if slow { Duration::from_millis(300) } else { Duration::from_secs(20) };
         let fetcher = Fetcher::new(&FetchFact { timeout, ..fact(&[&root(&rig)]) }).unwrap();
-        match fetcher.send(get(&root(&rig))).await {
+        match fetcher.send(get(&root(&rig)), Range::Anywhere).await {
             Err(ServiceError::Limit(told)) => assert!(told.contains(why), "{told}"),
             other => panic!("{why}: {other:?}"),
         }
@@ -82,11 +82,11 @@ async fn redirects_lead_to_hosts_of_the_list_alone_and_secrets_do_not_go_along()
     let listed = Rig::new(vec![vec![response("200 OK", &[], "there")]]).await;
     let rig = Rig::new(vec![redirect(&root(&outside)), redirect(&root(&listed)), redirect("http://169.254.169.254/latest")]).await;
     let fetcher = Fetcher::new(&fact(&[&root(&rig), &root(&listed)])).unwrap();
-    assert_eq!(fetcher.send(get(&root(&rig))).await, Err(ServiceError::Denied));
+    assert_eq!(fetcher.send(get(&root(&rig)), Range::Anywhere).await, Err(ServiceError::Denied));
     assert_eq!(outside.asked(), 0);
-    assert_eq!(fetcher.send(get(&root(&rig))).await.unwrap().body, b"there");
+    assert_eq!(fetcher.send(get(&root(&rig)), Range::Anywhere).await.unwrap().body, b"there");
     assert!(!listed.requests.lock().unwrap()[0].contains("s3cr3t"));
-    assert_eq!(fetcher.send(get(&root(&rig))).await, Err(ServiceError::Denied));
+    assert_eq!(fetcher.send(get(&root(&rig)), Range::Anywhere).await, Err(ServiceError::Denied));
 }
 
 #[tokio::test]
@@ -99,22 +99,32 @@ async fn a_name_is_only_worth_where_it_leads() {
             ("rebound.example", at(&["127.0.0.1"])),
             ("mapped.example", at(&["::ffff:127.0.0.1", "::1", "0.0.0.0", "10.0.0.1", "169.254.169.254"])),
             ("meta.example", at(&["169.254.169.254"])),
+            ("far.example", at(&["8.8.8.8"])),
         ])))
     };
     let url = |name: &str| get(&format!("http://{name}:{port}/"));
-    let entries = ["rebound.example", "mapped.example", "meta.example", "gone.example"].map(|name| format!("http://{name}:{port}"));
+    let entries = ["rebound.example", "mapped.example", "meta.example", "gone.example", "far.example"]
+        .map(|name| format!("http://{name}:{port}"));
     let public = fact(&entries.each_ref().map(String::as_str));
     let fetcher = Fetcher::with(&public, names()).unwrap();
     for name in ["rebound.example", "mapped.example", "meta.example"] {
-        assert_eq!(fetcher.send(url(name)).await, Err(ServiceError::Denied), "{name}");
+        assert_eq!(fetcher.send(url(name), Range::Anywhere).await, Err(ServiceError::Denied), "{name}");
     }
-    assert!(matches!(fetcher.send(url("gone.example")).await, Err(ServiceError::Failed(_))));
+    assert!(matches!(fetcher.send(url("gone.example"), Range::Anywhere).await, Err(ServiceError::Failed(_))));
     assert_eq!((rig.asked(), *rig.connections.lock().unwrap()), (0, 0));
 
     let inside = public.hosts.iter().cloned().map(|host| HostFact { private: true, ..host }).collect();
     let fetcher = Fetcher::with(&FetchFact { hosts: inside, ..public }, names()).unwrap();
-    assert_eq!(fetcher.send(url("rebound.example")).await.unwrap().body, b"inside");
-    assert_eq!(fetcher.send(url("meta.example")).await, Err(ServiceError::Denied), "not even inside");
+    assert_eq!(fetcher.send(url("rebound.example"), Range::Anywhere).await.unwrap().body, b"inside");
+    assert_eq!(fetcher.send(url("meta.example"), Range::Anywhere).await, Err(ServiceError::Denied), "not even inside");
+
+    // What must not leave goes to the operator's own network alone, and not where a name of it leads out of there.
+    assert_eq!(fetcher.send(url("rebound.example"), Range::Inside).await.unwrap().body, b"inside");
+    for name in ["far.example", "meta.example"] {
+        assert_eq!(fetcher.send(url(name), Range::Inside).await, Err(ServiceError::Denied), "{name}");
+    }
+    let fetcher = Fetcher::with(&fact(&["http://8.8.8.8:80"]), names()).unwrap();
+    assert_eq!(fetcher.send(get("http://8.8.8.8:80/"), Range::Inside).await, Err(ServiceError::Denied));
 }
 
 #[tokio::test]
@@ -125,7 +135,7 @@ async fn what_went_wrong_is_told_without_where_it_led() {
     let broken = Rig::new(vec![vec![Step::Close]]).await;
     let fetcher = Fetcher::new(&fact(&[&closed, &root(&broken)])).unwrap();
     for url in [&closed, &root(&broken)] {
-        let told = fetcher.send(get(url)).await.unwrap_err().to_string();
+        let told = fetcher.send(get(url), Range::Anywhere).await.unwrap_err().to_string();
         assert!(told.starts_with("failed: the ") && !told.contains("127.0.0.1") && !told.contains("s3cr3t"), "{told}");
     }
 }

@@ -68,6 +68,23 @@ fn a_probe_that_speaks_closes_it_before_its_answer_is_over_and_what_follows_coun
 }
 
 #[test]
+fn a_leg_whose_answers_are_cut_after_their_first_word_is_left_alone_longer_each_time() {
+    let (mut breaker, mut now) = (Breaker::default(), Instant::now());
+    for rest in [5, 10, 20] {
+        tries(&mut breaker, (4, Health::Bad), now);
+        assert_eq!(breaker.ask(&RULES, now), Err(seconds(rest)));
+        now += seconds(rest);
+        let mut probe = breaker.ask(&RULES, now).unwrap();
+        breaker.spoke(&mut probe);
+        breaker.ended(probe, Health::Bad, (&RULES, now));
+    }
+    // One that goes well to its end makes it as new.
+    tries(&mut breaker, (20, Health::Good), now);
+    tries(&mut breaker, (20, Health::Bad), now);
+    assert_eq!(breaker.ask(&RULES, now), Err(seconds(5)));
+}
+
+#[test]
 fn too_much_to_do_is_a_rule_of_its_own_and_lasts_as_long_as_the_leg_says() {
     let (mut breaker, now) = (Breaker::default(), Instant::now());
     tries(&mut breaker, (3, Health::Good), now);

@@ -21,21 +21,17 @@ use crate::upstreams::{Deadline, Deltas};
 const MAX_HELD: usize = 64;
 
 /// Listening until the leg speaks.
-type Hearing = Pin<Box<dyn Future<Output = Result<(Ticket, Held), Fault>> + Send>>;
+type Hearing = Pin<Box<dyn Future<Output = Result<Held, Fault>> + Send>>;
 
-/// A try under way. Dropped, it is nobody's fault: the call is cancelled and says nothing of the leg.
+/// A try under way; awaited, it gives what the leg begins to say. Dropped, it is nobody's fault: the call is cancelled and says nothing of
+/// the leg, unless its ticket was told.
 pub(super) struct Attempt {
     pub(super) at: usize,
     pub(super) began: Instant,
-    hearing: Hearing,
-}
-
-/// One that speaks.
-pub(super) struct Heard {
-    pub(super) at: usize,
-    pub(super) began: Instant,
     pub(super) ticket: Ticket,
-    pub(super) deltas: Held,
+    hearing: Hearing,
+    deadline: Deadline,
+    ample: Duration,
 }
 
 impl Attempt {
@@ -51,30 +47,25 @@ impl Attempt {
         let deltas = leg.upstream.answer(Arc::clone(request), deadline);
         let name = leg.upstream.name().to_owned();
         let hearing = async move {
-            let mut ticket = ticket;
-            let heard = match limit {
+            match limit {
                 None => listen(deltas).await,
                 Some(limit) => tokio::time::timeout(limit, listen(deltas)).await.unwrap_or_else(|_| Err(slow(&name, limit))),
-            };
-            match heard {
-                Ok(held) => Ok((ticket, held)),
-                Err(fault) => {
-                    judge(&mut ticket, &fault, Some(deadline).filter(|_| began.elapsed() < ample));
-                    Err(fault)
-                }
             }
         };
-        Self { at, began, hearing: Box::pin(hearing) }
+        Self { at, began, ticket, hearing: Box::pin(hearing), deadline, ample }
     }
 }
 
 impl Future for Attempt {
-    type Output = Result<Heard, Fault>;
+    type Output = Result<Held, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let (at, began) = (self.at, self.began);
-        let heard = std::task::ready!(self.hearing.as_mut().poll(context));
-        Poll::Ready(heard.map(|(ticket, deltas)| Heard { at, began, ticket, deltas }))
+        let this = &mut *self;
+        let heard = std::task::ready!(this.hearing.as_mut().poll(context));
+        if let Err(fault) = &heard {
+            judge(&mut this.ticket, fault, Some(this.deadline).filter(|_| this.began.elapsed() < this.ample));
+        }
+        Poll::Ready(heard)
     }
 }
 
@@ -111,9 +102,15 @@ pub(super) fn speaks(chunk: &Chunk) -> bool {
     chunk.deltas.iter().any(|delta| match delta {
         Delta::Text { text, .. } | Delta::Reasoning { text, .. } | Delta::Refusal { text, .. } => !text.is_empty(),
         Delta::ToolCall { .. } | Delta::ToolResult { .. } | Delta::Logprobs { .. } | Delta::Finish { .. } => true,
-        Delta::Other { delta, .. } => delta.iter().any(|(_, value)| value.get() != "null"),
+        Delta::Other { delta, .. } => delta.iter().any(|(_, value)| !is_blank(value.get())),
         Delta::Start { .. } | Delta::Usage(_) => false,
     })
+}
+
+/// Whether a value of JSON says nothing: `null`, or one with nothing in it, which some servers send along with the role.
+fn is_blank(json: &str) -> bool {
+    let inside = |open, close| json.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).map(str::trim_ascii);
+    json == "null" || json == "\"\"" || inside('[', ']') == Some("") || inside('{', '}') == Some("")
 }
 
 /// What was held, and then the rest.

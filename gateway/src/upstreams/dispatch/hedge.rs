@@ -6,59 +6,73 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
-use gatewright_types::{Fault, Side};
+use gatewright_types::Fault;
 
-use super::attempt::Attempt;
-use super::{Dispatched, Walk, Witness};
+use super::attempt::{Attempt, Held};
+use super::{Company, Next, Turn, Walk, Witness};
 use crate::observe::AttemptOutcome;
+use crate::upstreams::breaker::Health;
+
+/// A leg without a limit for its first word that was waited for so many times as long as it usually takes says nothing at all.
+const SEVERAL: u32 = 10;
 
 impl<W: Witness> Walk<'_, W> {
     /// Listens to a try until it speaks; another one may speak in its place.
-    ///
-    /// # Errors
-    /// What the first try failed with, which is not told yet; of a second one all was told.
-    pub(super) async fn hear(&mut self, mut first: Attempt) -> Result<Dispatched, Fault> {
-        let Some(delay) = self.delay(first.at) else { return first.await.map(|heard| self.spoke(heard)) };
+    pub(super) async fn hear(&mut self, mut first: Attempt) -> Next {
+        let Some(delay) = self.delay(first.at) else {
+            let heard = (&mut first).await;
+            return self.heard(first, heard);
+        };
         if let Ok(heard) = tokio::time::timeout(delay, &mut first).await {
-            return heard.map(|heard| self.spoke(heard));
+            return self.heard(first, heard);
         }
-        let Some(second) = self.second(first.at) else { return first.await.map(|heard| self.spoke(heard)) };
-        let (of_first, of_second) = ((first.at, first.began), (second.at, second.began));
-        match select(first, second).await {
-            Either::Left((Ok(heard), rest)) => {
-                drop(rest);
-                self.lost(of_second);
-                Ok(self.spoke(heard))
+        let Some(mut second) = self.second(first.at) else {
+            let heard = (&mut first).await;
+            return self.heard(first, heard);
+        };
+        let (heard, of_first) = match select(&mut first, &mut second).await {
+            Either::Left((heard, _)) => (heard, true),
+            Either::Right((heard, _)) => (heard, false),
+        };
+        match (heard, of_first) {
+            (Ok(held), true) => {
+                self.lost(second);
+                Next::Spoke(self.spoke(first, held))
             }
-            Either::Right((Ok(heard), rest)) => {
-                drop(rest);
-                self.lost(of_first);
-                // At least so long: where only those that were fast enough counted, the usual time would shrink with every hedge.
-                self.legs[of_first.0].merits.state.outwaited(of_first.1.elapsed());
-                Ok(self.spoke(heard))
+            (Ok(held), false) => {
+                self.outwaited(&mut first, (second.at, delay));
+                self.lost(first);
+                Next::Spoke(self.spoke(second, held))
             }
-            Either::Left((Err(fault), second)) => match second.await {
-                Ok(heard) => {
-                    self.failed(of_first, &fault);
-                    Ok(self.spoke(heard))
-                }
-                Err(other) => {
-                    self.failed(of_second, &other);
-                    self.give_up(other);
-                    Err(fault)
-                }
-            },
-            Either::Right((Err(other), first)) => {
-                self.failed(of_second, &other);
-                self.give_up(other);
-                first.await.map(|heard| self.spoke(heard))
+            (Err(fault), true) => self.alone((first, fault), second).await,
+            (Err(fault), false) => self.alone((second, fault), first).await,
+        }
+    }
+
+    /// One of two tries has failed, and the other goes on alone. What is wrong with the request is so everywhere.
+    async fn alone(&mut self, (failed, fault): (Attempt, Fault), mut other: Attempt) -> Next {
+        match self.fail((failed.at, failed.began), fault, Company::Another) {
+            Next::Leg => {
+                let heard = (&mut other).await;
+                self.heard(other, heard)
             }
+            over => {
+                self.lost(other);
+                over
+            }
+        }
+    }
+
+    fn heard(&mut self, attempt: Attempt, heard: Result<Held, Fault>) -> Next {
+        match heard {
+            Ok(held) => Next::Spoke(self.spoke(attempt, held)),
+            Err(fault) => self.fail((attempt.at, attempt.began), fault, Company::None),
         }
     }
 
     /// After how long a second leg is asked beside this one.
     fn delay(&self, at: usize) -> Option<Duration> {
-        let hedge = self.care.hedge.filter(|_| self.request.stream && self.hedged.is_none())?;
+        let hedge = self.care.hedge.filter(|_| self.request.stream && !self.hedged)?;
         let usual = hedge.percentile.map(|percent| self.legs[at].merits.state.percentile(percent));
         match (usual, hedge.after) {
             (None, after) => after,
@@ -68,34 +82,38 @@ impl<W: Witness> Walk<'_, W> {
         }
     }
 
-    /// A second try: at the next leg that was not asked yet and is not left alone, else at the same one.
+    /// A second try: at the next leg that was not asked yet and is not left alone, else at the same one, as often as that may be asked.
     fn second(&mut self, at: usize) -> Option<Attempt> {
-        if Instant::now() >= self.deadline.0 || !self.legs[at].merits.state.may_again(&self.care.retries, Instant::now()) {
+        let now = Instant::now();
+        if now >= self.deadline.0 {
             return None;
         }
-        self.hedged = Some(Instant::now());
-        let others = (at + 1..self.legs.len())
-            .filter(|other| self.spent[*other] == 0 && self.is_for(*other))
-            .chain([at])
-            .collect::<Vec<_>>();
-        for other in others {
-            if let Ok(ticket) = self.legs[other].merits.state.ask(&self.care.breaker, Instant::now()) {
-                return Some(self.begin(other, ticket));
-            }
+        let again = (self.spent[at] < self.legs[at].attempts.max(1)).then_some(at);
+        let mut others = (at + 1..self.legs.len()).filter(|other| self.stands_by(*other)).chain(again);
+        let asks = |other: usize| Some((other, self.legs[other].merits.state.ask(&self.care.breaker, now).ok()?));
+        let (other, ticket) = others.find_map(asks)?;
+        // Not before it is known that somebody can be asked.
+        if !self.legs[at].merits.state.may_again(&self.care.retries, now) {
+            return None;
         }
-        None
+        (self.turns[other], self.hedged) = (Turn::Over, true);
+        Some(self.begin(other, ticket))
     }
 
-    /// A try was let go, for another one spoke.
-    fn lost(&self, (at, began): (usize, Instant)) {
-        self.tell(at, (AttemptOutcome::Lost, began), None);
+    /// The first try was let go, for one at that leg spoke. Where only those that were fast enough counted, the usual time would shrink with
+    /// every hedge; and a leg that never says a word is one that fails, though nobody waits for it to the end. One that speaks at
+    /// another try does say a word.
+    fn outwaited(&self, first: &mut Attempt, (spoke, delay): (usize, Duration)) {
+        let now = Instant::now();
+        let silent = self.legs[first.at].merits.state.outwaited(first.began.elapsed(), now);
+        let limit = self.first_word(first.at).unwrap_or(delay.saturating_mul(SEVERAL));
+        if first.at != spoke && silent >= limit {
+            first.ticket.ended(Health::Bad, now);
+        }
     }
 
-    /// A try failed beside another one.
-    fn failed(&self, (at, began): (usize, Instant), fault: &Fault) {
-        if fault.side != Side::Caller {
-            self.legs[at].merits.state.failed();
-        }
-        self.tell(at, (AttemptOutcome::Failed, began), Some(fault));
+    /// A try was let go, for another one spoke or all is over.
+    fn lost(&self, attempt: Attempt) {
+        self.tell((attempt.at, attempt.began), AttemptOutcome::Lost, None);
     }
 }

@@ -141,7 +141,8 @@ async fn a_leg_for_long_requests_is_asked_only_where_another_said_that_one_is_to
 
 #[tokio::test]
 async fn a_failure_before_speech_is_tried_again_here_and_then_elsewhere() {
-    let (one, first) = leg("a", 2, vec![vec![busy(None)], vec![start(), busy(None)]]);
+    let down = || fails(FaultKind::UpstreamStatus(503), Retry::Here(None));
+    let (one, first) = leg("a", 2, vec![vec![down()], vec![start(), down()]]);
     let (two, second) = leg("b", 1, vec![vec![says("x")]]);
     let (dispatched, tries) = tried(&[one, two]).await;
     let expected = [("p/a", AttemptOutcome::Retried), ("p/a", AttemptOutcome::Failed), ("p/b", AttemptOutcome::Spoke)];
@@ -195,6 +196,58 @@ async fn a_short_retry_after_is_waited_for_and_a_long_one_is_handed_on() {
 }
 
 #[tokio::test]
+async fn a_busy_leg_comes_after_those_that_stand_by_and_is_waited_for_where_there_are_none() {
+    let second = Some(Duration::from_millis(300));
+    for after in [None, second] {
+        let (one, asked) = leg("a", 3, vec![vec![busy(after)], vec![says("x")]]);
+        let (two, _) = leg("b", 1, vec![vec![says("y")]]);
+        let (dispatched, tries) = tried(&[one, two]).await;
+        let expected = [("p/a", AttemptOutcome::Failed), ("p/b", AttemptOutcome::Spoke)];
+        assert_eq!((dispatched.unwrap().leg.as_str(), tries), ("p/b", ended(&expected)));
+        assert_eq!(asked.asked.lock().unwrap().len(), 1);
+    }
+    // Where none is left, the one comes back first that may be asked first.
+    let (one, asked) = leg("a", 2, vec![vec![busy(Some(Duration::from_secs(8)))], vec![says("x")]]);
+    let (two, _) = leg("b", 2, vec![vec![busy(second)], vec![says("y")]]);
+    let (three, _) = leg("c", 3, vec![vec![fails(FaultKind::UpstreamStatus(500), Retry::Elsewhere)]]);
+    let began = Instant::now();
+    let (dispatched, tries) = tried(&[one, two, three]).await;
+    let failed = ["p/a", "p/b", "p/c"].map(|leg| (leg, AttemptOutcome::Failed));
+    let expected = [&failed[..], &[("p/b", AttemptOutcome::Spoke)]].concat();
+    assert_eq!((dispatched.unwrap().leg.as_str(), tries), ("p/b", ended(&expected)));
+    assert!(began.elapsed() >= Duration::from_millis(300) && asked.asked.lock().unwrap().len() == 1);
+}
+
+#[tokio::test]
+async fn all_that_is_waited_for_busy_legs_together_is_bounded() {
+    let (legs, told) = ([leg("a", 9, vec![]).0], Told::default());
+    let mut walk = Walk {
+        legs: &legs,
+        request: asks(),
+        deadline: soon(),
+        ample: Duration::from_secs(60),
+        care: CareFact::default(),
+        witness: &told,
+        spent: vec![1],
+        too_long: false,
+        turns: vec![Turn::Over],
+        hedged: false,
+        patience: None,
+        rests: None,
+        blamed: None,
+        last: None,
+    };
+    let busy = |after| Fault::upstream("p", FaultKind::UpstreamStatus(429), "busy").retry(Retry::Here(Some(after)));
+    assert!(walk.pause(0, &busy(Duration::MAX)).is_none(), "no end of time");
+    assert!(walk.pause(0, &busy(LONGEST_WAIT / 2)).is_some());
+    // Six seconds later, five more are too many.
+    walk.patience = walk.patience.map(|until| until - Duration::from_secs(6));
+    assert!(walk.pause(0, &busy(LONGEST_WAIT / 2)).is_none() && walk.pause(0, &busy(Duration::from_secs(1))).is_some());
+    walk.spent[0] = 9;
+    assert!(walk.pause(0, &busy(Duration::ZERO)).is_none());
+}
+
+#[tokio::test]
 async fn nothing_is_waited_for_beyond_the_deadline() {
     let (one, asked) = leg("a", 5, vec![vec![busy(Some(Duration::from_secs(3)))], vec![says("x")]]);
     let legs = [one];
@@ -218,6 +271,16 @@ fn speech_is_what_a_client_could_notice() {
     assert!(!one(Delta::Text { choice: 0, text: String::new() }));
     assert!(!one(Delta::Usage(Usage::default())));
     assert!(!one(Delta::Other { choice: 0, delta: Extras::new(), around: Extras::new() }));
+    let other = |value: &str| {
+        let extras = serde_json::from_str(&format!(r#"{{"content":"","annotations":{value}}}"#)).unwrap();
+        one(Delta::Other { choice: 0, delta: extras, around: Extras::new() })
+    };
+    for blank in ["null", "[]", "{}", "\"\"", "[ ]", "{\n}"] {
+        assert!(!other(blank), "{blank}");
+    }
+    for said in ["[null]", "{\"a\":1}", "\" \"", "0", "false"] {
+        assert!(other(said), "{said}");
+    }
     assert!(one(Delta::Reasoning { choice: 0, text: "t".into() }));
     assert!(one(Delta::Finish { choice: 0, reason: gatewright_types::FinishReason::Stop }));
 }

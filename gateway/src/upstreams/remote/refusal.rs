@@ -1,7 +1,7 @@
 //! What an upstream's failure means: a fault with a word on retrying, fit to be shown to a client.
 //!
-//! Apart because nothing of the provider's credentials may leave here. Time is not asked for: a date in `Retry-After` counts from
-//! the `Date` of the same response. It must not try again by itself.
+//! Apart because nothing of the provider's credentials may leave here. A date in `Retry-After` counts from the `Date` of the same
+//! response, and from our own clock only where there is none. It must not try again by itself.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::super::body::{Patience, Reading, Stop};
 use super::Target;
+use crate::clock::{Clock, SystemClock};
 use crate::dialects::{length, retry_of};
 
 /// The most of an error body that is read, bytes.
@@ -28,7 +29,7 @@ impl Target {
     /// A response whose status is not a good one.
     pub(super) async fn refused(&self, response: Response<Incoming>, until: Instant) -> Fault {
         let status = response.status();
-        let after = retry_after(response.headers());
+        let after = retry_after(response.headers(), || SystemClock.now_s());
         let until = until.min(Instant::now() + ERROR_TIME);
         let body = Reading::new(response.into_body(), Patience { idle: self.timeouts.idle, until }).beginning(MAX_ERROR).await;
         if status.is_redirection() || status.is_informational() {
@@ -115,7 +116,7 @@ pub(super) fn beginning(body: &Bytes) -> String {
 }
 
 /// How long an upstream asks to be left alone: seconds, milliseconds (OpenAI's own header) or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap, now_s: impl FnOnce() -> u64) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     if let Some(millis) = text("retry-after-ms").and_then(|millis| millis.parse().ok()) {
         return Some(Duration::from_millis(millis));
@@ -125,8 +126,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let date = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp().as_second());
-    let seconds = date(value)?.saturating_sub(date(text(DATE.as_str())?)?);
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
+    let until = date(value)?;
+    let now = text(DATE.as_str()).and_then(date).or_else(|| i64::try_from(now_s()).ok())?;
+    Some(Duration::from_secs(u64::try_from(until.saturating_sub(now)).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -140,7 +142,7 @@ mod tests {
             for (name, value) in pairs {
                 headers.insert(*name, value.parse().unwrap());
             }
-            retry_after(&headers)
+            retry_after(&headers, || 1_445_412_500)
         };
         assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
         assert_eq!(after(&[("retry-after", "0.5")]), Some(Duration::from_millis(500)));
@@ -149,6 +151,7 @@ mod tests {
         assert_eq!(after(&dates), Some(Duration::from_secs(30)));
         let past = [("retry-after", "Wed, 21 Oct 2015 07:27:30 GMT"), ("date", "Wed, 21 Oct 2015 07:28:00 GMT")];
         assert_eq!(after(&past), Some(Duration::ZERO));
+        assert_eq!(after(&dates[..1]), Some(Duration::from_secs(10)), "by our own clock");
         assert_eq!(after(&[("retry-after", "soon")]), None);
         assert_eq!(after(&[("retry-after", "-3")]), None);
         assert_eq!(after(&[]), None);

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::powers::{FETCH, MODEL, WITH};
 use super::*;
-use crate::reach::{Ask, Fetch, FetchRequest, FetchResponse, Question, Reach, ServiceError};
+use crate::reach::{Ask, Fetch, FetchRequest, FetchResponse, Notes, Question, Reach, ServiceError};
 
 /// Serves by the URL: `never` never answers.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ struct World;
 
 #[async_trait]
 impl Fetch for World {
-    async fn send(&self, plugin: &str, request: FetchRequest) -> Result<FetchResponse, ServiceError> {
+    async fn send(&self, plugin: &str, request: FetchRequest, _: &Notes) -> Result<FetchResponse, ServiceError> {
         match request.url.as_str() {
             "never" => std::future::pending().await,
             "large" => return Err(ServiceError::Limit("too large".to_owned())),
@@ -25,7 +25,7 @@ impl Fetch for World {
 
 #[async_trait]
 impl Ask for World {
-    async fn ask(&self, _: &str, Question { route, prompt, max_tokens }: Question) -> Result<String, ServiceError> {
+    async fn ask(&self, _: &str, Question { route, prompt, max_tokens }: Question, _: &Notes) -> Result<String, ServiceError> {
         tokio::task::yield_now().await;
         Ok(format!("{route} {prompt} {max_tokens}"))
     }

@@ -270,8 +270,9 @@ async fn a_stream_that_began_before_its_leg_was_known_tells_it_at_its_end() {
 
 #[tokio::test]
 async fn headers_of_every_dialect_streamed_and_whole_say_who_answered_and_what_it_came_to() {
-    let body = serde_json::json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
-    for path in ["/v1/chat/completions", "/v1/messages"] {
+    let messages = serde_json::json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    let input = serde_json::json!({"input": "hi"});
+    for (path, body) in [("/v1/chat/completions", &messages), ("/v1/messages", &messages), ("/v1/responses", &input)] {
         for stream in [true, false] {
             let cloud = cloud().await;
             let mut kit = kit_of(&cloud);
@@ -289,6 +290,20 @@ async fn headers_of_every_dialect_streamed_and_whole_say_who_answered_and_what_i
             assert!(head[3].parse::<u64>().is_ok() && head[4].starts_with("look=pass"), "{head:?}");
             let cost = heard.header("x-gatewright-cost");
             assert!(if stream { heard.text.contains(": x-gatewright-cost: ") } else { !cost.is_empty() }, "{path}: {}", heard.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_have_the_other_gateways_call_id_too_where_that_is_wanted() {
+    for (compat, id) in [(true, "call-1"), (false, "")] {
+        let mut kit = Kit::new();
+        kit.facts.litellm_headers = compat;
+        let unknown = ASK.replace("\"m\"", "\"nothing\"");
+        kit.script(vec![Item::Fail(gatewright_types::Fault::upstream("e", gatewright_types::FaultKind::Engine, "broken"))]);
+        for (ask, status) in [(unknown.as_str(), 404), ("{", 400), (ASK, 500)] {
+            let heard = kit.chat_with(ask, &[("x-request-id", "call-1")]).await;
+            assert_eq!((heard.status, heard.header("x-litellm-call-id")), (status, id), "{}", heard.text);
         }
     }
 }

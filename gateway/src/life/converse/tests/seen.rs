@@ -75,7 +75,7 @@ async fn a_second_leg_that_lost_is_no_fallback() {
     kit.script(items);
     let heard = kit.chat(STREAM).await;
     assert_eq!(heard.header("x-gatewright-tries"), "cloud/x=lost; engine/m=spoke", "{}", heard.text);
-    assert_eq!(heard.header("x-litellm-attempted-fallbacks"), "0");
+    assert_eq!((heard.header("x-litellm-attempted-fallbacks"), heard.header("x-litellm-attempted-retries")), ("0", "0"));
 }
 
 #[tokio::test]
@@ -120,4 +120,30 @@ async fn how_far_a_prompt_is_read_is_told_only_while_the_engine_is_asked() {
     let reads = |frame: &String| frame.starts_with(": prefill 512/4096\n\n");
     let last = told.iter().rposition(reads).expect("it was told while it was read");
     assert!(last + 10 < told.len(), "nothing of it while the cloud is asked: {told:?}");
+}
+
+#[tokio::test]
+async fn how_far_a_prompt_is_read_is_told_while_one_of_two_tries_at_the_engine_goes_on() {
+    let mut kit = Kit::new();
+    kit.facts.limits.keep_alive = Duration::from_millis(10);
+    let engine = kit.route().legs[0].clone();
+    kit.route().legs = vec![engine.clone(), engine];
+    kit.route().hedge = Some(HedgeFact { after: Some(Duration::from_millis(1)), percentile: None });
+    kit.script(vec![Item::Hang]);
+    kit.script(vec![Item::Fail(gatewright_types::Fault::upstream("e", gatewright_types::FaultKind::Engine, "broken"))]);
+    let mut answer = kit.send(crate::life::kit::post(STREAM, &[])).await;
+    answer.frame().await;
+    while kit.upstream.asked.lock().unwrap().len() < 2 {
+        answer.frame().await;
+    }
+    // The second one has failed by the next frame but one.
+    for _ in 0..3 {
+        answer.frame().await;
+    }
+    kit.upstream.asked.lock().unwrap()[0].origin.prefill.tell((512, 4096));
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        told.push(answer.frame().await);
+    }
+    assert!(told.iter().any(|frame| frame.starts_with(": prefill 512/4096")), "{told:?}");
 }

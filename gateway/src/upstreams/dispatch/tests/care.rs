@@ -85,7 +85,7 @@ async fn what_a_caller_did_wrong_and_a_caller_who_left_open_nothing() {
     for _ in 0..20 {
         assert!(with_care(std::slice::from_ref(&one), breaker()).await.0.is_err());
     }
-    assert_eq!(state.standing(&BREAKER, Instant::now()), Standing::Closed);
+    assert_eq!((state.standing(&BREAKER, Instant::now()), state.latency_us()), (Standing::Closed, 0), "it is no slower either");
     // Callers who left before the first word, and after it.
     for said in [vec![], vec![says("x").unwrap()]] {
         let (two, stuck) = stuck("b", said);
@@ -110,7 +110,7 @@ async fn streams_that_break_off_after_the_first_word_open_it() {
 
 #[tokio::test]
 async fn a_leg_is_asked_again_only_as_far_as_its_budget_goes() {
-    let (one, asked) = leg("a", 3, (0..6).map(|_| vec![busy(Some(Duration::ZERO))]).collect());
+    let (one, asked) = leg("a", 3, (0..6).map(|_| vec![fails(FaultKind::UpstreamStatus(503), Retry::Here(None))]).collect());
     let (two, _) = leg("b", 1, vec![vec![says("x")], vec![says("x")]]);
     let care = CareFact { retries: RetryFact { percent: 100, least: 0 }, ..CareFact::default() };
     let (_, tries) = with_care(&[one.clone(), two.clone()], care).await;
@@ -240,4 +240,138 @@ async fn a_leg_that_had_its_time_and_said_nothing_is_left_alone_and_one_that_cam
         }
         assert_eq!(one.merits.state.standing(&BREAKER, Instant::now()) == Standing::Closed, stands, "{whole}");
     }
+}
+
+/// An upstream whose calls each take a while, and come to a word or a fault.
+struct Moody {
+    calls: Mutex<std::collections::VecDeque<(u64, Result<Chunk, Fault>)>>,
+    asked: Mutex<Vec<Instant>>,
+}
+
+impl Upstream for Moody {
+    fn name(&self) -> &str {
+        "moody"
+    }
+
+    fn answer(&self, _: Arc<ChatRequest>, _: Deadline) -> Deltas {
+        self.asked.lock().unwrap().push(Instant::now());
+        let (millis, item) = self.calls.lock().unwrap().pop_front().unwrap_or((0, fails(FaultKind::UpstreamCut, Retry::Elsewhere)));
+        Box::pin(stream::once(async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            item
+        }))
+    }
+}
+
+fn moody(name: &str, attempts: u32, calls: Vec<(u64, Result<Chunk, Fault>)>) -> (Leg, Arc<Moody>) {
+    let moody = Arc::new(Moody { calls: Mutex::new(calls.into()), asked: Mutex::default() });
+    (leg_of(name, attempts, Arc::clone(&moody) as _), moody)
+}
+
+/// Waits for one that takes so long, if at all, that another is asked beside it for sure.
+const SLOW: u64 = 150;
+
+#[tokio::test]
+async fn a_second_leg_that_failed_is_asked_again_only_as_its_fault_and_its_budget_allow() {
+    let down = || (SLOW, fails(FaultKind::UpstreamStatus(500), Retry::Elsewhere));
+    let after = Duration::from_millis(600);
+    let none = CareFact { retries: RetryFact { percent: 50, least: 0 }, ..hedge() };
+    for (retry, care, tries) in [
+        (Retry::Here(Some(after)), hedge(), 2),
+        // The second try itself is the one more that two requests allow.
+        (Retry::Here(Some(after)), none, 1),
+        (Retry::Elsewhere, hedge(), 1),
+    ] {
+        let (one, _) = moody("a", 1, vec![down()]);
+        let (two, second) = moody("b", 3, vec![(0, fails(FaultKind::UpstreamStatus(429), retry)), (0, says("x"))]);
+        if care.retries.least == 0 {
+            (0..2).for_each(|_| one.merits.state.asked(Instant::now()));
+        }
+        let spoke = with_care(&[one, two], care).await.0.is_ok();
+        let asked = second.asked.lock().unwrap().clone();
+        assert_eq!((spoke, asked.len()), (tries == 2, tries), "{retry:?}");
+        assert!(tries == 1 || asked[1] - asked[0] >= after, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_everywhere_is_said_at_once_whichever_of_two_tries_it_comes_from() {
+    let never = || fails(FaultKind::UpstreamStatus(400), Retry::Never);
+    for first in [true, false] {
+        let (slow, hung) = stuck("s", vec![]);
+        let (fast, _) = moody("f", 3, vec![(if first { 100 } else { 0 }, never())]);
+        let legs = if first { [fast, slow] } else { [slow, fast] };
+        let (fault, tries) = with_care(&legs, hedge()).await;
+        assert_eq!(fault.err().unwrap().kind, FaultKind::UpstreamStatus(400));
+        assert_eq!(tries, ended(&[("p/f", AttemptOutcome::Failed), ("p/s", AttemptOutcome::Lost)]));
+        assert_eq!(hung.alive.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_second_try_that_nobody_can_make_takes_nothing_out_of_the_budget() {
+    let (one, slow) = stuck("a", vec![]);
+    let one = Leg { attempts: 1, ..one };
+    let care = CareFact { retries: RetryFact { percent: 0, least: 1 }, ..hedge() };
+    for _ in 0..12 {
+        drop(tokio::time::timeout(Duration::from_millis(10), with_care(std::slice::from_ref(&one), care)).await);
+    }
+    assert_eq!(slow.asked.load(Ordering::SeqCst), 12, "none beside it: its attempts are spent");
+    assert!(one.merits.state.may_again(&care.retries, Instant::now()));
+}
+
+#[tokio::test]
+async fn a_leg_that_never_says_a_word_is_left_alone_though_others_speak_in_its_place() {
+    let first_token = Some(Duration::from_millis(30));
+    let by_percentile =
+        CareFact { hedge: Some(HedgeFact { after: Some(Duration::from_millis(3)), percentile: None }), ..breaker() };
+    for care in [CareFact { first_token, ..by_percentile }, by_percentile] {
+        let (one, hole) = stuck("a", vec![]);
+        let (two, _) = leg("b", 1, (0..100).map(|_| vec![says("x")]).collect());
+        let legs = [one.clone(), two];
+        for _ in 0..60 {
+            assert!(with_care(&legs, care).await.0.is_ok());
+        }
+        assert!(matches!(one.merits.state.standing(&BREAKER, Instant::now()), Standing::Open(_)));
+        assert!(hole.asked.load(Ordering::SeqCst) < 60);
+    }
+}
+
+#[tokio::test]
+async fn whatever_happens_no_leg_is_asked_more_often_than_it_allows() {
+    let mut seed = 7_u64;
+    let mut draw = |most: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % most
+    };
+    let call = |draw: &mut dyn FnMut(u64) -> u64| {
+        let item = match draw(6) {
+            0 => says("x"),
+            1 => fails(FaultKind::UpstreamStatus(400), Retry::Never),
+            2 => fails(FaultKind::UpstreamStatus(503), Retry::Here(None)),
+            3 => busy(Some(Duration::from_millis(5))),
+            4 => busy(None),
+            _ => fails(FaultKind::UpstreamCut, Retry::Elsewhere),
+        };
+        (if draw(2) == 0 { 0 } else { 20 }, item)
+    };
+    let mut cases = Vec::new();
+    for _ in 0..400 {
+        let legs: Vec<_> =
+            (0..1 + draw(3)).map(|n| moody(&n.to_string(), draw(4) as u32, (0..5).map(|_| call(&mut draw)).collect())).collect();
+        let care = if draw(4) == 0 { CareFact::default() } else { hedge() };
+        cases.push(async move {
+            let list: Vec<Leg> = legs.iter().map(|(leg, _)| leg.clone()).collect();
+            let (dispatched, tries) = with_care(&list, care).await;
+            let made = tries.iter().filter(|(_, outcome)| *outcome != AttemptOutcome::Skipped).count();
+            let asked: Vec<usize> = legs.iter().map(|(_, moody)| moody.asked.lock().unwrap().len()).collect();
+            let over = legs.iter().zip(&asked).find(|((leg, _), asked)| **asked > leg.attempts.max(1) as usize);
+            assert!(over.is_none() && made == asked.iter().sum::<usize>(), "{asked:?}: {tries:?}");
+            let spoke = tries.iter().filter(|(_, outcome)| *outcome == AttemptOutcome::Spoke).count();
+            assert_eq!(spoke, usize::from(dispatched.is_ok()));
+            drop(dispatched);
+            assert!(legs.iter().all(|(leg, _)| leg.merits.state.in_flight() == 0));
+        });
+    }
+    futures_util::future::join_all(cases).await;
 }

@@ -58,7 +58,7 @@ impl Target {
                 let retry = if said.code.as_deref() == Some("insufficient_quota") { Retry::Elsewhere } else { retry };
                 let mut fault = Fault::upstream(&self.name, kind, said.message).retry(retry);
                 fault.param = said.param;
-                fault.body = Some((self.dialect.name(), body));
+                fault.body = Some((said.envelope, body));
                 fault
             }
         }

@@ -53,6 +53,7 @@ impl Ends {
         let count = chunk.deltas.len();
         chunk.deltas.retain(|delta| match delta {
             Delta::Finish { choice, reason } => self.is_new(*choice, reason),
+            Delta::Text { text, .. } | Delta::Reasoning { text, .. } | Delta::Refusal { text, .. } if text.is_empty() => true,
             Delta::Text { .. } | Delta::Reasoning { .. } | Delta::Refusal { .. } | Delta::ToolCall { .. } => {
                 self.last.clear();
                 true

@@ -58,6 +58,15 @@ fn words(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// Asks in the words that only servers of chat completions have beside them.
+pub(super) const OF_TEXTS: Client = Client {
+    path: "/v1/completions",
+    asks: || json!({"model": "rig/m", "prompt": "hi"}),
+    text: |body| words(&body["choices"][0]["text"]),
+    piece: |event| words(&event["choices"][0]["text"]),
+    ..CLIENTS[0]
+};
+
 pub(super) const CLIENTS: [Client; 3] = [
     Client {
         path: "/v1/chat/completions",

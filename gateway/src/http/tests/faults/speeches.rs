@@ -34,6 +34,26 @@ fn chat_event(choices: &Value) -> String {
     frame(&json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices}))
 }
 
+fn text_event(text: &str, finish: Option<&str>) -> String {
+    let choice = json!({"text": text, "index": 0, "logprobs": null, "finish_reason": finish});
+    frame(&json!({"id": "c", "object": "text_completion", "created": 1, "model": "m", "choices": [choice]}))
+}
+
+/// Of the API beside chat completions that only their servers have.
+pub(super) const TEXTS: Speech = Speech {
+    kind: ProviderKind::OpenAi,
+    whole: |text| {
+        json!({"id": "c", "object": "text_completion", "created": 1, "model": "m",
+            "choices": [{"text": text, "index": 0, "logprobs": null, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}})
+        .to_string()
+    },
+    opening: || vec![text_event("", None)],
+    says: |text| text_event(text, None),
+    closing: || [vec![text_event("", Some("stop"))], (SPEECHES[0].closing)()[1..].to_vec()].concat(),
+    ..SPEECHES[0]
+};
+
 /// A response of Responses.
 fn responded(status: &str, output: &Value) -> Value {
     json!({"id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": "m", "error": null, "output": output,

@@ -147,7 +147,7 @@ def hold(kind: str, where: str, document: Document, schema: str, value) -> None:
 def hold_event(kind: str, where: str, dialect: str, event) -> None:
     match dialect:
         case "openai_chat":
-            hold(kind, where, openai, "CreateChatCompletionStreamResponse", event)
+            hold(kind, where, openai, "ErrorResponse" if "error" in event else "CreateChatCompletionStreamResponse", event)
         case "openai_responses":
             # The two documents have different words for some events; what both have is held against both.
             schemas = openai_responses.event(event["type"], "Event"), open_responses.event(event["type"], "StreamingEvent")

@@ -9,6 +9,8 @@
 pub mod anthropic_messages;
 mod body;
 pub(crate) mod efforts;
+#[cfg(test)]
+mod failing;
 mod kept;
 pub(crate) mod length;
 mod media;
@@ -219,6 +221,11 @@ pub trait ReadEvents: Send {
     /// [`gatewright_types::FaultKind::UpstreamInvalid`] when it is not of this dialect; the upstream's own error when the event holds
     /// one.
     fn event(&mut self, data: Bytes) -> Result<Option<Chunk>, Fault>;
+
+    /// Whether what was read last was the end, and said something all the same.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// What a reader of requests may know beside the body.
@@ -288,6 +295,8 @@ impl Carried {
 /// The parts of an upstream's error that a fault takes over.
 #[derive(Debug)]
 pub struct Said {
+    /// The dialect whose envelope it is, for [`Fault::body`]: several share one.
+    pub envelope: &'static str,
     /// For the client.
     pub message: String,
     /// The upstream's code.

@@ -191,7 +191,8 @@ impl Kit {
         self.facts.default_plugins.push(name.to_owned());
     }
 
-    fn serve(&mut self) -> Router {
+    /// Where requests come in.
+    pub(crate) fn serve(&mut self) -> Router {
         if let Some((router, _)) = &self.router {
             return router.clone();
         }

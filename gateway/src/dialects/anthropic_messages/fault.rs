@@ -67,7 +67,7 @@ pub(super) fn message(body: &[u8]) -> Option<Said> {
     let text = std::str::from_utf8(body).ok()?;
     let fields: wire::Fields<'_> = serde_json::from_str(text).ok()?;
     let (kind, message) = error(&fields.0)?;
-    Some(Said { message, code: Some(kind), param: None })
+    Some(Said { envelope: NAME, message, code: Some(kind), param: None })
 }
 
 /// Type and message of an error.

@@ -21,13 +21,17 @@ pub fn envelope(fault: &Fault) -> Bytes {
     {
         return body.clone();
     }
-    let (kind, code) = words(&fault.kind);
+    enveloped(fault, words(&fault.kind).1)
+}
+
+/// The envelope of a fault that has this code.
+pub(crate) fn enveloped(fault: &Fault, code: Option<&str>) -> Bytes {
     let mut out = Out::with_room(256);
     out.open();
     out.name("error");
     out.open();
     out.text("message", &fault.message);
-    out.text("type", kind);
+    out.text("type", words(&fault.kind).0);
     for (name, text) in [("param", fault.param.as_deref()), ("code", code)] {
         match text {
             Some(text) => out.text(name, text),
@@ -75,7 +79,7 @@ pub(crate) fn message(body: &[u8]) -> Option<Said> {
     let fields: wire::Fields<'_> = serde_json::from_str(text).ok()?;
     let (_, error) = fields.0.into_iter().find(|(name, _)| name == "error")?;
     let Error { message, code, param, .. } = Error::of(error);
-    Some(Said { message: message?, code: code.map(Cow::into_owned), param })
+    Some(Said { envelope: NAME, message: message?, code: code.map(Cow::into_owned), param })
 }
 
 /// What an `error` value says.
@@ -111,7 +115,7 @@ impl<'a> Error<'a> {
             ("rate_limit_exceeded" | "insufficient_quota", _) | (_, "rate_limit_error" | "rate_limit_exceeded") => 429,
             ("invalid_api_key", _) | (_, "authentication_error") => 401,
             ("model_not_found", _) => 404,
-            ("context_length_exceeded", _) => 400,
+            ("context_length_exceeded" | "invalid_prompt" | "invalid_encrypted_content", _) => 400,
             (_, "invalid_request_error") => 400,
             _ => 500,
         }

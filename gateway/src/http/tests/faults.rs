@@ -3,361 +3,182 @@
 //!
 //! A new client dialect is a row of [`CLIENTS`], a new one of upstreams a row of [`SPEECHES`], a new fault one of [`table`].
 
-use std::panic::AssertUnwindSafe;
+mod cases;
+mod clients;
+mod counted;
+mod speeches;
+mod tls;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
+use axum::Router;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+use tower_service::Service;
 
-use crate::config::facts::{ProviderFact, ProviderKind};
-use crate::life::kit::{Heard, Kit, post_to};
+use self::cases::{Case, End, Limit, Place, Then, again, good, large, stream, table};
+use self::clients::{CLIENTS, Client, OF_TEXTS};
+use self::counted::Books;
+use self::speeches::{SPEECHES, Speech, TEXTS};
+use crate::config::facts::{LegFact, LegTarget, ProviderFact, RouteFact, Timeouts};
+use crate::life::kit::{Answer, Heard, Kit, post_to};
 use crate::records::Row;
-use crate::upstreams::remote::rig::{self, Rig, Step, last_piece, piece, response, stream_head};
+use crate::upstreams::remote::rig::{self, Rig, Step, response};
 
-/// What an upstream says on a good day: `x`, of 5 and 3 tokens.
-struct Speech {
-    kind: ProviderKind,
-    /// A whole answer of this text.
-    whole: fn(&str) -> String,
-    /// Events up to the text, one that says this text, and those after it, each a frame of its own; the last is a mark that some
-    /// servers leave out.
-    opening: fn() -> Vec<String>,
-    says: fn(&str) -> String,
-    closing: fn() -> Vec<String>,
-    /// The body of a refusal.
-    error: &'static str,
-}
+/// How much longer than its limit a case may take on a machine that has other things to do.
+const SLACK: Duration = Duration::from_secs(10);
+/// A limit that no case reaches in time.
+const FAR: Duration = Duration::from_secs(600);
 
-fn frame(event: &Value) -> String {
-    match event["type"].as_str() {
-        Some(name) => format!("event: {name}\ndata: {event}\n\n"),
-        None => format!("data: {event}\n\n"),
+/// The limits of a case: the one that it is about is short, but not so short that a busy machine reaches it by itself.
+fn timeouts(limit: Limit) -> Timeouts {
+    let (short, far) = (Duration::from_secs(2), FAR);
+    let all = Timeouts { connect: far, first_byte: far, first_token: None, idle: far, total: far };
+    match limit {
+        Limit::None | Limit::Bytes => all,
+        Limit::Connect => Timeouts { connect: short, ..all },
+        // It begins when the connection may take no longer.
+        Limit::FirstByte => Timeouts { connect: short, first_byte: short, ..all },
+        Limit::Idle => Timeouts { idle: short, ..all },
+        Limit::Total => Timeouts { total: short * 2, ..all },
     }
 }
 
-fn chat_event(choices: &Value) -> String {
-    frame(&json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices}))
+/// When a case is over.
+fn bound(limit: Limit) -> Duration {
+    let Timeouts { connect, first_byte, idle, total, .. } = timeouts(limit);
+    let limits = [connect, connect + first_byte, idle, total];
+    SLACK + limits.into_iter().filter(|limit| *limit < FAR).max().unwrap_or_default()
 }
 
-const SPEECHES: [Speech; 2] = [
-    Speech {
-        kind: ProviderKind::OpenAi,
-        whole: |text| {
-            json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m",
-                "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}})
-            .to_string()
-        },
-        opening: || vec![chat_event(&json!([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": null}]))],
-        says: |text| chat_event(&json!([{"index": 0, "delta": {"content": text}, "finish_reason": null}])),
-        closing: || {
-            vec![
-                chat_event(&json!([{"index": 0, "delta": {}, "finish_reason": "stop"}])),
-                frame(&json!({"id": "c", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}})),
-                "data: [DONE]\n\n".to_owned(),
-            ]
-        },
-        error: r#"{"error":{"message":"it is too much","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}"#,
-    },
-    Speech {
-        kind: ProviderKind::Anthropic,
-        whole: |text| {
-            json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
-                "content": [{"type": "text", "text": text}], "usage": {"input_tokens": 5, "output_tokens": 3}})
-            .to_string()
-        },
-        opening: || {
-            vec![
-                frame(
-                    &json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m",
-                    "content": [], "usage": {"input_tokens": 5, "output_tokens": 1}}}),
-                ),
-                frame(&json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})),
-            ]
-        },
-        says: |text| frame(&json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})),
-        closing: || {
-            vec![
-                frame(&json!({"type": "content_block_stop", "index": 0})),
-                frame(&json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}})),
-                frame(&json!({"type": "message_stop"})),
-            ]
-        },
-        error: r#"{"type":"error","error":{"type":"rate_limit_error","message":"it is too much"}}"#,
-    },
-];
-
-/// How a client asks, and how it understands what it gets.
-struct Client {
-    path: &'static str,
-    asks: fn() -> Value,
-    /// The text of a whole answer.
-    text: fn(&Value) -> String,
-    /// The text of an event.
-    piece: fn(&Value) -> String,
-    /// Whether a stream came to its proper end.
-    ended: fn(&Heard) -> bool,
-    /// The word of an error, and whether its envelope is the dialect's.
-    error: fn(&Value) -> String,
-    /// The words for unreachable, late, cut, unreadable, busy.
-    words: [&'static str; 5],
+/// A case on its way: the route of its number, those that can be asked there, and what was heard.
+struct Play<'a> {
+    at: usize,
+    case: Case,
+    speech: &'a Speech,
+    client: &'a Client,
+    key: String,
+    rigs: Vec<Rig>,
+    /// A place where nobody listens, so that nobody else comes to listen there.
+    _nowhere: Option<TcpSocket>,
+    began: Instant,
+    heard: Option<Heard>,
 }
 
-fn words(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-const CLIENTS: [Client; 2] = [
-    Client {
-        path: "/v1/chat/completions",
-        asks: || json!({"model": "rig/m", "messages": [{"role": "user", "content": "hi"}]}),
-        text: |body| words(&body["choices"][0]["message"]["content"]),
-        piece: |event| words(&event["choices"][0]["delta"]["content"]),
-        ended: Heard::is_done,
-        error: |body| words(&body["error"]["code"]),
-        words: ["upstream_unreachable", "upstream_timeout", "upstream_cut", "upstream_invalid", "rate_limit_exceeded"],
-    },
-    Client {
-        path: "/v1/messages",
-        asks: || json!({"model": "rig/m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}),
-        text: |body| words(&body["content"][0]["text"]),
-        piece: |event| words(&event["delta"]["text"]),
-        ended: |heard| heard.text.contains("event: message_stop"),
-        error: |body| if body["type"] == "error" { words(&body["error"]["type"]) } else { String::new() },
-        words: ["api_error", "timeout_error", "api_error", "api_error", "rate_limit_error"],
-    },
-];
-
-/// What a fault is to a client.
-#[derive(Clone)]
-enum End {
-    /// An answer of this text, as if nothing had been.
-    Clean(String),
-    /// No answer: a status, and which of the client's words for it.
-    Refused(u16, usize),
-    /// A part of an answer, and an error in place of its end.
-    Broken(&'static str, usize),
-}
-use End::{Broken, Clean, Refused};
-
-const UNREACHABLE: usize = 0;
-const LATE: usize = 1;
-const CUT: usize = 2;
-const UNREADABLE: usize = 3;
-const BUSY: usize = 4;
-
-/// What only the time for a whole answer ends.
-const SLOW: &str = "slow body";
-const DRIPPING: &str = "endless and slow";
-
-/// Where an upstream is.
-#[derive(Clone)]
-enum Place {
-    /// It plays this.
-    Rig(Vec<Step>),
-    /// Nobody listens there.
-    Nowhere,
-    /// TLS is spoken with a server that speaks none.
-    NoTls,
-}
-
-struct Case {
-    name: &'static str,
-    place: Place,
-    stream: bool,
-    end: End,
-}
-
-fn x() -> End {
-    Clean("x".to_owned())
-}
-
-fn stream(frames: impl IntoIterator<Item = String>) -> Vec<Step> {
-    let pieces = frames.into_iter().map(|frame| piece(&frame));
-    [stream_head()].into_iter().chain(pieces).chain([last_piece()]).collect()
-}
-
-/// The frames of an answer of `x`.
-fn good(speech: &Speech) -> Vec<String> {
-    [(speech.opening)(), vec![(speech.says)("x")], (speech.closing)()].concat()
-}
-
-/// A stream that said `x`, and what comes then.
-fn after_x(speech: &Speech, then: Vec<Step>) -> Vec<Step> {
-    let said = [(speech.opening)(), vec![(speech.says)("x")]].concat();
-    let pieces = said.iter().map(|frame| piece(frame));
-    [stream_head()].into_iter().chain(pieces).chain(then).collect()
-}
-
-fn json_head(length: usize) -> Step {
-    Step::Send(format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"))
-}
-
-/// Faults that come before an answer, whatever was asked for.
-fn before(speech: &Speech) -> Vec<(&'static str, Place, End)> {
-    const HTML: &str = "<html>stack trace</html>";
-    let html = [("content-type", "text/html")];
-    let kind = [("content-type", "application/json")];
-    let after = [("content-type", "application/json"), ("retry-after", "7")];
-    let rig = |step: Step| Place::Rig(vec![step]);
-    vec![
-        ("refused", Place::Nowhere, Refused(502, UNREACHABLE)),
-        ("reset", rig(Step::Reset), Refused(502, UNREACHABLE)),
-        ("closed without an answer", rig(Step::Close), Refused(502, UNREACHABLE)),
-        ("no TLS where it should be", Place::NoTls, Refused(502, UNREACHABLE)),
-        ("slow headers", rig(Step::Wait(Duration::from_secs(60))), Refused(504, LATE)),
-        ("429 with Retry-After", rig(response("429 Slow", &after, speech.error)), Refused(429, BUSY)),
-        ("429 without Retry-After", rig(response("429 Slow", &kind, speech.error)), Refused(429, BUSY)),
-        ("200 with an error", rig(response("200 OK", &kind, speech.error)), Refused(429, BUSY)),
-        ("200 with a page", rig(response("200 OK", &html, HTML)), Refused(502, UNREADABLE)),
-        ("200 with JSON of something else", rig(response("200 OK", &kind, r#"{"ok":true}"#)), Refused(502, UNREADABLE)),
-        ("200 with nothing", rig(response("200 OK", &kind, "")), Refused(502, UNREADABLE)),
-        ("truncated JSON", rig(response("200 OK", &kind, "{\"id\":\"x\",\"choices\":[")), Refused(502, UNREADABLE)),
-        ("JSON that breaks off", Place::Rig(vec![json_head(100), Step::Send("{\"id\":".into()), Step::Close]), Refused(502, CUT)),
-        (
-            "invalid UTF-8 in JSON",
-            Place::Rig(vec![json_head(9), Step::Bytes(b"{\"a\":\"\xff\"}".to_vec())]),
-            Refused(502, UNREADABLE),
-        ),
-        (SLOW, Place::Rig(slow(&(speech.whole)("x"))), Refused(504, LATE)),
-    ]
-}
-
-/// A body that comes byte by byte, never silent for long and never done in time.
-fn slow(body: &str) -> Vec<Step> {
-    let drip = body.bytes().flat_map(|byte| [Step::Bytes(vec![byte]), Step::Wait(Duration::from_millis(100))]);
-    [json_head(body.len())].into_iter().chain(drip).collect()
-}
-
-/// Faults of a stream.
-fn streams(speech: &Speech) -> Vec<(&'static str, Vec<Step>, End)> {
-    let said = |then: Vec<Step>| after_x(speech, then);
-    let rest = (speech.closing)();
-    let unmarked = good(speech)[..good(speech).len() - 1].to_vec();
-    let twice = good(speech).into_iter().flat_map(|frame| [": hi\n\n".to_owned(), frame.replacen("data:", ": within\ndata:", 1)]);
-    let lines = good(speech).into_iter().map(|frame| frame.replace("\",\"", "\",\ndata: \""));
-    let doubled = [(speech.opening)(), vec![(speech.says)("x"), (speech.says)("x")], rest.clone(), rest.clone()].concat();
-    let drips = (0..100).flat_map(|_| [piece(&(speech.says)("")), Step::Wait(Duration::from_millis(100))]).collect();
-    let large = "y".repeat(10 << 20);
-    let tens = [(speech.opening)(), vec![(speech.says)(&large)], rest.clone()].concat();
-    vec![
-        ("as it should be", stream(good(speech)), x()),
-        ("stall", said(vec![Step::Wait(Duration::from_secs(60))]), Broken("x", LATE)),
-        ("reset in the middle", said(vec![Step::Wait(Duration::from_millis(30)), Step::Reset]), Broken("x", CUT)),
-        ("truncated events", said(vec![piece("data: {\"choices\":[{\"ind"), last_piece()]), Broken("x", CUT)),
-        ("ended without an end", said(vec![last_piece()]), Broken("x", CUT)),
-        ("no JSON in the middle", said(vec![piece("data: {oops}\n\n"), last_piece()]), Broken("x", UNREADABLE)),
-        ("invalid UTF-8", said(vec![Step::Bytes(b"b\r\ndata: \"\xff\"\n\n\r\n".to_vec())]), Broken("x", UNREADABLE)),
-        ("an error in the middle", said(vec![piece(&format!("data: {}\n\n", speech.error)), last_piece()]), Broken("x", BUSY)),
-        ("data in lines", stream(lines), x()),
-        ("CRLF", stream(good(speech).into_iter().map(|frame| frame.replace('\n', "\r\n"))), x()),
-        ("comments", stream(twice), x()),
-        ("all in one piece", stream([good(speech).concat()]), x()),
-        ("byte by byte", stream(good(speech).concat().chars().map(String::from)), x()),
-        ("no mark at the end", stream(unmarked), x()),
-        ("an end twice, and a piece twice", stream(doubled), Clean("xx".to_owned())),
-        ("ten megabytes at once", stream(tens), Clean(large)),
-        ("endless", said(vec![Step::Forever(chunked(&format!("{}{}", (speech.says)(""), comment())))]), Broken("x", UNREADABLE)),
-        ("endless comments", vec![stream_head(), Step::Forever(chunked(&comment()))], Refused(502, UNREADABLE)),
-        (DRIPPING, said(drips), Broken("x", LATE)),
-        ("no content type", vec![response("200 OK", &[], &good(speech).concat())], x()),
-        ("a whole answer", vec![response("200 OK", &[("content-type", "application/json")], &(speech.whole)("x"))], x()),
-    ]
-}
-
-/// Long enough that a bound is soon reached.
-fn comment() -> String {
-    format!(": {}\n\n", "wait ".repeat(10_000))
-}
-
-fn chunked(text: &str) -> String {
-    format!("{:x}\r\n{text}\r\n", text.len())
-}
-
-fn table(speech: &Speech) -> Vec<Case> {
-    let mut cases: Vec<Case> = Vec::new();
-    for (name, place, end) in before(speech) {
-        let case = |stream| Case { name, place: place.clone(), stream, end: end.clone() };
-        cases.extend([case(false), case(true)]);
-    }
-    let page = || response("503 Down", &[("content-type", "text/html")], "<html>stack trace</html>");
-    for stream in [false, true] {
-        cases.push(Case { name: "5xx with HTML", place: Place::Rig(vec![page()]), stream, end: Refused(502, usize::MAX) });
-    }
-    let plain = response("200 OK", &[("content-type", "text/plain")], &(speech.whole)("x"));
-    cases.push(Case { name: "JSON that is called text", place: Place::Rig(vec![plain]), stream: false, end: x() });
-    let streams = streams(speech).into_iter();
-    cases.extend(streams.map(|(name, script, end)| Case { name, place: Place::Rig(script), stream: true, end }));
-    cases
-}
-
-async fn play(case: Case, speech: &Speech, client: &Client) {
-    let name = format!("{}, {:?} asked by {}, stream {}", case.name, speech.kind, client.path, case.stream);
-    let silent = Rig::new(vec![vec![Step::Wait(Duration::from_secs(60))]]).await;
-    let (rig, url) = match case.place {
-        Place::Rig(script) => {
-            let rig = Rig::new(vec![script]).await;
-            let url = rig.url.clone();
-            (Some(rig), url)
+impl<'a> Play<'a> {
+    /// Adds what a case needs to a gateway.
+    async fn stage(kit: &mut Kit, (case, speech, client): (Case, &'a Speech, &'a Client)) -> Self {
+        let at = kit.facts.keys.len();
+        let well = if case.stream { stream(good(speech)) } else { vec![rig::json(&(speech.whole)("x"))] };
+        let (mut rigs, mut nowhere) = (Vec::new(), None);
+        let url = match &case.place {
+            Place::Rig(script) => {
+                let again = (case.then == Then::Same).then(|| well.clone());
+                rigs.push(Rig::new([script.clone()].into_iter().chain(again).collect()).await);
+                rigs[0].url.clone()
+            }
+            Place::Nowhere => {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+                format!("http://{}/v1", nowhere.insert(socket).local_addr().unwrap())
+            }
+            Place::Silent => Rig::new(vec![vec![Step::Wait(FAR)]]).await.url.replace("http://", "https://"),
+            Place::Plain => tls::plain(),
+            Place::SelfSigned => tls::self_signed(),
+        };
+        let attempts = if case.then == Then::Same { 2 } else { 1 };
+        let mut fact = ProviderFact { kind: speech.kind, attempts, timeouts: timeouts(case.limit), ..rig::fact(&url) };
+        fact.prices.insert("m".to_owned(), counted::price());
+        let mut legs = vec![leg(kit, format!("rig-{at}"), fact.clone())];
+        if case.then == Then::Next {
+            let spare = Rig::new(vec![well]).await;
+            legs.push(leg(kit, format!("spare-{at}"), ProviderFact { base_url: spare.url.clone(), ..fact }));
+            rigs.push(spare);
         }
-        Place::Nowhere => {
-            let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            (None, format!("http://{closed}/v1"))
-        }
-        Place::NoTls => (None, silent.url.replace("http://", "https://")),
-    };
-    let mut kit = Kit::new();
-    // Room for what is large, and an end of what has none.
-    kit.facts.limits.answer_bytes = 12 << 20;
-    let mut fact = ProviderFact { kind: speech.kind, ..rig::fact(&url) };
-    if ![SLOW, DRIPPING].contains(&case.name) {
-        fact.timeouts.total = Duration::from_secs(60);
+        let route = format!("tried-{at}");
+        kit.facts.routes.insert(route.clone(), RouteFact::plain(&route, legs));
+        let (key, text) = counted::counted_key(&route);
+        kit.facts.keys.push(key);
+        Self { at, case, speech, client, key: text, rigs, _nowhere: nowhere, began: Instant::now(), heard: None }
     }
-    kit.facts.providers.insert("rig".to_owned(), fact);
-    let mut ask = (client.asks)();
-    ask["stream"] = case.stream.into();
-    let began = Instant::now();
-    let heard = kit.send(post_to(client.path, &ask.to_string(), &[])).await.whole().await;
-    assert!(began.elapsed() < Duration::from_secs(40), "{name}: {:?}", began.elapsed());
-    let rows = kit.rows();
-    assert_eq!(rows.len(), 1, "{name}");
-    check(&name, (&heard, &rows[0]), (&case.end, client, case.stream));
-    if let Some(rig) = rig {
-        assert_eq!((rig.asked(), rows[0].attempts), (1, 1), "{name}");
+
+    async fn hear(&mut self, mut router: Router) {
+        let mut ask = (self.client.asks)();
+        (ask["model"], ask["stream"]) = (format!("tried-{}", self.at).into(), self.case.stream.into());
+        let bearer = format!("Bearer {}", self.key);
+        let request = post_to(self.client.path, &ask.to_string(), &[("authorization", &bearer)]);
+        self.began = Instant::now();
+        let hearing = async {
+            let (head, body) = router.call(request).await.unwrap().into_parts();
+            Answer { status: head.status.as_u16(), headers: head.headers, body }.whole().await
+        };
+        self.heard = tokio::time::timeout(bound(self.case.limit), hearing).await.ok();
     }
-    assert!(!heard.text.contains("stack trace"), "{name}: {}", heard.text);
-    let wait = if case.name == "429 with Retry-After" { "7" } else { "" };
-    assert_eq!(heard.header("retry-after"), wait, "{name}");
+
+    fn check(&self, books: &Books) {
+        let Self { at, case, speech, client, rigs, .. } = self;
+        let then = ["", ", asked again", ", and the next leg"][case.then as usize];
+        let name = format!("{}{then}, {:?} asked by {}, stream {}", case.name, speech.kind, client.path, case.stream);
+        let heard = self.heard.as_ref().unwrap_or_else(|| panic!("{name}: it hangs"));
+        let row = books.record(&name, *at, self.began);
+        check(&name, (heard, row), (&case.end, client, case.stream));
+        let asked: usize = rigs.iter().map(Rig::asked).sum();
+        let tries = if case.then == Then::Nobody { 1 } else { 2 };
+        let unheard = usize::from(!matches!(case.place, Place::Rig(_)));
+        assert_eq!((row.attempts as usize, asked), (tries, tries - unheard), "{name}");
+        assert!(!heard.text.contains("stack trace"), "{name}: {}", heard.text);
+        let wait = if case.name == "429 with Retry-After" && tries == 1 { "7" } else { "" };
+        assert_eq!(heard.header("retry-after"), wait, "{name}");
+        let told = match case.then {
+            Then::Nobody => return,
+            Then::Same => [format!("rig-{at}/m=retried:"), format!("; rig-{at}/m=spoke")],
+            Then::Next => [format!("rig-{at}/m=failed:"), format!("; spare-{at}/m=spoke")],
+        };
+        let tries = heard.header("x-gatewright-tries");
+        assert!(tries.starts_with(&told[0]) && tries.ends_with(&told[1]), "{name}: {tries}");
+        assert_eq!(heard.header("x-gatewright-attempts"), "2", "{name}");
+    }
+}
+
+/// A provider of that name, and the leg to it.
+fn leg(kit: &mut Kit, name: String, fact: ProviderFact) -> LegFact {
+    kit.facts.providers.insert(name.clone(), ProviderFact { name: name.clone(), ..fact });
+    LegFact::new(LegTarget::Provider(name), "m")
 }
 
 fn check(name: &str, (heard, row): (&Heard, &Row), (end, client, stream): (&End, &Client, bool)) {
-    let told = if heard.text.len() < 2000 { heard.text.as_str() } else { "much" };
-    let word = |which: &usize| client.words.get(*which).copied();
+    let told = if heard.text.len() < 3000 { heard.text.as_str() } else { "much" };
+    let word = |which: &usize| client.words[*which];
     let events = if stream && heard.status == 200 { heard.events() } else { Vec::new() };
     let said: String = events.iter().map(client.piece).collect();
     let used = (row.prompt_tokens, row.completion_tokens, row.estimated);
     match end {
-        Clean(text) => {
+        End::Clean(text) => {
+            assert_eq!(heard.status, 200, "{name}: {told}");
             let said = if stream { said } else { (client.text)(&heard.json()) };
             assert!(said == *text, "{name}: {told}");
             assert!(!stream || (client.ended)(heard), "{name}: {told}");
             assert_eq!((row.outcome.as_str(), used), ("ok", (5, 3, false)), "{name}");
-            let ends = ["event: message_stop", "[DONE]", "\"finish_reason\":\"stop\"", "event: content_block_stop"];
+            let ends = [
+                "event: message_stop",
+                "event: response.completed",
+                "[DONE]",
+                "\"finish_reason\":\"stop\"",
+                "event: content_block_stop",
+            ];
             let most = ends.iter().map(|end| heard.text.matches(end).count()).max();
-            assert!(heard.status == 200 && most <= Some(1), "{name}: {told}");
+            assert!(most <= Some(1), "{name}: {told}");
         }
-        Refused(status, which) => {
+        End::Refused(status, which) => {
             assert_eq!(heard.status, *status, "{name}: {told}");
-            let error = (client.error)(&heard.json());
-            assert!(!error.is_empty() && word(which).is_none_or(|word| word == error), "{name}: {told}");
+            assert_eq!((client.error)(&heard.json()), word(which), "{name}: {told}");
             assert_eq!(used, (0, 0, false), "{name}: nothing was used");
             assert_ne!(row.outcome, "ok", "{name}");
         }
-        Broken(text, which) => {
+        End::Broken(text, which) => {
             assert_eq!((heard.status, said.as_str()), (200, *text), "{name}: {told}");
-            let error = events.last().map(client.error).unwrap_or_default();
-            assert_eq!(Some(error.as_str()), word(which), "{name}: {told}");
+            assert_eq!((client.failed)(&events), word(which), "{name}: {told}");
             assert!(!(client.ended)(heard), "{name}: {told}");
             assert_eq!((row.status, row.completion_tokens), (200, 1), "{name}");
             assert!(row.outcome != "ok" && row.estimated && row.prompt_tokens > 0, "{name}: {row:?}");
@@ -365,35 +186,84 @@ fn check(name: &str, (heard, row): (&Heard, &Row), (end, client, stream): (&End,
     }
 }
 
-/// Plays all cases and tells of all that went wrong.
-async fn play_all(speech: &Speech, client: &Client) {
-    let mut cases = table(speech);
-    let mut wrong = Vec::new();
+/// Plays cases of these dialects, some of them at once, and tells of all that went wrong.
+async fn play_all(pairs: &[(&Speech, &Client)], cases: fn(&Speech) -> Vec<Case>) {
+    let of = |(speech, client)| move |case| (case, speech, client);
+    let mut all: Vec<_> = pairs.iter().flat_map(|pair| cases(pair.0).into_iter().map(of(*pair))).collect();
+    // Those that wait do so together.
+    all.sort_by_key(|(case, ..)| matches!(case.limit, Limit::None));
+    let (small, usual): (Vec<_>, Vec<_>) = all.into_iter().partition(|(case, ..)| case.limit == Limit::Bytes);
+    let wrong = play_in(1 << 20, small).await + play_in(Kit::new().facts.limits.answer_bytes, usual).await;
+    assert_eq!(wrong, 0, "so many cases went wrong");
+}
+
+/// Plays cases before gateways with that bound on answers; how many went wrong.
+async fn play_in(answer_bytes: usize, mut cases: Vec<(Case, &Speech, &Client)>) -> usize {
+    const AT_ONCE: usize = 32;
+    let mut wrong = 0;
     while !cases.is_empty() {
-        // Most of their time they wait.
-        let some: Vec<Case> = cases.drain(..cases.len().min(12)).collect();
-        let played = some.into_iter().map(|case| AssertUnwindSafe(play(case, speech, client)).catch_unwind());
-        wrong.extend(join_all(played).await.into_iter().filter_map(Result::err));
+        let mut kit = Kit::new();
+        kit.facts.limits.answer_bytes = answer_bytes;
+        let mut plays = Vec::new();
+        for case in cases.drain(..cases.len().min(AT_ONCE)) {
+            plays.push(Play::stage(&mut kit, case).await);
+        }
+        let router = kit.serve();
+        join_all(plays.iter_mut().map(|play| play.hear(router.clone()))).await;
+        let books = Books::close(&mut kit);
+        let checked = plays.iter().map(|play| catch_unwind(AssertUnwindSafe(|| play.check(&books))));
+        wrong += checked.filter(Result::is_err).count();
     }
-    assert!(wrong.is_empty(), "{} cases went wrong", wrong.len());
+    wrong
+}
+
+/// Every upstream, asked by this client.
+fn asked_by(client: &Client) -> Vec<(&Speech, &Client)> {
+    SPEECHES.iter().map(|speech| (speech, client)).collect()
 }
 
 #[tokio::test]
-async fn each_fault_of_chat_completions_has_its_result_in_chat_completions() {
-    play_all(&SPEECHES[0], &CLIENTS[0]).await;
+async fn each_fault_has_its_result_in_chat_completions() {
+    play_all(&asked_by(&CLIENTS[0]), table).await;
 }
 
 #[tokio::test]
-async fn each_fault_of_chat_completions_has_its_result_in_messages() {
-    play_all(&SPEECHES[0], &CLIENTS[1]).await;
+async fn each_fault_has_its_result_in_messages() {
+    play_all(&asked_by(&CLIENTS[1]), table).await;
 }
 
 #[tokio::test]
-async fn each_fault_of_messages_has_its_result_in_chat_completions() {
-    play_all(&SPEECHES[1], &CLIENTS[0]).await;
+async fn each_fault_has_its_result_in_responses() {
+    play_all(&asked_by(&CLIENTS[2]), table).await;
 }
 
 #[tokio::test]
-async fn each_fault_of_messages_has_its_result_in_messages() {
-    play_all(&SPEECHES[1], &CLIENTS[1]).await;
+async fn each_fault_has_its_result_in_completions() {
+    play_all(&[(&TEXTS, &OF_TEXTS)], table).await;
+}
+
+#[tokio::test]
+async fn what_is_large_is_no_fault_below_the_bound() {
+    for pair in CLIENTS.iter().flat_map(asked_by) {
+        play_all(&[pair], large).await;
+    }
+}
+
+#[tokio::test]
+async fn another_try_is_an_answer_and_counted_once() {
+    let pairs: Vec<_> = SPEECHES.iter().zip(&CLIENTS).collect();
+    play_all(&pairs, again).await;
+}
+
+#[tokio::test]
+async fn a_refusal_of_one_of_openais_apis_is_passed_on_in_both() {
+    let refusal = r#"{"error":{"message":"too long","type":"invalid_request_error","param":"input","code":"context_length_exceeded"},"odd":[1 ,2]}"#;
+    for (speech, client) in [(0, 0), (0, 2), (2, 0), (2, 2)] {
+        let (speech, client) = (&SPEECHES[speech], &CLIENTS[client]);
+        let rig = Rig::new(vec![vec![response("400 Bad Request", &[("content-type", "application/json")], refusal)]]).await;
+        let mut kit = Kit::new();
+        kit.facts.providers.insert("rig".to_owned(), ProviderFact { kind: speech.kind, ..rig::fact(&rig.url) });
+        let heard = kit.send(post_to(client.path, &(client.asks)().to_string(), &[])).await.whole().await;
+        assert_eq!((heard.status, heard.text.as_str()), (400, refusal), "{:?} asked by {}", speech.kind, client.path);
+    }
 }

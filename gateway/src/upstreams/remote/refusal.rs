@@ -60,7 +60,7 @@ impl Target {
                 let fault = Fault::upstream(&self.name, kind, said.message).retry(retry);
                 let mut fault = length::judged(fault, status, said.code.as_deref());
                 fault.param = said.param;
-                fault.body = Some((self.dialect.name(), body));
+                fault.body = Some((said.envelope, body));
                 fault
             }
         }

@@ -4,7 +4,7 @@ mod anthropic;
 
 use std::time::{Duration, Instant};
 
-use gatewright_types::{Fault, FaultKind, Raw, Retry, Side};
+use gatewright_types::{Delta, Fault, FaultKind, FinishReason, Raw, Retry, Side};
 
 use super::rig::{
     KEY, Rig, Step, answer, event, fact, hear, json, last_piece, piece, request, response, stream_head, streaming, text, upstream,
@@ -183,6 +183,18 @@ async fn an_end_without_done_is_clean_when_every_choice_has_finished() {
     // The last event lacks its blank line.
     let bare = vec![stream_head(), piece(&event("{\"content\":\"x\"}", None)), piece("data: [DONE]"), last_piece()];
     assert!(hear(&Rig::new(vec![bare]).await.upstream(), streaming()).await.1.is_none());
+}
+
+#[tokio::test]
+async fn an_end_that_is_said_again_is_said_once_unless_something_came_between() {
+    let said = [("{\"content\":\"x\"}", "stop"), ("{}", "stop"), ("{\"content\":\"y\"}", "stop"), ("{}", "length")];
+    let pieces = said.map(|(delta, finish)| piece(&event(delta, Some(finish))));
+    let script = [stream_head()].into_iter().chain(pieces).chain([last_piece()]).collect();
+    let (chunks, fault) = hear(&Rig::new(vec![script]).await.upstream(), streaming()).await;
+    let finish = |delta: &Delta| if let Delta::Finish { reason, .. } = delta { Some(reason.clone()) } else { None };
+    let ends: Vec<_> = chunks.iter().flat_map(|chunk| chunk.deltas.iter().filter_map(finish)).collect();
+    assert_eq!(ends, [FinishReason::Stop, FinishReason::Stop, FinishReason::Length]);
+    assert!(fault.is_none() && text(chunks) == "xy");
 }
 
 #[tokio::test]

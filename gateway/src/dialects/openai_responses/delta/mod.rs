@@ -9,16 +9,18 @@ mod item;
 use bytes::Bytes;
 use gatewright_types::{Chunk, Delta, Extras, Fault, FaultKind, FinishReason, RawJson, Usage};
 use serde::Deserialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use self::item::Items;
+use super::fault;
 use super::sealed::Shown;
-use crate::dialects::{ReadEvents, openai_chat, wire};
+use crate::dialects::{ReadEvents, wire};
 
 /// Reads the events of one stream, in order.
 #[derive(Default)]
 pub(super) struct Reader {
     items: Items,
+    over: bool,
 }
 
 /// An event, as far as we know its fields.
@@ -38,6 +40,9 @@ struct Event<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow, default)]
     logprobs: Option<&'a RawValue>,
+    /// OpenAI's document has an error's fields in its event, Open Responses an object; some servers send that without a type.
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 /// An answer, as far as we know its fields.
@@ -72,6 +77,9 @@ impl ReadEvents for Reader {
             return Ok(None);
         }
         let event: Event<'_> = serde_json::from_slice(&data).map_err(|error| unreadable(&error, &data))?;
+        if let Some(error) = event.error.filter(|raw| !wire::is_null(raw)) {
+            return Err(fault::said(Some(error)));
+        }
         let mut deltas = Vec::new();
         let said = || event.delta.filter(|raw| wire::is_string(raw)).map(wire::lenient).filter(|text| !text.is_empty());
         let at = event.output_index;
@@ -101,14 +109,19 @@ impl ReadEvents for Reader {
             }
             "response.output_item.done" => event.item.into_iter().for_each(|item| self.items.done(at, item, &mut deltas)),
             "response.completed" | "response.incomplete" => {
+                self.over = true;
                 let answer = event.response.and_then(|raw| answer(raw).ok());
                 deltas.extend(answer.iter().flat_map(|answer| self.end(answer)));
             }
-            "error" => return Err(failed(Some(serde_json::from_slice(&data).map_err(|error| unreadable(&error, &data))?))),
-            "response.failed" => return Err(failed(event.response.and_then(|raw| answer(raw).ok()?.error))),
+            "error" => return Err(fault::said(Some(serde_json::from_slice(&data).map_err(|error| unreadable(&error, &data))?))),
+            "response.failed" => return Err(fault::said(event.response.and_then(|raw| answer(raw).ok()?.error))),
             _ => {}
         }
         Ok(Some(Chunk::of(deltas)))
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
     }
 }
 
@@ -150,7 +163,7 @@ fn logprobs(list: &RawValue) -> Option<Delta> {
 pub(super) fn read_body(body: &Bytes) -> Result<Chunk, Fault> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|error| unreadable(&error, body))?;
     if let Some(error) = answer.error.filter(|raw| !wire::is_null(raw)) {
-        return Err(failed(Some(error)));
+        return Err(fault::said(Some(error)));
     }
     let Some(output) = &answer.output else {
         return Err(unreadable(&"the body has no `output`", body));
@@ -195,14 +208,6 @@ fn usage(raw: &RawValue) -> Option<Usage> {
         cache_written: input.cache_write_tokens.map(count).filter(|tokens| *tokens > 0),
         extras: Extras::new(),
     })
-}
-
-/// An upstream's error that came where an answer should be.
-fn failed(error: Option<&RawValue>) -> Fault {
-    let nothing = to_raw_value(&()).unwrap_or_default();
-    let mut fault = openai_chat::fault::said(error.unwrap_or(&nothing), &Bytes::new());
-    fault.body = None;
-    fault
 }
 
 /// As much of what cannot be read as is quoted, bytes.

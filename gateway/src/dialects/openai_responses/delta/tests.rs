@@ -83,14 +83,41 @@ fn what_failed_is_a_fault_with_its_status() {
     let fault = |event: Value| read(&mut Reader::default(), &event).unwrap_err();
     let limited = fault(json!({"type": "error", "code": "rate_limit_exceeded", "message": "slow down", "param": null}));
     assert_eq!((limited.kind, limited.message.as_str()), (FaultKind::UpstreamStatus(429), "slow down"));
-    let failed = json!({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "oh"}}});
-    assert_eq!((fault(failed.clone()).kind, fault(failed).body), (FaultKind::UpstreamStatus(500), None));
+    let failed = fault(json!({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "oh"}}}));
+    assert_eq!((failed.kind, failed.message.as_str()), (FaultKind::UpstreamStatus(500), "oh"));
     let body = |json: &'static str| read_body(&Bytes::from_static(json.as_bytes())).unwrap_err().kind;
     assert_eq!(body(r#"{"id":"x","error":{"code":"server_error","message":"m"}}"#), FaultKind::UpstreamStatus(500));
     for odd in [r#"{"id":"x"}"#, "<html>", "[]"] {
         assert_eq!(body(odd), FaultKind::UpstreamInvalid, "{odd}");
     }
     assert!(Reader::default().event(Bytes::from_static(b"[DONE]")).unwrap().is_none());
+}
+
+#[test]
+fn an_error_is_known_in_every_form_that_servers_send_it_in() {
+    let error =
+        json!({"type": "invalid_request_error", "code": "context_length_exceeded", "message": "too long", "param": "input"});
+    let mut flat = error.clone();
+    flat["type"] = "error".into();
+    let failed = json!({"type": "response.failed", "response": {"error": {"code": error["code"], "message": error["message"]}}});
+    for event in [json!({"error": error}), json!({"type": "error", "error": error, "sequence_number": 3}), flat, failed] {
+        let fault = read(&mut Reader::default(), &event).unwrap_err();
+        assert_eq!((fault.kind.clone(), fault.message.as_str()), (FaultKind::UpstreamStatus(400), "too long"), "{event}");
+        let told: Value = serde_json::from_slice(&super::fault::envelope(&fault)).unwrap();
+        let mut wanted = error.clone();
+        wanted["param"] = fault.param.clone().into();
+        assert_eq!(told, json!({"error": wanted}), "{event}");
+    }
+    assert!(read(&mut Reader::default(), &json!({"type": "response.in_progress", "error": null})).is_ok());
+}
+
+#[test]
+fn an_answers_last_event_is_the_end() {
+    for (kind, over) in [("response.in_progress", false), ("response.completed", true), ("response.incomplete", true)] {
+        let mut reader = Reader::default();
+        read(&mut reader, &json!({"type": kind, "response": {}})).unwrap().unwrap();
+        assert_eq!(reader.is_over(), over, "{kind}");
+    }
 }
 
 proptest! {

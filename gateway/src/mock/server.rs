@@ -246,7 +246,9 @@ async fn chat(
     }
     match &then.fault {
         Some(Fault::Refuse) => return Err(io::Error::other("refused by the script")),
-        Some(Fault::Status { status, body, retry_after }) => return Ok(failed(*status, body.as_deref(), retry_after.as_deref())),
+        Some(Fault::Status { status, body, retry_after }) => {
+            return Ok(failed(language, *status, (body.as_deref(), retry_after.as_deref())));
+        }
         _ => {}
     }
     let answer = Answer { question: &question, then, call };
@@ -329,9 +331,14 @@ fn text(status: StatusCode, body: String) -> Response<Body> {
     response
 }
 
-fn failed(status: u16, body: Option<&str>, retry_after: Option<&str>) -> Response<Body> {
+fn failed(language: Language, status: u16, (body, retry_after): (Option<&str>, Option<&str>)) -> Response<Body> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = body.map_or_else(|| problem("failed by the script").to_string(), str::to_owned);
+    let said = "failed by the script";
+    let usual = match language {
+        Language::Messages => json!({"type": "error", "error": {"type": "api_error", "message": said}, "request_id": null}),
+        Language::Chat | Language::Responses => problem(said),
+    };
+    let body = body.map_or_else(|| usual.to_string(), str::to_owned);
     let mut response = text(status, body);
     if let Some(value) = retry_after.and_then(|seconds| header::HeaderValue::from_str(seconds).ok()) {
         response.headers_mut().insert(header::RETRY_AFTER, value);

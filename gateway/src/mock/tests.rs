@@ -131,15 +131,12 @@ async fn responses_are_told_whole_and_in_events_that_add_up_to_the_same() {
     let mock = mock(
         r#"
 rules:
-  - when: {has_tool_result: true}
-    then: {refusal: "No {{tool}}."}
   - when: {offers: crm__find}
     then:
       reasoning: [I, " think"]
       text: [a, b]
       tool_calls: [{name: "{{offered}}", arguments: {a: 1}}, {name: patch, arguments: {input: "*** Begin"}}]
       usage: {prompt: 7, completion: 5, reasoning: 2, cached: 1}
-  - then: {text: cut, finish_reason: length}
 "#,
     )
     .await;
@@ -180,6 +177,12 @@ rules:
     let (_, body) = ask_at(&mock, "/v1/responses", &asked).await;
     let whole: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&whole["status"], whole["output"].as_array().unwrap().len()), (&json!("completed"), 4), "{body}");
+}
+
+#[tokio::test]
+async fn responses_know_results_refusals_and_answers_that_are_too_long() {
+    let script = "rules:\n  - when: {has_tool_result: true}\n    then: {refusal: 'No {{tool}}.'}\n  - then: {text: cut, finish_reason: length}";
+    let mock = mock(script).await;
     let back = json!([{"role": "user", "content": "x"}, {"type": "custom_tool_call_output", "call_id": "c", "output": "way"}]);
     let (_, body) = ask_at(&mock, "/v1/responses", &json!({"model": "m", "input": back})).await;
     assert!(body.contains(r#""content":[{"type":"refusal","refusal":"No way."}]"#), "{body}");

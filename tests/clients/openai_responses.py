@@ -102,7 +102,8 @@ def other_tools(model: str) -> None:
         assert (made.type, made.name, made.namespace) == ("function_call", "find", "crm"), found
     # Who speaks this API is offered what only it can run.
     raw = client.responses.with_raw_response.create(model=model, input="hello", tools=mixed)
-    assert raw.headers.get("x-gatewright-not-carried") == {"mock/m": "tools:web_search"}.get(model, raw.headers.get("x-gatewright-not-carried")), raw.headers
+    left_out = None if model == "openai/m" else "tools:web_search"
+    assert raw.headers.get("x-gatewright-not-carried") == left_out, raw.headers
     parsed = client.responses.parse(model=model, input="as JSON", text_format=City)
     assert parsed.output_parsed == City(city="Oslo"), parsed
 

@@ -224,6 +224,20 @@ rules:
 }
 
 #[tokio::test]
+async fn a_fault_is_told_in_the_language_that_was_asked_in() {
+    let mock = mock("rules: [{then: {fault: {status: 503}}}]").await;
+    let said = r#""message":"failed by the script""#;
+    for (path, begins) in [
+        ("/v1/chat/completions", r#"{"error":{"#),
+        ("/v1/responses", r#"{"error":{"#),
+        ("/v1/messages", r#"{"type":"error","error":{"type":"api_error","#),
+    ] {
+        let (head, body) = ask_at(&mock, path, &question("x")).await;
+        assert!(head.starts_with("HTTP/1.1 503") && body.starts_with(begins) && body.contains(said), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_fault_waits_as_long_as_an_answer_would() {
     let mock = mock(
         "rules:\n  - when: {contains: busy}\n    then: {delay_ms: {first: 120}, fault: {status: 503}}\n  - then: {delay_ms: {first: 120}, fault: {refuse: true}}",

@@ -2,8 +2,8 @@
 """Makes the table of dialects.sh out of its raw.jsonl. Standard library only.
 
 Each figure is the median over the rounds; of a measurement that was repeated because other work on the machine disturbed it, the least
-disturbed one counts. What translation adds is the difference to the same client's dialect before an upstream of its own, or, where there
-is none, to chat completions before an upstream of theirs, in the same round.
+disturbed one counts. What translation adds is the difference to the same client's dialect before an upstream of its own, in the same round.
+The exit status is 1 where an answer was wrong, a limit is exceeded or a figure is missing.
 """
 import json
 import statistics as st
@@ -33,8 +33,12 @@ def history(n):
     return lambda r: 1e6 * r["cpu_gw_s"] / r["ok"] / n
 
 
+def p50(r):
+    return r["lat_p50_us"]
+
+
 FIGURES = [  # title, phase, value, what translation may add
-    ("1 KB request, one connection: p50, µs", "small", lambda r: r["lat_p50_us"], 60),
+    ("1 KB request, one connection: p50, µs", "small", p50, 60),
     (f"1 KB request, {cfg['conc']} connections: CPU µs", "many", cpu("ok"), 60),
     ("chunk of a stream: CPU µs", "flood", cpu("chunks"), 5),
     ("1 MB request of a coding agent: p50, ms", "agent", lambda r: r["lat_p50_us"] / 1e3, 15),
@@ -44,12 +48,22 @@ FIGURES = [  # title, phase, value, what translation may add
     ("10,000 chunks: CPU µs a chunk", "long-10000", cpu("chunks"), None),
     ("100,000 chunks: CPU µs a chunk", "long-100000", cpu("chunks"), None),
 ]
+KEPT = ("1 KB request whose answer is kept (`store: true`), one connection: p50, µs", "small-kept", p50, None)
 # Ten times as much may not cost more than this for each.
 GROWTH = 1.5
 
 
 def values(pair, phase, f):
-    return {n: f(cell[(*pair, phase, n)]) for n in rounds if cell.get((*pair, phase, n), {}).get("ok")}
+    """{round: value}, without the rounds in which an answer was wrong."""
+    of = {n: cell.get((*pair, phase, n), {}) for n in rounds}
+    return {n: f(r) for n, r in of.items() if r.get("ok") and not r["bad"]}
+
+
+def more(phase, f, pair, base):
+    """How much more a pair takes than another, in the same rounds; nothing where there is no such round."""
+    mine, theirs = values(pair, phase, f), values(base, phase, f)
+    both = [mine[n] - theirs[n] for n in mine if n in theirs]
+    return st.median(both) if both else None
 
 
 def fmt(x):
@@ -59,14 +73,18 @@ def fmt(x):
 def show(pair, phase, f, most):
     mine = values(pair, phase, f)
     if not mine:
+        if phase != KEPT[1] or pair[0] == "responses":
+            over.append(f"{pair[0]} to {pair[1]}: {phase} has no good figure")
         return "–"
     text = fmt(st.median(mine.values()))
     lo, hi = min(mine.values()), max(mine.values())
     if lo > 0 and (hi - lo) / lo > 0.10:
         text += f" [{fmt(lo)}–{fmt(hi)}]"
     if most is not None and pair[0] != pair[1]:
-        base = values((pair[0], pair[0]) if (pair[0], pair[0]) in pairs else ("chat", "chat"), phase, f)
-        added = st.median([mine[n] - base[n] for n in mine if n in base])
+        added = more(phase, f, pair, (pair[0], pair[0]))
+        if added is None:
+            over.append(f"{pair[0]} to {pair[1]}: {phase} has nothing to be compared with")
+            return text
         text += f", adds {fmt(added)}"
         if added > most:
             over.append(f"{pair[0]} to {pair[1]}: {phase} adds {fmt(added)}, more than {most}")
@@ -77,16 +95,33 @@ over = []
 print(f"# {cfg['date']}, Gatewright {version}, {cfg['cores']} cores, Linux {cfg['kernel']}\n")
 print(f"{cfg['rounds']} rounds of {cfg['secs']} s a figure. Gateway on core(s) {cfg['gw_cpus'] or 'any'}, mock and load generator on core(s) "
       f"{cfg['load_cpus'] or 'any'}, nice {cfg['prio']}. Median of the rounds, [min–max] where they differ by more than 10 %; \"adds\" is the "
-      f"difference to the same client before an upstream of its own dialect (for responses: to chat before chat).\n")
+      f"difference to the same client before an upstream of its own dialect.\n")
 print("| figure | may add | " + " | ".join(f"{i} to {o}" for i, o in pairs) + " |")
 print("|" + "---|" * (len(pairs) + 2))
-for title, phase, f, most in FIGURES:
+for title, phase, f, most in [*FIGURES, KEPT]:
     print(f"| {title} | {most if most is not None else ''} | " + " | ".join(show(p, phase, f, most) for p in pairs) + " |")
+print("\nWhat responses take more than chat completions before an upstream of theirs (no limit): "
+      + "; ".join(f"{title}: " + ", ".join(f"to {o} {fmt(d)}" for i, o in pairs if i == "responses"
+                                           for d in [more(phase, f, (i, o), ("chat", "chat"))] if d is not None)
+                  for title, phase, f, most in FIGURES if most is not None) + ".")
+
+
+def kept(f):
+    """What keeping an answer costs, the median of the pairs."""
+    costs = []
+    for pair in pairs:
+        plain, stored = values(pair, "small", f), values(pair, KEPT[1], f)
+        costs += [stored[n] - plain[n] for n in stored if n in plain]
+    return fmt(st.median(costs)) if costs else "–"
+
+
+print(f"\nWhat keeping an answer costs (`store: true`, OpenAI's default, against `store: false`): {kept(p50)} µs of its time, "
+      f"{kept(cpu('ok'))} µs of CPU.")
 print("\nChecks:\n")
 for pair in pairs:
     for kind, small, large in [("messages", FIGURES[5], FIGURES[6]), ("chunks", FIGURES[7], FIGURES[8])]:
         a, b = values(pair, small[1], small[2]), values(pair, large[1], large[2])
-        ratio = st.median([b[n] / a[n] for n in b if a.get(n)] or [0])
+        ratio = st.median([b[n] / a[n] for n in b if a.get(n)] or [float("inf")])
         if ratio > GROWTH:
             over.append(f"{pair[0]} to {pair[1]}: ten times as many {kind} cost {fmt(ratio)} times as much each")
 bad = [f"{k}: {r['bad']} failed: {r['errors']}" for k, r in sorted(cell.items()) if r["bad"]]
@@ -95,3 +130,4 @@ print("\n".join(f"- {line}" for line in bad) or "- every request got its right a
 print("\n".join(f"- over the limit: {line}" for line in over)
       or f"- within all limits, and ten times as much costs at most {GROWTH} times as much for each message and chunk")
 print(f"- other work on the machine: at most {max(r['foreign_cores'] for r in cell.values()):.2f} cores during a measurement that counts")
+sys.exit(1 if bad or over else 0)

@@ -34,13 +34,17 @@ def drive(model: str) -> None:
         assert called.stop_reason == "tool_use" and called.content[0].type == "thinking", called
         result = {"type": "tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": "rain"}]}
         again = [*question, {"role": "assistant", "content": called.content}, {"role": "user", "content": [result]}]
-        told = client.messages.create(model=model, max_tokens=2000, messages=again, tools=[weather], thinking=thinking)
-        assert told.content[-1].text == "The weather: rain.", told
+        if streamed:
+            with client.messages.stream(model=model, max_tokens=2000, messages=again, tools=[weather], thinking=thinking) as stream:
+                told = stream.get_final_message()
+        else:
+            told = client.messages.create(model=model, max_tokens=2000, messages=again, tools=[weather], thinking=thinking)
+        assert (told.content[0].thinking, told.content[-1].text) == ("It is known now.", "The weather: rain."), told
 
 
-# The same through an upstream of another dialect and of this one.
-drive("mock/m")
-drive("claude/m")
+# The same through upstreams of each kind.
+for model in ("mock/m", "openai/m", "claude/m"):
+    drive(model)
 
 count = client.messages.count_tokens(model="mock/m", messages=ask)
 assert count.input_tokens > 0, count

@@ -9,7 +9,8 @@ from llm_comply.cli import main
 
 SOME = "basic-response,system-prompt,multi-turn,tool-calling,image-input,assistant-phase,response-output-phase-schema,reasoning-summary,error-handling"
 base = sys.argv[1]
-for name, rest in {"openai-chat": [], "open-responses": ["--filter", SOME]}.items():
-    sys.argv[1:] = ["--format", name, "--base-url", base, "--api-key", "unused", "--model", "mock/m", *rest]
-    assert main() == 0, name
+for model in ("mock/m", "openai/m", "claude/m"):
+    for name, rest in {"openai-chat": [], "open-responses": ["--filter", SOME]}.items():
+        sys.argv[1:] = ["--format", name, "--base-url", base, "--api-key", "unused", "--model", model, *rest]
+        assert main() == 0, (name, model)
 print("all good")

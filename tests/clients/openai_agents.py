@@ -41,9 +41,11 @@ async def drive(model: OpenAIChatCompletionsModel | OpenAIResponsesModel) -> Non
 
 
 async def main() -> None:
-    await drive(OpenAIChatCompletionsModel(model="mock/m", openai_client=client))
-    # The library's default.
-    await drive(OpenAIResponsesModel(model="mock/m", openai_client=client))
+    # The same through upstreams of each kind.
+    for upstream in ("mock/m", "openai/m", "claude/m"):
+        await drive(OpenAIChatCompletionsModel(model=upstream, openai_client=client))
+        # The library's default.
+        await drive(OpenAIResponsesModel(model=upstream, openai_client=client))
 
 
 asyncio.run(main())

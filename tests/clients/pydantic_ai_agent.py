@@ -36,8 +36,10 @@ async def drive(model) -> None:
 
 
 async def main() -> None:
-    await drive(OpenAIChatModel("mock/m", provider=provider))
-    await drive(OpenAIResponsesModel("mock/m", provider=provider))
+    # The same through upstreams of each kind.
+    for upstream in ("mock/m", "openai/m", "claude/m"):
+        await drive(OpenAIChatModel(upstream, provider=provider))
+        await drive(OpenAIResponsesModel(upstream, provider=provider))
 
 
 asyncio.run(main())

@@ -10,7 +10,7 @@ use super::script::{Call, Said, Then};
 /// Characters a chunk where the script does not say.
 const CHUNK_CHARS: usize = 8;
 /// Unix seconds of every answer, so that they are the same each time.
-const CREATED: u64 = 1_700_000_000;
+pub(super) const CREATED: u64 = 1_700_000_000;
 
 /// One answer being made.
 pub(super) struct Answer<'a> {
@@ -109,11 +109,14 @@ impl Answer<'_> {
         match said {
             Said::Nothing => Vec::new(),
             Said::Pieces(pieces) => pieces.iter().map(|piece| self.question.fill(piece)).collect(),
-            Said::Whole(text) => {
-                let text: Vec<char> = self.question.fill(text).chars().collect();
-                text.chunks(self.then.chunk_chars.unwrap_or(CHUNK_CHARS)).map(|piece| piece.iter().collect()).collect()
-            }
+            Said::Whole(text) => self.cut(&self.question.fill(text)),
         }
+    }
+
+    /// A text in pieces of so many characters.
+    pub(super) fn cut(&self, text: &str) -> Vec<String> {
+        let text: Vec<char> = text.chars().collect();
+        text.chunks(self.then.chunk_chars.unwrap_or(CHUNK_CHARS)).map(|piece| piece.iter().collect()).collect()
     }
 
     pub(super) fn joined(&self, said: &Said) -> Option<String> {

@@ -1,13 +1,14 @@
 //! `gatewright mock`: an upstream that says what a script tells it to, for the tour and for tests.
 //!
-//! Apart because it plays a stranger: it speaks OpenAI's chat completions and Anthropic's Messages from its own few lines, so that a mistake in the
-//! gateway's dialect is not made twice. It must not use any other part of the gateway.
+//! Apart because it plays a stranger: it speaks OpenAI's chat completions and Responses and Anthropic's Messages from its own few lines, so that
+//! a mistake in the gateway's dialect is not made twice. It must not use any other part of the gateway.
 
 mod answer;
 mod body;
 mod messages;
 mod question;
 mod read;
+mod responses;
 mod script;
 mod server;
 #[cfg(test)]

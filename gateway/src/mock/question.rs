@@ -14,6 +14,8 @@ pub(super) struct Question {
     pub(super) tool_result: Option<String>,
     /// Names of the tools on offer.
     pub(super) tools: Vec<String>,
+    /// Those of them that Responses offer in a way of its own.
+    pub(super) own_tools: Vec<OwnTool>,
     /// The one of them that the rule looked for.
     pub(super) offered: String,
     pub(super) stream: bool,
@@ -21,6 +23,16 @@ pub(super) struct Question {
     pub(super) choices: u32,
     pub(super) prompt_tokens: u64,
     pub(super) headers: Vec<(String, String)>,
+}
+
+/// A tool of Responses that takes a text, or is in a namespace.
+#[derive(Clone, Debug)]
+pub(super) struct OwnTool {
+    /// The name that scripts know it by: `<namespace>__<name>`.
+    pub(super) called: String,
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+    pub(super) takes_text: bool,
 }
 
 /// Choices at most.
@@ -41,6 +53,7 @@ impl Question {
             user,
             tool_result: messages.last().filter(|m| role(m, "tool")).map(|m| text(&m["content"])),
             tools: tools.filter_map(|tool| tool["function"]["name"].as_str().map(str::to_owned)).collect(),
+            own_tools: Vec::new(),
             offered: String::new(),
             stream: body["stream"] == true,
             include_usage: body["stream_options"]["include_usage"] == true,

@@ -33,6 +33,21 @@ const REMEMBERED_BYTES: usize = 8 * 1024 * 1024;
 const CONNECTIONS: usize = 4096;
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
+/// What a chat is asked in.
+#[derive(Clone, Copy)]
+enum Language {
+    Chat,
+    Messages,
+    Responses,
+}
+
+impl Language {
+    fn of(path: &str) -> Option<Self> {
+        let ends = [("/chat/completions", Self::Chat), ("/messages", Self::Messages), ("/responses", Self::Responses)];
+        ends.into_iter().find(|(end, _)| path.ends_with(end)).map(|(_, language)| language)
+    }
+}
+
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A running mock. It ends when this drops.
@@ -143,11 +158,12 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let (head, body) = request.into_parts();
     match (&head.method, head.uri.path()) {
-        (&Method::POST, path) if path.ends_with("/chat/completions") || path.ends_with("/messages") => {
+        (&Method::POST, path) if Language::of(path).is_some() => {
+            let language = Language::of(path).unwrap_or(Language::Chat);
             let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
                 return Ok(said(StatusCode::BAD_REQUEST, &problem("the body could not be read")));
             };
-            chat(&state, &head, &body.to_bytes()).await
+            chat(&state, &head, (language, &body.to_bytes())).await
         }
         (&Method::POST, path) if Wanted::of(path).is_some() => {
             let wanted = Wanted::of(path).unwrap_or(Wanted::Completion);
@@ -179,8 +195,8 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
             Ok(said(StatusCode::OK, &texts::echo(&head, &body.to_bytes())))
         }
         _ => {
-            let has = "the mock has chat/completions, messages, completions, embeddings, moderations, models, echoes of files, audio and \
-                       rerank, and __mock/requests";
+            let has = "the mock has chat/completions, responses, messages, completions, embeddings, moderations, models, echoes of files, \
+                       audio and rerank, and __mock/requests";
             Ok(said(StatusCode::NOT_FOUND, &problem(has)))
         }
     }
@@ -205,9 +221,17 @@ async fn beside(state: &State, head: &http::request::Parts, (wanted, body): (Wan
     Ok(playing(state, play, &question))
 }
 
-async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result<Response<Body>, io::Error> {
-    let messages = head.uri.path().ends_with("/messages");
-    let Some(mut question) = (if messages { Question::read_messages(body) } else { Question::read(body) }) else {
+async fn chat(
+    state: &State,
+    head: &http::request::Parts,
+    (language, body): (Language, &[u8]),
+) -> Result<Response<Body>, io::Error> {
+    let question = match language {
+        Language::Chat => Question::read(body),
+        Language::Messages => Question::read_messages(body),
+        Language::Responses => Question::read_responses(body),
+    };
+    let Some(mut question) = question else {
         return Ok(said(StatusCode::BAD_REQUEST, &problem("the body is not JSON")));
     };
     question.headers =
@@ -222,15 +246,20 @@ async fn chat(state: &State, head: &http::request::Parts, body: &[u8]) -> Result
     }
     match &then.fault {
         Some(Fault::Refuse) => return Err(io::Error::other("refused by the script")),
-        Some(Fault::Status { status, body, retry_after }) => return Ok(failed(*status, body.as_deref(), retry_after.as_deref())),
+        Some(Fault::Status { status, body, retry_after }) => {
+            return Ok(failed(language, *status, (body.as_deref(), retry_after.as_deref())));
+        }
         _ => {}
     }
     let answer = Answer { question: &question, then, call };
-    let (frames, end) = match (question.stream, messages) {
-        (true, false) => Play::events(answer.events(), then.fault.as_ref()),
-        (true, true) => Play::named(answer.message_events(), then.fault.as_ref()),
-        (false, false) => Play::whole(answer.whole(), then.fault.as_ref()),
-        (false, true) => Play::whole(answer.message_body(), then.fault.as_ref()),
+    let fault = then.fault.as_ref();
+    let (frames, end) = match (language, question.stream) {
+        (Language::Chat, true) => Play::events(answer.events(), fault),
+        (Language::Chat, false) => Play::whole(answer.whole(), fault),
+        (Language::Messages, true) => Play::named(answer.message_events(), fault),
+        (Language::Messages, false) => Play::whole(answer.message_body(), fault),
+        (Language::Responses, true) => Play::named(answer.response_events(), fault),
+        (Language::Responses, false) => Play::whole(answer.response_body(), fault),
     };
     let play = Play { frames, first: then.first_delay, between: then.between_delay, end };
     Ok(playing(state, play, &question))
@@ -302,9 +331,14 @@ fn text(status: StatusCode, body: String) -> Response<Body> {
     response
 }
 
-fn failed(status: u16, body: Option<&str>, retry_after: Option<&str>) -> Response<Body> {
+fn failed(language: Language, status: u16, (body, retry_after): (Option<&str>, Option<&str>)) -> Response<Body> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = body.map_or_else(|| problem("failed by the script").to_string(), str::to_owned);
+    let said = "failed by the script";
+    let usual = match language {
+        Language::Messages => json!({"type": "error", "error": {"type": "api_error", "message": said}, "request_id": null}),
+        Language::Chat | Language::Responses => problem(said),
+    };
+    let body = body.map_or_else(|| usual.to_string(), str::to_owned);
     let mut response = text(status, body);
     if let Some(value) = retry_after.and_then(|seconds| header::HeaderValue::from_str(seconds).ok()) {
         response.headers_mut().insert(header::RETRY_AFTER, value);

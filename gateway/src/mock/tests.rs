@@ -14,12 +14,14 @@ async fn mock(script: &str) -> Mock {
 
 /// Sends one request and reads until the mock closes. Returns head and body; the body's chunks are joined.
 async fn ask(mock: &Mock, body: &Value) -> (String, String) {
+    ask_at(mock, "/v1/chat/completions", body).await
+}
+
+async fn ask_at(mock: &Mock, path: &str, body: &Value) -> (String, String) {
     let mut socket = TcpStream::connect(mock.addr()).await.unwrap();
     let body = body.to_string();
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: m\r\nx-test: yes\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: m\r\nx-test: yes\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     socket.write_all((head + &body).as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // A connection that is cut ends in an error; what came before it counts.
@@ -118,6 +120,79 @@ rules:
     );
 }
 
+/// Types and data of a stream's named events.
+fn named(body: &str) -> Vec<(String, Value)> {
+    let events = body.split("\n\n").filter_map(|event| event.strip_prefix("event: ")?.split_once("\ndata: "));
+    events.map(|(kind, data)| (kind.to_owned(), serde_json::from_str(data).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn responses_are_told_whole_and_in_events_that_add_up_to_the_same() {
+    let mock = mock(
+        r#"
+rules:
+  - when: {offers: crm__find}
+    then:
+      reasoning: [I, " think"]
+      text: [a, b]
+      tool_calls: [{name: "{{offered}}", arguments: {a: 1}}, {name: patch, arguments: {input: "*** Begin"}}]
+      usage: {prompt: 7, completion: 5, reasoning: 2, cached: 1}
+"#,
+    )
+    .await;
+    let tools = json!([{"type": "web_search"}, {"type": "custom", "name": "patch"},
+        {"type": "namespace", "name": "crm", "tools": [{"type": "function", "name": "find"}]}]);
+    let mut asked = json!({"model": "m", "input": "hello", "tools": tools, "stream": true});
+    let (head, body) = ask_at(&mock, "/v1/responses", &asked).await;
+    assert!(head.contains("text/event-stream"), "{head}");
+    let events = named(&body);
+    assert!(events.iter().enumerate().all(|(at, (kind, data))| data["type"] == *kind && data["sequence_number"] == at), "{body}");
+    let of = |kind: &str, field: &str| {
+        let values = events.iter().filter(|(found, _)| found == kind).map(|(_, data)| data[field].as_str().unwrap_or_default());
+        values.collect::<String>()
+    };
+    assert_eq!(
+        (of("response.reasoning_text.delta", "delta"), of("response.output_text.delta", "delta")),
+        ("I think".into(), "ab".into())
+    );
+    assert_eq!(of("response.function_call_arguments.delta", "delta"), r#"{"a":1}"#);
+    assert_eq!(of("response.custom_tool_call_input.delta", "delta"), "*** Begin");
+    let (kind, last) = &events[events.len() - 1];
+    let output = &last["response"]["output"];
+    assert_eq!((&**kind, &output[1]["content"][0]["text"]), ("response.completed", &json!("ab")));
+    assert_eq!(
+        (&output[2]["name"], &output[2]["namespace"], &output[2]["arguments"]),
+        (&json!("find"), &json!("crm"), &json!("{\"a\":1}"))
+    );
+    assert_eq!((&output[3]["type"], &output[3]["input"]), (&json!("custom_tool_call"), &json!("*** Begin")));
+    let done: Vec<&Value> =
+        events.iter().filter(|(kind, _)| kind == "response.output_item.done").map(|(_, data)| &data["item"]).collect();
+    assert_eq!(done, output.as_array().unwrap().iter().collect::<Vec<_>>());
+    assert_eq!(
+        last["response"]["usage"],
+        json!({"input_tokens": 7, "input_tokens_details": {"cached_tokens": 1}, "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 12})
+    );
+    asked["stream"] = false.into();
+    let (_, body) = ask_at(&mock, "/v1/responses", &asked).await;
+    let whole: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&whole["status"], whole["output"].as_array().unwrap().len()), (&json!("completed"), 4), "{body}");
+}
+
+#[tokio::test]
+async fn responses_know_results_refusals_and_answers_that_are_too_long() {
+    let script = "rules:\n  - when: {has_tool_result: true}\n    then: {refusal: 'No {{tool}}.'}\n  - then: {text: cut, finish_reason: length}";
+    let mock = mock(script).await;
+    let back = json!([{"role": "user", "content": "x"}, {"type": "custom_tool_call_output", "call_id": "c", "output": "way"}]);
+    let (_, body) = ask_at(&mock, "/v1/responses", &json!({"model": "m", "input": back})).await;
+    assert!(body.contains(r#""content":[{"type":"refusal","refusal":"No way."}]"#), "{body}");
+    let (_, body) = ask_at(&mock, "/v1/responses", &json!({"model": "m", "input": "x"})).await;
+    assert!(
+        body.contains(r#""status":"incomplete""#) && body.contains(r#""incomplete_details":{"reason":"max_output_tokens"}"#),
+        "{body}"
+    );
+}
+
 #[tokio::test]
 async fn faults_are_played_on_the_occasions_that_are_named() {
     let mock = mock(
@@ -146,6 +221,20 @@ rules:
     assert!(!body.contains("[DONE]"));
     let (_, body) = ask(&mock, &streamed("garbage")).await;
     assert!(body.contains("data: {\"id\": nonsense\n\n") && body.ends_with("data: [DONE]\n\n"), "{body}");
+}
+
+#[tokio::test]
+async fn a_fault_is_told_in_the_language_that_was_asked_in() {
+    let mock = mock("rules: [{then: {fault: {status: 503}}}]").await;
+    let said = r#""message":"failed by the script""#;
+    for (path, begins) in [
+        ("/v1/chat/completions", r#"{"error":{"#),
+        ("/v1/responses", r#"{"error":{"#),
+        ("/v1/messages", r#"{"type":"error","error":{"type":"api_error","#),
+    ] {
+        let (head, body) = ask_at(&mock, path, &question("x")).await;
+        assert!(head.starts_with("HTTP/1.1 503") && body.starts_with(begins) && body.contains(said), "{path}: {body}");
+    }
 }
 
 #[tokio::test]

@@ -96,10 +96,34 @@ pub(super) fn embeddings(question: &Question, body: &[u8]) -> Value {
     json!({"object": "list", "data": data, "model": question.model, "usage": usage})
 }
 
-/// Flagged is what says `flag`.
+/// What a text is judged for.
+const CATEGORIES: [&str; 13] = [
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+];
+
+/// Flagged is what says `flag`, for everything.
 pub(super) fn moderations(question: &Question, body: &[u8]) -> Value {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let results: Vec<Value> = texts(&body).iter().map(|text| json!({"flagged": text.contains("flag"), "categories": {}})).collect();
+    let judge = |text: &String| {
+        let flagged = text.contains("flag");
+        let each =
+            |value: Value| CATEGORIES.map(|name| (name.to_owned(), value.clone())).into_iter().collect::<Map<String, Value>>();
+        json!({"flagged": flagged, "categories": each(flagged.into()), "category_scores": each(f64::from(u8::from(flagged)).into()),
+            "category_applied_input_types": each(json!(["text"]))})
+    };
+    let results: Vec<Value> = texts(&body).iter().map(judge).collect();
     json!({"id": "modr-mock", "model": question.model, "results": results})
 }
 

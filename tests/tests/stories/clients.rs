@@ -23,11 +23,33 @@ rules:
     then: {tool_calls: [{name: crm__find, arguments: ['{}']}]}
   - when: {contains: as JSON}
     then: {text: ['{"city": ', '"Oslo"}']}
+  - when: {contains: busy}
+    then: {fault: {status: 429, retry_after: 3}}
+  - when: {contains: broken}
+    then: {fault: {status: 500}}
+  - when: {contains: late}
+    then: {text: "too late", delay_ms: {first: 60000}}
+  - when: {contains: cut off}
+    then: {text: [a, b, c, d, e, f], fault: {cut_after_chunks: 7}}
+  - when: {contains: garbled}
+    then: {text: [a, b, c, d, e, f], fault: {garbage_after_chunks: 7}}
   - then:
       reasoning: ["I ", "think."]
       text: ["Hel", "lo."]
       usage: {prompt: 5, completion: 4}
 "#;
+
+/// Upstreams beside the mock's chat completions: one of Responses, one of Messages, and one that nobody waits for.
+fn config(mock: &Mock) -> String {
+    let (openai, claude) = (
+        format!("dialect: openai_responses, base_url: '{}/v1'", mock.url),
+        format!("dialect: anthropic, base_url: '{}'", mock.url),
+    );
+    let late = format!("base_url: '{}/v1', timeouts: {{first_token: 200ms, idle: 200ms}}", mock.url);
+    let rows = [("openai", openai), ("claude", claude), ("late", late)];
+    let rows: String = rows.iter().map(|(name, row)| format!("  {name}: {{{row}, attempts: 1}}\n")).collect();
+    mock.config(&format!("{rows}plugins:\n  secrets: {{}}\n"))
+}
 
 /// What runs a program: its name for `GATEWRIGHT_TESTS_WITH`, the variable that may name another, and what is used otherwise.
 struct Runner(&'static str, &'static str, &'static str);
@@ -42,8 +64,7 @@ fn drive(Runner(name, variable, usual): Runner, program: &str) {
         return;
     }
     let mock = Mock::playing(SCRIPT).unwrap();
-    let claude = format!("  claude:\n    dialect: anthropic\n    base_url: {}\n    attempts: 1\n", mock.url);
-    let gateway = Gateway::with(&mock.config(&format!("{claude}plugins:\n  secrets: {{}}\n"))).unwrap();
+    let gateway = Gateway::with(&config(&mock)).unwrap();
     let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/tests/golden");
     let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| usual.into()));
     let out =

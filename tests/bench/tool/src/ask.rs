@@ -4,7 +4,6 @@
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Dialect {
     Chat,
-    /// Spoken to the gateway only: the mock does not answer in it.
     Responses,
     Messages,
 }
@@ -48,6 +47,8 @@ pub struct Ask<'a> {
     /// Tools on offer.
     pub tools: usize,
     pub stream: bool,
+    /// Whether a response is to be kept; other dialects have no word for it.
+    pub store: bool,
 }
 
 /// Ordinary words, of so many bytes.
@@ -69,7 +70,9 @@ impl Ask<'_> {
         let tools = if tools.is_empty() { String::new() } else { format!(",\"tools\":[{}]", tools.join(",")) };
         let (top, list, most) = match self.dialect {
             Dialect::Chat => (String::new(), "messages", "max_tokens"),
-            Dialect::Responses => (format!("\"store\":false,\"instructions\":\"{system}\","), "input", "max_output_tokens"),
+            Dialect::Responses => {
+                (format!("\"store\":{},\"instructions\":\"{system}\",", self.store), "input", "max_output_tokens")
+            }
             Dialect::Messages => (format!("\"system\":\"{system}\","), "messages", "max_tokens"),
         };
         if self.dialect == Dialect::Chat {

@@ -51,8 +51,8 @@ pub(crate) struct Retries {
 }
 
 /// When a second leg is asked beside one that has not said the first word of a stream: the next one, or the same again where there is no
-/// other. Whoever speaks first is heard, the other one is let go; once for a model call, and as far as `retries` allows. One of the
-/// two keys at least.
+/// other. Whoever speaks first is heard, the other one is let go; once for a model call, and as far as `retries` and the leg's
+/// `attempts` allow. One of the two keys at least.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Hedge {

@@ -5,7 +5,9 @@
 
 mod deployment;
 mod groups;
+mod prices;
 mod settings;
+mod whom;
 
 use std::collections::BTreeSet;
 

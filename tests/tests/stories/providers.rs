@@ -133,7 +133,7 @@ fn the_catalog_is_shown() {
         (out.status.code().unwrap(), format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
     };
     let (status, all) = out(&["providers"]);
-    assert!(status == 0 && all.lines().count() == 20 && all.contains("DEEPSEEK_API_KEY"), "{all}");
+    assert!(status == 0 && all.lines().count() == 21 && all.contains("DEEPSEEK_API_KEY"), "{all}");
     let (status, one) = out(&["providers", "deepseek"]);
     assert!(status == 0 && one.contains("with `rules: r1`") && one.contains("2.19"), "{one}");
     assert_eq!(out(&["providers", "nobody"]).0, 2);

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::super::yaml::escape;
+use super::prices::is_cost;
 use super::settings::{Settings, seconds};
+use super::whom::Known;
 use super::{Carrier, Deployed, ENVIRON, Made, SHARES, text_of};
 use crate::config::facts::ProviderKind;
 use crate::config::pattern::stars;
-use crate::config::zero::usual_base;
-use crate::money::a_token;
 use crate::upstreams::catalog::Row;
 
 /// Parameters of a deployment that are carried over; the rest is told.
@@ -38,46 +38,28 @@ const KNOWN: [&str; 16] = [
 const ENTRY: [&str; 3] = ["model_name", "litellm_params", "model_info"];
 /// What a model may be for.
 const MODES: [&str; 6] = ["chat", "completion", "embedding", "moderation", "moderations", "responses"];
-/// What a million tokens cost: their name for one token, ours for a million.
-const COSTS: [(&str, &str); 4] = [
-    ("input_cost_per_token", "input"),
-    ("cache_read_input_token_cost", "cached"),
-    ("cache_creation_input_token_cost", "written"),
-    ("output_cost_per_token", "output"),
-];
 
 /// Where a deployment stands, and what it says.
-struct Entry<'a> {
-    at: String,
-    params: &'a Map<String, Value>,
-    info: Option<&'a Map<String, Value>>,
+pub(super) struct Entry<'a> {
+    pub(super) at: String,
+    pub(super) params: &'a Map<String, Value>,
+    pub(super) info: Option<&'a Map<String, Value>>,
 }
 
 impl Entry<'_> {
-    fn text(&self, key: &str) -> Option<&str> {
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.params.get(key).and_then(Value::as_str)
     }
 
     /// The address that it says.
-    fn base(&self) -> Option<&str> {
+    pub(super) fn base(&self) -> Option<&str> {
         self.text("api_base").or_else(|| self.text("base_url"))
     }
 
     /// What it says that it is for.
-    fn mode(&self) -> Option<&str> {
+    pub(super) fn mode(&self) -> Option<&str> {
         self.info.and_then(|info| info.get("mode")).and_then(Value::as_str)
     }
-}
-
-/// Whom an entry means.
-struct Known {
-    row: Row,
-    /// The variable of the key that LiteLLM would send.
-    key: Option<String>,
-    /// The model's own name.
-    model: String,
-    /// Whether it is asked by OpenAI's other API.
-    responses: bool,
 }
 
 impl Carrier<'_> {
@@ -104,7 +86,10 @@ impl Carrier<'_> {
         let Some(known) = self.known(&entry) else { return };
         let wanted = stars(&known.model);
         if wanted > 0 && wanted != stars(name) {
-            let message = format!("this entry is not carried over: `*` stands {wanted} times in its model, and not in its name");
+            let message = format!(
+                "this entry is not carried over: `*` stands {wanted} times in its model, and {} times in its name",
+                stars(name)
+            );
             self.note(&format!("{}/model_name", entry.at), message);
             return;
         }
@@ -127,94 +112,17 @@ impl Carrier<'_> {
         })
     }
 
-    /// An entry for any model of anybody: those whose keys are in the environment.
-    fn everybody(&mut self, entry: &Entry<'_>, name: &str, settings: &Settings) {
-        for key in entry.params.keys().filter(|key| *key != "model") {
-            self.note(
-                &format!("{}/litellm_params/{key}", entry.at),
-                "this parameter is not carried over: whose it is the entry does not say",
-            );
-        }
-        let is_set = |row: &&Row| row.key_variable.as_deref().is_some_and(|key| self.environment.get(key).is_some());
-        let has_base = |row: &&Row| usual_base(row, self.environment).is_ok();
-        let rows: Vec<Row> =
-            self.catalog.rows().filter(|row| row.kind().is_some()).filter(is_set).filter(has_base).cloned().collect();
-        if name != "*" || rows.is_empty() {
-            self.note(
-                &entry.at,
-                "this entry is not carried over: the model `*` is that of the name `*`, of those whose key's variable is set",
-            );
-        }
-        for row in rows.into_iter().filter(|_| name == "*") {
-            let prefixes = row.litellm.clone();
-            let known = Known { key: row.key_variable.clone(), row, model: "*".to_owned(), responses: false };
-            let empty = Entry { at: entry.at.clone(), params: &Map::new(), info: None };
-            let section = self.section(&empty, &known, settings);
-            let provider = self.provider(&empty, &known.row, section);
-            for prefix in prefixes {
-                let deployed = Deployed { leg: format!("{provider}/*"), shares: [0.0; 3] };
-                self.join(&format!("{prefix}/*"), format!("{}/model_name", entry.at), deployed);
-            }
-        }
-    }
-
-    /// Whom an entry means.
-    fn known(&mut self, entry: &Entry<'_>) -> Option<Known> {
-        let at = format!("{}/litellm_params", entry.at);
-        let Some(model) = entry.text("model") else {
-            self.note(&at, "an entry without `model` is not carried over");
-            return None;
-        };
-        let (prefix, rest) = match (entry.text("custom_llm_provider"), model.split_once('/')) {
-            (Some(named), Some((prefix, rest))) if prefix == named => (Some(named), rest),
-            (Some(named), _) => (Some(named), model),
-            (None, Some((prefix, rest))) => (Some(prefix), rest),
-            (None, None) => (None, model),
-        };
-        let row = match prefix {
-            Some(prefix) => self.catalog.of_litellm(prefix),
-            None => self.catalog.of_litellm_model(model),
-        };
-        let at = format!("{at}/model");
-        let Some(row) = row.cloned() else {
-            let what = prefix.map_or_else(|| format!("whose model `{model}` is"), |prefix| format!("the provider `{prefix}`"));
-            self.note(&at, format!("this entry is not carried over: {what} is not known here"));
-            return None;
-        };
-        if row.kind().is_none() {
-            self.note(
-                &at,
-                format!("this entry is not carried over: `{}` speaks `{}`, which is not spoken here", row.name, row.dialect),
-            );
-            return None;
-        }
-        // `openai/responses/gpt-5` is asked by OpenAI's other API.
-        let responses = rest.strip_prefix("responses/").filter(|_| row.kind() == Some(ProviderKind::OpenAi));
-        let asked = responses.is_some() || entry.mode() == Some("responses");
-        let (key, responses, model) = (row.key_variable.clone(), asked, responses.unwrap_or(rest).to_owned());
-        let elsewhere = row.litellm_elsewhere.as_deref().filter(|_| self.is_elsewhere(entry, &row));
-        let row = elsewhere.and_then(|name| self.catalog.find(name)).unwrap_or(&row).clone();
-        Some(Known { row, key, model, responses })
-    }
-
-    /// Whether an entry's address is another than its provider's own.
-    fn is_elsewhere(&self, entry: &Entry<'_>, row: &Row) -> bool {
-        let Some(said) = entry.base() else { return false };
-        let said = said.strip_prefix(ENVIRON).map_or(Some(said), |name| self.environment.get(name));
-        let host = |url: &str| url.parse::<http::Uri>().ok()?.host().map(str::to_ascii_lowercase);
-        match (said.and_then(host), row.base_url.as_deref().and_then(host)) {
-            (Some(said), Some(own)) => said != own && !said.ends_with(&format!(".{own}")),
-            _ => true,
-        }
-    }
-
     /// Tells of what an entry says that counts for nothing here.
     fn told(&mut self, entry: &Entry<'_>, value: &Value) {
-        let costs = |key: &str| COSTS.iter().any(|(cost, _)| *cost == key);
-        for key in entry.params.keys().filter(|key| !KNOWN.contains(&key.as_str()) && !costs(key)) {
+        for key in entry.params.keys().filter(|key| !KNOWN.contains(&key.as_str()) && !is_cost(key)) {
             self.note(&format!("{}/litellm_params/{}", entry.at, escape(key)), "this parameter is not carried over");
         }
-        for key in entry.info.into_iter().flat_map(Map::keys).filter(|key| !costs(key) && *key != "mode") {
+        for key in entry
+            .info
+            .into_iter()
+            .flat_map(Map::keys)
+            .filter(|key| !is_cost(key) && !["mode", "base_model"].contains(&key.as_str()))
+        {
             self.note(&format!("{}/model_info/{}", entry.at, escape(key)), "this is not carried over");
         }
         for key in value.as_object().into_iter().flat_map(Map::keys).filter(|key| !ENTRY.contains(&key.as_str())) {
@@ -235,7 +143,7 @@ impl Carrier<'_> {
     }
 
     /// A provider's section: what the entry says, and the settings where it says nothing.
-    fn section(&mut self, entry: &Entry<'_>, known: &Known, settings: &Settings) -> Map<String, Value> {
+    pub(super) fn section(&mut self, entry: &Entry<'_>, known: &Known, settings: &Settings) -> Map<String, Value> {
         let mut section = Map::new();
         let base = self.text(entry, "api_base").or_else(|| self.text(entry, "base_url"));
         section.extend(base.map(|base| ("base_url".to_owned(), base_of(base, &known.row).into())));
@@ -319,7 +227,7 @@ impl Carrier<'_> {
     }
 
     /// The name of the provider with these settings: one that is there, or a new one.
-    fn provider(&mut self, entry: &Entry<'_>, row: &Row, mut section: Map<String, Value>) -> String {
+    pub(super) fn provider(&mut self, entry: &Entry<'_>, row: &Row, mut section: Map<String, Value>) -> String {
         let others = self
             .providers
             .iter()
@@ -358,29 +266,6 @@ impl Carrier<'_> {
     pub(super) fn opens(&mut self, provider: &str, model: &str) {
         let made = self.providers.iter_mut().find(|made| made.name == provider);
         made.filter(|_| !model.contains('*')).map(|made| made.models.insert(model.to_owned()));
-    }
-
-    /// What the operator says that a model costs.
-    fn prices(&mut self, entry: &Entry<'_>, provider: &str, model: &str) {
-        let mut amounts = Map::new();
-        for (their, our) in COSTS {
-            let places = [("litellm_params", Some(entry.params)), ("model_info", entry.info)];
-            let found = places.iter().find_map(|(place, of)| Some((*place, of.and_then(|of| of.get(their))?)));
-            let Some((place, value)) = found else { continue };
-            let decimal = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let number = a_token(&decimal).ok().and_then(|nanos| serde_json::from_str::<Value>(&nanos.to_string()).ok());
-            match number {
-                Some(number) => drop(amounts.insert(our.to_owned(), number)),
-                None => self.note(&format!("{}/{place}/{their}", entry.at), "this is no price that can be counted with"),
-            }
-        }
-        if amounts.contains_key("input") && amounts.contains_key("output") {
-            if let Some(made) = self.providers.iter_mut().find(|made| made.name == provider) {
-                made.prices.insert(model.to_owned(), Value::Object(amounts));
-            }
-        } else if !amounts.is_empty() {
-            self.note(&entry.at, "a price needs both `input_cost_per_token` and `output_cost_per_token`");
-        }
     }
 }
 

@@ -178,3 +178,20 @@ fn a_server_of_openais_api_elsewhere_has_no_peculiarities_of_openais_own() {
     assert_eq!(key.as_deref(), Some("sk-o"), "LiteLLM sends the key of its prefix");
     assert_eq!(facts.providers["openai-3"].kind, crate::config::facts::ProviderKind::OpenAiResponses);
 }
+
+#[test]
+fn a_deployment_costs_what_its_entry_says_or_what_the_model_costs_that_it_is() {
+    let text = "model_list:\n\
+                - model_name: a\n  litellm_params: {model: azure/mine, api_base: 'http://h'}\n  model_info: {base_model: azure/gpt-4o}\n\
+                - model_name: b\n  litellm_params: {model: openai/b, input_cost_per_token: 1e-07}\n  model_info: {mode: embedding}\n\
+                - model_name: c\n  litellm_params: {model: openai/c}\n  model_info: {base_model: nobodys/x}\n\
+                - model_name: d\n  litellm_params: {model: azure/d, api_base: 'http://h'}\n  model_info: {base_model: azure/gpt-5.5}\n";
+    let carried = carried(text);
+    let prices = |provider: &str, model: &str| carried.document.value["providers"][provider]["prices"][model].clone();
+    assert_eq!(prices("azure", "mine"), json!({"input": 2.5, "cached": 1.25, "written": 2.5, "output": 10}));
+    assert_eq!((prices("openai", "b"), prices("openai", "c")), (json!({"input": 0.1, "output": 0}), json!(null)));
+    let told = told(&carried).join("\n");
+    assert!(told.contains("10:16: model_list[2].model_info.base_model: nobody says what this model costs"), "{told}");
+    assert!(told.contains("model_list[3].model_info.base_model: it has other prices for long prompts"), "{told}");
+    served(&carried);
+}

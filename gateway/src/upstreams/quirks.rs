@@ -10,6 +10,7 @@ use gatewright_types::{ChatRequest, Fault, FaultKind, RawJson, Retry, Role, Samp
 use serde::Deserialize;
 use serde_json::value::to_raw_value;
 
+use crate::dialects::ids::nine;
 use crate::dialects::openai_chat::request::{note, unnote};
 use crate::dialects::recalled;
 
@@ -21,6 +22,8 @@ pub struct Quirks {
     pub max_tokens: MaxTokens,
     /// What becomes of thought in the history.
     pub reasoning: Reasoning,
+    /// Ids of tool calls in the history.
+    pub call_ids: CallIds,
     /// Whether it does not know `stream_options`.
     pub no_stream_options: bool,
     /// Whether it does not know the role `developer`.
@@ -74,6 +77,17 @@ pub enum MaxTokens {
     MaxTokens,
     /// `max_completion_tokens`, always.
     MaxCompletionTokens,
+}
+
+/// Ids of tool calls in the history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallIds {
+    /// It takes any.
+    #[default]
+    Any,
+    /// It takes those of nine letters and digits: others are made such.
+    Nine,
 }
 
 /// What becomes of thought in the history.
@@ -137,6 +151,9 @@ pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, Chat
     }
     no_stream_options(quirks, &mut fitted);
     fit_messages(quirks, request, &mut fitted);
+    if quirks.call_ids == CallIds::Nine {
+        fit_ids(request, &mut fitted);
+    }
     Ok(fitted)
 }
 
@@ -181,6 +198,18 @@ fn fit_messages(quirks: &Quirks, request: &ChatRequest, fitted: &mut Cow<'_, Cha
                 message.extras.retain(|name, _| !NAMES.contains(&name));
             }
         }
+    }
+}
+
+/// Calls and their results keep to each other, for an id's letters depend on the id alone.
+fn fit_ids(request: &ChatRequest, fitted: &mut Cow<'_, ChatRequest>) {
+    for (at, message) in request.messages.iter().enumerate() {
+        if message.tool_calls.is_empty() && message.tool_call_id.is_none() {
+            continue;
+        }
+        let Some(message) = fitted.to_mut().messages.get_mut(at) else { continue };
+        let ids = message.tool_calls.iter_mut().map(|call| &mut call.id).chain(message.tool_call_id.as_mut());
+        ids.for_each(|id| *id = nine(id).into_owned());
     }
 }
 
@@ -327,6 +356,30 @@ mod tests {
             assert_eq!(said("leave", field), [(false, false); 2], "{field}");
             assert_eq!(said("with_calls", field), [(false, false), (false, true)], "{field}");
         }
+    }
+
+    #[test]
+    fn ids_of_calls_are_made_such_as_the_server_takes_alike_in_call_and_result() {
+        let history = |id: &str| {
+            asks(json!({"messages": [
+                {"role": "assistant", "content": null,
+                    "tool_calls": [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+                {"role": "tool", "tool_call_id": id, "content": "1"},
+            ]}))
+        };
+        let ids = |quirk: &str, id: &str| {
+            let body = sent(quirk, &history(id));
+            [&body["messages"][0]["tool_calls"][0]["id"], &body["messages"][1]["tool_call_id"]]
+                .map(|id| id.as_str().unwrap().to_owned())
+        };
+        let [call, result] = ids("call_ids = 'nine'", "toolu_01A09q90qw90lq917835lq9");
+        assert!(call == result && call.len() == 9 && call.chars().all(|letter| letter.is_ascii_alphanumeric()), "{call} {result}");
+        assert_eq!(ids("call_ids = 'nine'", "aB3xK9mP2"), ["aB3xK9mP2"; 2]);
+        assert_eq!(ids("", "functions.f:0"), ["functions.f:0"; 2]);
+        assert_eq!(
+            crate::upstreams::catalog::Catalog::packed().unwrap().find("mistral").unwrap().present.quirks.call_ids,
+            CallIds::Nine
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Asked, Begin, Dialect, Echo, Listed, Page, ReadEvents, Recalled, Said, WriteEvents, openai_chat};
+use super::{Asked, Begin, Carried, Dialect, Echo, Listed, Page, ReadEvents, Recalled, Said, WriteEvents, openai_chat};
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
 pub const NAME: &str = "openai_responses";
@@ -161,6 +161,10 @@ impl Dialect for OpenAiResponses {
 
     fn write(&self, request: &ChatRequest) -> Result<Bytes, Fault> {
         request::write(request)
+    }
+
+    fn carries(&self, request: &ChatRequest) -> Carried {
+        request::carries(request)
     }
 
     fn reader(&self) -> Box<dyn ReadEvents> {

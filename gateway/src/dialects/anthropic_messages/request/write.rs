@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{HEADER, METADATA, OUTPUT, THINKING, own, signed, tools, turns};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
-use crate::dialects::{Carried, openai_responses};
+use crate::dialects::{Carried, foreign, openai_responses};
 
 /// A bound on tokens for who gives none: this dialect wants one.
 const MAX_TOKENS: u64 = 8192;
@@ -66,6 +66,7 @@ fn refuse(request: &ChatRequest) -> Result<(), Fault> {
     if request.sampling.logprobs == Some(true) {
         return refusal("logprobs", "The model that would answer tells no log probabilities.".to_owned());
     }
+    foreign::refuse(request, NAME)?;
     match turns::unsayable(&request.messages) {
         Some((at, kind)) => {
             refusal(&format!("messages[{at}].content"), format!("The model that would answer takes no `{kind}` parts."))
@@ -116,6 +117,7 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
     ];
     left.iter().filter(|(_, there)| *there).for_each(|(name, _)| carried.leaves_out(name));
     openai_responses::unknown_items(request).for_each(|kind| carried.leaves_out(&kind));
+    foreign::leave_out(request, NAME, &mut carried);
     carried
 }
 

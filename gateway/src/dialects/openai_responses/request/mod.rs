@@ -13,7 +13,7 @@ mod write;
 pub(super) use fields::read;
 pub(super) use recall::recalls;
 pub(super) use tools::{joined_name, renamed, text_of_tool, without_format};
-pub(super) use write::write;
+pub(super) use write::{carries, write};
 
 use gatewright_types::{Fault, FaultKind, RawJson};
 use serde_json::value::RawValue;

@@ -178,7 +178,7 @@ fn call_id(answer: &str, at: impl std::fmt::Display) -> String {
 
 /// Why an answer ended, in this dialect's words; `calls` are its calls of tools. Where it was told which one to call, or always, a server
 /// may say that it was done; clients of this dialect look for the word.
-fn ended<'a>(reason: Option<&'a FinishReason>, mut calls: impl Iterator) -> &'a str {
+fn ended(reason: Option<&FinishReason>, mut calls: impl Iterator) -> &str {
     match reason {
         None | Some(FinishReason::Stop) if calls.next().is_some() => "tool_use",
         reason => reason.map_or("end_turn", stop_word),

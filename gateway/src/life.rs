@@ -12,6 +12,7 @@ mod authenticate;
 pub(crate) mod conversations;
 mod converse;
 pub(crate) mod ears;
+mod estimate;
 mod guard;
 #[cfg(test)]
 pub(crate) mod kit;

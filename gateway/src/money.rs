@@ -80,6 +80,8 @@ pub struct Rates {
     pub cached: Nanos,
     /// Of the prompt's, written into that cache.
     pub written: Nanos,
+    /// The same, to last longer than is usual there.
+    pub written_long: Nanos,
     /// Generated, thought included.
     pub output: Nanos,
 }
@@ -104,10 +106,12 @@ impl Price {
         let rates = self.long.filter(|(above, _)| usage.prompt > *above).map_or(self.rates, |(_, rates)| rates);
         let cached = usage.cached.unwrap_or_default().min(usage.prompt);
         let written = usage.cache_written.unwrap_or_default().min(usage.prompt - cached);
+        let long = usage.cache_written_long.unwrap_or_default().min(written);
         let cost = |tokens: u64, rate: Nanos| u128::from(tokens) * u128::from(rate.0);
         let sum = cost(usage.prompt - cached - written, rates.input)
             .saturating_add(cost(cached, rates.cached))
-            .saturating_add(cost(written, rates.written))
+            .saturating_add(cost(written - long, rates.written))
+            .saturating_add(cost(long, rates.written_long))
             .saturating_add(cost(usage.completion, rates.output));
         Nanos(u64::try_from(sum.saturating_add(LOT / 2) / LOT).unwrap_or(u64::MAX))
     }
@@ -151,7 +155,8 @@ mod tests {
     }
 
     fn rates(input: &str, cached: &str, output: &str) -> Rates {
-        Rates { input: nanos(input), cached: nanos(cached), written: nanos(input), output: nanos(output) }
+        let [input, cached, output] = [input, cached, output].map(nanos);
+        Rates { input, cached, written: input, written_long: input, output }
     }
 
     #[test]
@@ -190,6 +195,16 @@ mod tests {
         assert_eq!(price.of(&usage), nanos("1.8"), "0.9 + 0.15 + 0.75");
         let odd = Usage { prompt: 10, cached: Some(4), cache_written: Some(99), ..Usage::default() };
         assert_eq!(price.of(&odd), Nanos(4 * 300 + 6 * 3750));
+    }
+
+    #[test]
+    fn what_is_written_to_last_longer_costs_more_and_is_counted_once() {
+        let price = Price::flat(Rates { written: nanos("3.75"), written_long: nanos("6"), ..rates("3", "0.3", "15") });
+        let mut usage = Usage { prompt: 1_000_000, cache_written: Some(700_000), ..Usage::default() };
+        usage.cache_written_long = Some(200_000);
+        assert_eq!(price.of(&usage), nanos("3.975"), "0.9 + 1.875 + 1.2");
+        usage.cache_written_long = Some(u64::MAX);
+        assert_eq!(price.of(&usage), nanos("5.1"), "no more of it than was written");
     }
 
     #[test]

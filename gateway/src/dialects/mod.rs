@@ -11,6 +11,8 @@ mod body;
 pub(crate) mod efforts;
 #[cfg(test)]
 mod failing;
+mod foreign;
+pub(crate) mod ids;
 mod kept;
 pub(crate) mod length;
 mod media;
@@ -36,6 +38,7 @@ use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Retry};
 
 pub use self::kept::{Echo, Page, Recalled, Renamed};
+pub(crate) use self::media::tokens_of;
 pub use self::seal::{Seal, Sealer};
 pub(crate) use self::steering::{Place, steers};
 pub(crate) use self::thread::{Thread, thread};
@@ -118,6 +121,11 @@ pub trait Dialect: Send + Sync {
 
     /// The body of a refusal. An upstream's own error body of this dialect is passed on as it is.
     fn envelope(&self, fault: &Fault, request_id: &str) -> Bytes;
+
+    /// The HTTP status of a refusal.
+    fn status(&self, fault: &Fault) -> u16 {
+        fault.status()
+    }
 
     /// What comes before a request's id in the id of an answer that nobody named.
     fn id_prefix(&self) -> &'static str;

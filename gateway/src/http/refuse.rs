@@ -25,7 +25,7 @@ pub(super) fn refuse(refused: &Refused, asked: (DialectRef, &str)) -> Response<B
 /// The response of a fault of which nothing more is known.
 pub(super) fn fault(fault: &Fault, (dialect, request_id): (DialectRef, &str)) -> Response<Body> {
     let mut response = Response::new(Body::from(dialect.envelope(fault, request_id)));
-    *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(dialect.status(fault)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     heads::put_id(headers, dialect, request_id);

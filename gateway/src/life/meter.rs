@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatewright_plugins::{Entry, Tally};
-use gatewright_types::{ChatRequest, Chunk, Content, Delta, Part, Tool, Usage};
+use gatewright_types::{ChatRequest, Chunk, Delta, Usage};
 use serde::Serialize;
 
+pub(crate) use super::estimate::{prompt_estimate, tokens_of};
 use super::leave::Bounds;
 use super::tried::Tried;
 use crate::host::Route;
@@ -251,6 +252,7 @@ fn add(total: &mut Usage, usage: &Usage) {
     total.reasoning = sum(total.reasoning, usage.reasoning);
     total.cached = sum(total.cached, usage.cached);
     total.cache_written = sum(total.cache_written, usage.cache_written);
+    total.cache_written_long = sum(total.cache_written_long, usage.cache_written_long);
 }
 
 fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
@@ -279,33 +281,6 @@ pub(super) fn has_content(chunk: &Chunk) -> bool {
         text => text_bytes(text) > 0,
     };
     chunk.deltas.iter().any(says)
-}
-
-/// A rough number of tokens in so many bytes of text.
-pub(crate) fn tokens_of(bytes: u64) -> u64 {
-    bytes.div_ceil(4)
-}
-
-/// A rough number of tokens in a prompt: a quarter of its text's bytes, and four a message.
-pub(crate) fn prompt_estimate(request: &ChatRequest) -> u64 {
-    let content = |content: &Content| match content {
-        Content::Absent | Content::Null => 0,
-        Content::Text(text) => text.len(),
-        Content::Parts(parts) => parts.iter().map(|part| if let Part::Text { text, .. } = part { text.len() } else { 0 }).sum(),
-    };
-    let of_message = |message: &gatewright_types::Message| {
-        let calls: usize = message.tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
-        16 + content(&message.content) + message.reasoning.as_ref().map_or(0, String::len) + calls
-    };
-    let of_tool = |tool: &Tool| match tool {
-        Tool::Function(tool) => {
-            let schema = tool.parameters.as_ref().map_or(0, |schema| schema.get().len());
-            tool.name.len() + tool.description.as_ref().map_or(0, String::len) + schema
-        }
-        Tool::Other(raw) => raw.get().len(),
-    };
-    let bytes: usize = request.messages.iter().map(of_message).sum::<usize>() + request.tools.iter().map(of_tool).sum::<usize>();
-    tokens_of(bytes as u64)
 }
 
 #[cfg(test)]
@@ -353,7 +328,7 @@ mod tests {
     fn each_round_costs_its_legs_price_and_one_out_of_the_cache_nothing() {
         let price = |dollars: u64| {
             let rate = Nanos(dollars * 1_000_000_000);
-            Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, output: rate })
+            Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, written_long: rate, output: rate })
         };
         let usage = || Chunk::of(vec![Delta::Usage(Usage { prompt: 3, completion: 2, cached: Some(1), ..Usage::default() })]);
         let meter = Meter::new(Instant::now()).comparing(Some(price(10)));

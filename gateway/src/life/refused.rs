@@ -66,7 +66,7 @@ impl Caller {
         let row = Row {
             cache: "bypass".to_owned(),
             verdicts: verdicts::NONE.to_owned(),
-            ..self.row(model, outcome, refused.fault().status())
+            ..self.row(model, outcome, self.head.dialect.status(refused.fault()))
         };
         crate::logging::access(&row);
         // A full queue is itself a reason to be turned away: then the line in the log is all there is.

@@ -190,7 +190,7 @@ impl Seat {
 
     /// Ends in a fault before anything was sent.
     pub(super) fn refuse(mut self, fault: Fault) -> Refused {
-        self.fails(&fault, fault.status());
+        self.fails(&fault, self.caller.head.dialect.status(&fault));
         Refused::new(fault, self.standing).verdicts(self.verdicts())
     }
 
@@ -201,7 +201,7 @@ impl Seat {
 
     /// Ends in a fault in the middle of an answer.
     pub(super) fn fault(&mut self, fault: &Fault) {
-        self.fails(fault, self.sent.unwrap_or_else(|| fault.status()));
+        self.fails(fault, self.sent.unwrap_or_else(|| self.caller.head.dialect.status(fault)));
     }
 
     /// Ends in a fault; `status` is what the client was told.

@@ -226,7 +226,7 @@ mod tests {
     fn the_least_busy_the_fastest_and_the_cheapest_come_first() {
         let price = |dollars: u64| {
             let rate = Nanos(dollars);
-            Some(Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, output: rate }))
+            Some(Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, written_long: rate, output: rate }))
         };
         let legs = [
             leg("a", Merits { price: price(5), ..Merits::default() }),

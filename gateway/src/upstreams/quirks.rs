@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use self::fields::{NEWER, asks, has, take};
 use crate::dialects::anthropic_messages::Thinks;
+use crate::dialects::ids::nine;
 use crate::dialects::openai_chat::request::{note, unnote};
 use crate::dialects::{openai_responses, recalled};
 
@@ -25,6 +26,8 @@ pub struct Quirks {
     pub max_tokens: MaxTokens,
     /// What becomes of thought in the history.
     pub reasoning: Reasoning,
+    /// Ids of tool calls in the history.
+    pub call_ids: CallIds,
     /// Whether it does not know `stream_options`.
     pub no_stream_options: bool,
     /// Whether it does not know the role `developer`.
@@ -84,6 +87,17 @@ pub enum MaxTokens {
     MaxTokens,
     /// `max_completion_tokens`, always.
     MaxCompletionTokens,
+}
+
+/// Ids of tool calls in the history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallIds {
+    /// It takes any.
+    #[default]
+    Any,
+    /// It takes those of nine letters and digits: others are made such.
+    Nine,
 }
 
 /// What becomes of thought in the history.
@@ -149,6 +163,9 @@ pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, Chat
     }
     no_stream_options(quirks, &mut fitted);
     fit_messages(quirks, request, &mut fitted);
+    if quirks.call_ids == CallIds::Nine {
+        fit_ids(request, &mut fitted);
+    }
     Ok(fitted)
 }
 
@@ -205,6 +222,18 @@ fn fit_messages(quirks: &Quirks, request: &ChatRequest, fitted: &mut Cow<'_, Cha
                 message.extras.retain(|name, _| !NAMES.contains(&name));
             }
         }
+    }
+}
+
+/// Calls and their results keep to each other, for an id's letters depend on the id alone.
+fn fit_ids(request: &ChatRequest, fitted: &mut Cow<'_, ChatRequest>) {
+    for (at, message) in request.messages.iter().enumerate() {
+        if message.tool_calls.is_empty() && message.tool_call_id.is_none() {
+            continue;
+        }
+        let Some(message) = fitted.to_mut().messages.get_mut(at) else { continue };
+        let ids = message.tool_calls.iter_mut().map(|call| &mut call.id).chain(message.tool_call_id.as_mut());
+        ids.for_each(|id| *id = nine(id).into_owned());
     }
 }
 

@@ -162,7 +162,7 @@ impl FinishReason {
 }
 
 /// Tokens of one answer, each counted once per kind; `completion` includes `reasoning`, `prompt` includes `cached` and
-/// `cache_written`.
+/// `cache_written`, and that includes `cache_written_long`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt.
@@ -176,6 +176,9 @@ pub struct Usage {
     /// Of the prompt's, written into that cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_written: Option<u64>,
+    /// Of those, written to last longer than is usual there, at a price of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_written_long: Option<u64>,
     /// Unknown fields of the usage object.
     #[serde(default, skip_serializing_if = "Extras::is_empty")]
     pub extras: Extras,

@@ -24,5 +24,7 @@ pub use fault::{Fault, FaultKind, Retry, Side};
 pub use prefill::Prefill;
 pub use priority::Priority;
 pub use quantization::Quantization;
-pub use request::{ChatRequest, Content, Message, Origin, Part, Role, Sampling, Thinking, Tool, ToolCall, ToolDefinition};
+pub use request::{
+    ChatRequest, Content, Message, NO_ARGUMENTS, Origin, Part, Role, Sampling, Thinking, Tool, ToolCall, ToolDefinition,
+};
 pub use segment::{Channel, Phase, Segment};

@@ -232,6 +232,16 @@ pub struct ToolCall {
     pub extras: Extras,
 }
 
+impl ToolCall {
+    /// The arguments as JSON: of a call that says nothing, an empty object.
+    pub fn json(&self) -> &str {
+        if self.arguments.trim().is_empty() { NO_ARGUMENTS } else { &self.arguments }
+    }
+}
+
+/// What the arguments of a call without any are as JSON.
+pub const NO_ARGUMENTS: &str = "{}";
+
 /// A tool that is offered to the model.
 #[derive(Clone, Debug, Serialize)]
 pub enum Tool {

@@ -9,10 +9,11 @@ use super::deployment::Entry;
 use crate::money::a_token;
 
 /// What a million tokens cost: their name for one token, ours for a million.
-const COSTS: [(&str, &str); 4] = [
+const COSTS: [(&str, &str); 5] = [
     ("input_cost_per_token", "input"),
     ("cache_read_input_token_cost", "cached"),
     ("cache_creation_input_token_cost", "written"),
+    ("cache_creation_input_token_cost_above_1hr", "written_long"),
     ("output_cost_per_token", "output"),
 ];
 

@@ -232,3 +232,13 @@ fn odd_entries_cost_nothing_but_a_note() {
         assert!(!carried.notes.is_empty() && carried.missing.is_empty(), "{text}");
     }
 }
+
+#[test]
+fn what_is_written_to_last_for_long_keeps_its_price() {
+    let costs = "input_cost_per_token: 3e-06, output_cost_per_token: 1.5e-05, cache_creation_input_token_cost_above_1hr: 6e-06";
+    let list = format!("model_list: [{{model_name: c, litellm_params: {{model: openai/c, api_base: 'http://h/v1', {costs}}}}}]\n");
+    let facts = facts(&list);
+    let rates = facts.providers.values().find_map(|provider| provider.prices.get("c")).unwrap().rates;
+    let told = [rates.input, rates.written, rates.written_long, rates.output].map(|rate| rate.to_string());
+    assert_eq!((told, notes(&facts)), (["3", "3", "6", "15"].map(str::to_owned), Vec::<String>::new()));
+}

@@ -26,6 +26,10 @@ pub(crate) struct Amounts {
     #[serde(default)]
     #[schemars(with = "f64", range(min = 0))]
     pub(crate) written: Option<Number>,
+    /// Of the prompt's, those written to last longer than is usual there: an hour, with Anthropic. Default: as `written`.
+    #[serde(default)]
+    #[schemars(with = "f64", range(min = 0))]
+    pub(crate) written_long: Option<Number>,
     /// Generated, thought included.
     #[schemars(with = "f64", range(min = 0))]
     pub(crate) output: Number,

@@ -81,7 +81,8 @@ impl Resolver<'_> {
         let input = self.amount(&format!("{at}/input"), &raw.input);
         let cached = raw.cached.as_ref().map_or(input, |number| self.amount(&format!("{at}/cached"), number));
         let written = raw.written.as_ref().map_or(input, |number| self.amount(&format!("{at}/written"), number));
-        Rates { input, cached, written, output: self.amount(&format!("{at}/output"), &raw.output) }
+        let written_long = raw.written_long.as_ref().map_or(written, |number| self.amount(&format!("{at}/written_long"), number));
+        Rates { input, cached, written, written_long, output: self.amount(&format!("{at}/output"), &raw.output) }
     }
 
     /// An amount of dollars. A number of YAML prints as the shortest decimal that it is: what was written.

@@ -37,6 +37,9 @@ pub(super) fn envelope(fault: &Fault, request_id: &str) -> Bytes {
     out.done()
 }
 
+/// The type of a fault of what is overloaded.
+const OVERLOADED: &str = "overloaded_error";
+
 /// The type, in Anthropic's words.
 fn word(kind: &FaultKind) -> &'static str {
     const REQUEST: &str = "invalid_request_error";
@@ -49,16 +52,24 @@ fn word(kind: &FaultKind) -> &'static str {
         FaultKind::Forbidden => "permission_error",
         FaultKind::NotFound | FaultKind::UnknownModel => "not_found_error",
         FaultKind::RateLimited => "rate_limit_error",
-        FaultKind::Overloaded => "overloaded_error",
+        FaultKind::Overloaded => OVERLOADED,
         FaultKind::UpstreamTimeout => "timeout_error",
         FaultKind::UpstreamStatus(429) => "rate_limit_error",
-        FaultKind::UpstreamStatus(503 | 529) => "overloaded_error",
+        FaultKind::UpstreamStatus(503 | 529) => OVERLOADED,
         FaultKind::UpstreamStatus(404) => "not_found_error",
         FaultKind::UpstreamStatus(402) => "billing_error",
         FaultKind::UpstreamStatus(400 | 405..=499) => REQUEST,
         FaultKind::UpstreamStatus(_) | FaultKind::UpstreamInvalid | FaultKind::UpstreamCut => SERVER,
         FaultKind::UpstreamUnreachable | FaultKind::PluginFailed { .. } | FaultKind::ToolLoop => SERVER,
         FaultKind::Engine | FaultKind::Internal => SERVER,
+    }
+}
+
+/// The HTTP status of a refusal: of what is overloaded, the one that clients of this dialect know for it.
+pub(super) fn http_status(fault: &Fault) -> u16 {
+    match fault.kind {
+        FaultKind::Overloaded | FaultKind::UpstreamStatus(529) => status(OVERLOADED),
+        _ => fault.status(),
     }
 }
 
@@ -91,7 +102,7 @@ fn status(kind: &str) -> u16 {
         "request_too_large" => 413,
         "rate_limit_error" => 429,
         "timeout_error" => 504,
-        "overloaded_error" => 529,
+        OVERLOADED => 529,
         _ => 500,
     }
 }
@@ -135,6 +146,9 @@ mod tests {
         );
         assert_eq!(word(FaultKind::Blocked { plugin: "p".into(), code: "c".into() }), "invalid_request_error");
         assert_eq!(word(FaultKind::UpstreamStatus(529)), "overloaded_error");
+        let status = |kind| http_status(&Fault::gateway(kind, "x"));
+        assert_eq!([FaultKind::Overloaded, FaultKind::UpstreamStatus(529)].map(status), [529; 2]);
+        assert_eq!((status(FaultKind::RateLimited), status(FaultKind::UpstreamStatus(500))), (429, 502));
     }
 
     #[test]

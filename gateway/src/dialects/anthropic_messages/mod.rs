@@ -13,7 +13,7 @@ mod write;
 mod golden;
 
 use bytes::Bytes;
-use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, FinishReason};
+use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, FinishReason, Message, Role};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -26,8 +26,14 @@ pub const NAME: &str = "anthropic_messages";
 
 /// The version that is spoken with upstreams whose client names none.
 const VERSION: &str = "2023-06-01";
+/// What comes before the core of an answer's id.
+const PREFIX: &str = "msg_";
 /// The usage that an answer began with.
 const USAGE: &str = "usage";
+/// Of a usage: what was written into a cache, by how long it lasts there.
+const WRITTEN: &str = "cache_creation";
+const USUALLY: &str = "ephemeral_5m_input_tokens";
+const FOR_LONG: &str = "ephemeral_1h_input_tokens";
 /// A block that only this dialect has, as it began.
 const BLOCK: &str = "block";
 /// A piece of a block that only this dialect has.
@@ -80,8 +86,12 @@ impl Dialect for AnthropicMessages {
         fault::envelope(fault, request_id)
     }
 
+    fn status(&self, fault: &Fault) -> u16 {
+        fault::http_status(fault)
+    }
+
     fn id_prefix(&self) -> &'static str {
-        "msg_"
+        PREFIX
     }
 
     fn id_header(&self) -> Option<&'static str> {
@@ -158,7 +168,26 @@ impl<'a> Signature<'a> {
     }
 }
 
-/// Why an answer ended, in this dialect's words.
+/// Whether a message is the result of a tool that failed.
+pub(super) fn failed(message: &Message) -> bool {
+    message.role == Role::Tool && own(&message.extras, "is_error") == Some("true")
+}
+
+/// The id of a call that nobody named: `at` is its place among those of the answer of this id.
+fn call_id(answer: &str, at: impl std::fmt::Display) -> String {
+    format!("toolu_{}_{at}", super::ids::plain(answer.strip_prefix(PREFIX).unwrap_or(answer)))
+}
+
+/// Why an answer ended, in this dialect's words; `calls` are its calls of tools. Where it was told which one to call, or always, a server
+/// may say that it was done; clients of this dialect look for the word.
+fn ended(reason: Option<&FinishReason>, mut calls: impl Iterator) -> &str {
+    match reason {
+        None | Some(FinishReason::Stop) if calls.next().is_some() => "tool_use",
+        reason => reason.map_or("end_turn", stop_word),
+    }
+}
+
+/// The word for a reason.
 fn stop_word(reason: &FinishReason) -> &str {
     match reason {
         FinishReason::Stop => "end_turn",

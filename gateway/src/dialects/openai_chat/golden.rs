@@ -1,5 +1,5 @@
 //! The dialect against files: a request in, an upstream's body out; a stream in, a stream out, untouched and rewritten; the whole
-//! answer gathered from it.
+//! answer gathered from it; and the shapes in which servers send tool calls.
 //!
 //! Each folder of `tests/golden/openai_chat` is a case. Apart because it runs reading and writing together. It must not say what is
 //! right: that is in the files, for a person to judge.
@@ -15,6 +15,8 @@ use super::{delta, request, write};
 use crate::upstreams::sse::{Bounds, EventReader};
 
 const CASES: [&str; 6] = ["deepseek_reasoning", "logprobs_n2", "multimodal", "reasoning_spelling", "tools", "unknown_fields"];
+const CALLS: [&str; 6] =
+    ["arguments_after_usage", "empty_arguments", "ids_late_or_once", "numbered_alike", "parallel", "whole_in_one_delta"];
 
 fn file(case: &str, name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/openai_chat").join(case).join(name)
@@ -30,8 +32,12 @@ fn json(case: &str, name: &str) -> Value {
 
 /// Every chunk of a case's stream; its end was `[DONE]`.
 fn chunks(case: &str) -> Vec<Chunk> {
+    read(case, text(case, "stream_in.sse"))
+}
+
+fn read(case: &str, stream: String) -> Vec<Chunk> {
     let mut events = EventReader::new(Bounds { event: 1 << 20, total: 1 << 20 });
-    events.push(Bytes::from(text(case, "stream_in.sse"))).unwrap();
+    events.push(Bytes::from(stream)).unwrap();
     let mut reader = delta::Reader::default();
     let mut chunks = Vec::new();
     while let Some(data) = events.next().unwrap() {
@@ -59,7 +65,11 @@ fn events(chunks: &[Chunk], begin: write::Begin) -> String {
 }
 
 fn rewritten(case: &str) -> Vec<Chunk> {
-    chunks(case).into_iter().map(|chunk| Chunk { raw: None, ..chunk }).collect()
+    touched(chunks(case))
+}
+
+fn touched(chunks: Vec<Chunk>) -> Vec<Chunk> {
+    chunks.into_iter().map(|chunk| Chunk { raw: None, ..chunk }).collect()
 }
 
 fn gathered(case: &str) -> Completion {
@@ -135,5 +145,16 @@ fn what_we_write_reads_as_async_openais_types() {
                 assert!(event.is_ok(), "{case}: {:?} in {data}", event.err());
             }
         }
+    }
+}
+
+#[test]
+fn tool_calls_lose_nothing_in_whatever_shape_they_come() {
+    for case in CALLS {
+        let stream = text("../anthropic_messages/calls", &format!("{case}.in.sse"));
+        let chunks = read(case, stream.clone());
+        // Calls that their server numbers alike no client could tell apart.
+        assert_eq!(written(&chunks) == stream, case != "numbered_alike", "{case}");
+        same("calls", &format!("{case}.out.sse"), &written(&touched(chunks)));
     }
 }

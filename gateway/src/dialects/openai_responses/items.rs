@@ -207,7 +207,7 @@ fn call(out: &mut Out, call: &ToolCall, tools: &Known<'_>) {
     if takes_text {
         out.text("input", &text_of_tool(&call.arguments));
     } else {
-        out.text("arguments", &call.arguments);
+        out.text("arguments", call.json());
         out.text("status", "completed");
     }
     out.close();

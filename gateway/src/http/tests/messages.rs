@@ -117,7 +117,8 @@ async fn what_goes_wrong_has_anthropics_types() {
     }
     let wait = Retry::Here(Some(std::time::Duration::from_secs(2)));
     kit.script(vec![Item::Fail(Fault::upstream("scripted", FaultKind::UpstreamStatus(529), "busy").retry(wait))]);
-    assert_eq!(kit.messages(&streaming(), &[]).await.json()["error"]["type"], "overloaded_error");
+    let heard = kit.messages(&streaming(), &[]).await;
+    assert_eq!((heard.status, &heard.json()["error"]["type"]), (529, &json!("overloaded_error")));
     let mut items = events(&[&event(r#"{"content":"hel"}"#)]);
     items.push(Item::Fail(Fault::upstream("scripted", FaultKind::UpstreamCut, "it broke off")));
     kit.script(items);

@@ -146,7 +146,7 @@ impl Talk {
     /// One call of one tool, through the plugins' phases around it. `None` when a plugin ended the answer.
     async fn run_tool(&mut self, call: &mut ToolCall) -> Result<Option<String>, Fault> {
         let deadline = self.deadline;
-        let arguments = std::mem::take(&mut call.arguments);
+        let arguments = call.json().to_owned();
         match self.pass(Phase::ToolCall, Channel::ToolArgs, (arguments, &call.name)).await? {
             Some(arguments) => call.arguments = arguments,
             None => return Ok(None),

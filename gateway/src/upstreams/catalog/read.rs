@@ -76,6 +76,8 @@ struct RatesText {
     cached: Option<String>,
     /// As `input` where writing to the cache costs no more.
     written: Option<String>,
+    /// As `written` where it costs no more to have it last.
+    written_long: Option<String>,
     output: String,
 }
 
@@ -83,7 +85,8 @@ impl RatesText {
     fn rates(&self) -> Result<Rates, String> {
         let amount = |text: Option<&String>| text.unwrap_or(&self.input).parse::<Nanos>();
         let (input, cached, written) = (amount(None)?, amount(self.cached.as_ref())?, amount(self.written.as_ref())?);
-        Ok(Rates { input, cached, written, output: self.output.parse()? })
+        let written_long = self.written_long.as_ref().map_or(Ok(written), |text| text.parse())?;
+        Ok(Rates { input, cached, written, written_long, output: self.output.parse()? })
     }
 }
 
@@ -95,13 +98,14 @@ struct LongText {
     input: String,
     cached: Option<String>,
     written: Option<String>,
+    written_long: Option<String>,
     output: String,
 }
 
 impl LongText {
     fn rates(self) -> Result<(u64, Rates), String> {
-        let Self { above, input, cached, written, output } = self;
-        Ok((above, RatesText { input, cached, written, output }.rates()?))
+        let Self { above, input, cached, written, written_long, output } = self;
+        Ok((above, RatesText { input, cached, written, written_long, output }.rates()?))
     }
 }
 

@@ -40,28 +40,31 @@ fn of_rules(rules: &Rules) -> String {
     if rules.models.is_empty() {
         return "no models are listed; any name is passed through\n".to_owned();
     }
-    let mut lines = vec![["model", "context", "input", "cached", "written", "output", "can", "source"].map(str::to_owned)];
+    let mut lines =
+        vec![["model", "context", "input", "cached", "written", "for long", "output", "can", "source"].map(str::to_owned)];
     for (name, model) in &rules.models {
         lines.extend(of_model(name, model));
     }
     columns(&lines)
 }
 
-fn of_model(name: &str, model: &ModelRow) -> Vec<[String; 8]> {
+fn of_model(name: &str, model: &ModelRow) -> Vec<[String; 9]> {
     let context = model.context.map(|tokens| tokens.to_string()).unwrap_or_default();
     let can = model.can.join(", ");
     let Some(priced) = &model.price else {
         let none = String::new;
-        return vec![[name.to_owned(), context, none(), none(), none(), none(), can, "no price".to_owned()]];
+        return vec![[name.to_owned(), context, none(), none(), none(), none(), none(), can, "no price".to_owned()]];
     };
-    let amounts =
-        |Rates { input, cached, written, output }: Rates| [input, cached, written, output].map(|nanos: Nanos| nanos.to_string());
+    let amounts = |rates: Rates| {
+        let Rates { input, cached, written, written_long, output } = rates;
+        [input, cached, written, written_long, output].map(|nanos: Nanos| nanos.to_string())
+    };
     let source = format!("{}, {}", priced.source, priced.read);
-    let [input, cached, written, output] = amounts(priced.price.rates);
-    let mut lines = vec![[name.to_owned(), context, input, cached, written, output, can, source]];
+    let [input, cached, written, lasting, output] = amounts(priced.price.rates);
+    let mut lines = vec![[name.to_owned(), context, input, cached, written, lasting, output, can, source]];
     if let Some((above, rates)) = priced.price.long {
-        let ([input, cached, written, output], none) = (amounts(rates), String::new);
-        lines.push([format!("  above {above} tokens"), none(), input, cached, written, output, none(), none()]);
+        let ([input, cached, written, lasting, output], none) = (amounts(rates), String::new);
+        lines.push([format!("  above {above} tokens"), none(), input, cached, written, lasting, output, none(), none()]);
     }
     lines
 }

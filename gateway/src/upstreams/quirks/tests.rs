@@ -201,3 +201,27 @@ fn a_field_that_openai_does_not_know_is_not_sent_there() {
     let (body, _, left_out) = told("openai", &AnthropicMessages, &body);
     assert_eq!((body.get("top_k"), left_out), (None, vec!["top_k".to_owned()]));
 }
+
+#[test]
+fn ids_of_calls_are_made_such_as_the_server_takes_alike_in_call_and_result() {
+    let history = |id: &str| {
+        asks(json!({"messages": [
+            {"role": "assistant", "content": null,
+                "tool_calls": [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": id, "content": "1"},
+        ]}))
+    };
+    let ids = |quirk: &str, id: &str| {
+        let body = sent(quirk, &history(id));
+        [&body["messages"][0]["tool_calls"][0]["id"], &body["messages"][1]["tool_call_id"]]
+            .map(|id| id.as_str().unwrap().to_owned())
+    };
+    let [call, result] = ids("call_ids = 'nine'", "toolu_01A09q90qw90lq917835lq9");
+    assert!(call == result && call.len() == 9 && call.chars().all(|letter| letter.is_ascii_alphanumeric()), "{call} {result}");
+    assert_eq!(ids("call_ids = 'nine'", "aB3xK9mP2"), ["aB3xK9mP2"; 2]);
+    assert_eq!(ids("", "functions.f:0"), ["functions.f:0"; 2]);
+    assert_eq!(
+        Catalog::packed().unwrap().find("mistral").unwrap().present.quirks.call_ids,
+        CallIds::Nine
+    );
+}

@@ -18,6 +18,8 @@ pub(super) struct Blocks {
     thought: usize,
     /// Whether the block that began last is a call of the client's tools.
     calling: bool,
+    /// Whether each comes whole, and not in pieces.
+    whole: bool,
     /// The number of each block, and which call it is, if it is one: some servers let them come in turns.
     at: Vec<(u64, Option<u32>)>,
 }
@@ -33,6 +35,11 @@ fn text(fields: &Fields<'_>, name: &str) -> String {
 }
 
 impl Blocks {
+    /// Those of an answer that is no stream.
+    pub(super) fn of_body() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
     /// A block begins, or comes whole.
     pub(super) fn start(&mut self, chunk: &mut Chunk, (block, number): Numbered<'_>) {
         let Some((block, fields)) = block.and_then(|raw| Some((raw, wire::object(raw).ok()?.0))) else { return };
@@ -103,7 +110,8 @@ impl Blocks {
             keep(&mut extras, name, raw);
         }
         // In a stream it is empty, and comes in pieces.
-        let arguments = get(fields, "input").map(RawValue::get).filter(|json| json.len() > 2).unwrap_or_default().to_owned();
+        let input = get(fields, "input").map(RawValue::get).filter(|json| self.whole || json.len() > 2);
+        let arguments = input.unwrap_or_default().to_owned();
         let (id, name) = (Some(text(fields, "id")), Some(text(fields, "name")));
         chunk.deltas.push(Delta::ToolCall { choice: 0, index: self.calls, id, name, arguments, extras });
         self.calls = self.calls.saturating_add(1);

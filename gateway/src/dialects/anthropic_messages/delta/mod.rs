@@ -136,7 +136,7 @@ pub(super) fn read_body(body: Bytes) -> Result<Chunk, Fault> {
     };
     let text = |name: &str| get(&fields, name).and_then(|raw| wire::string(raw).ok()).unwrap_or_default();
     let mut chunk = Chunk::of(vec![Delta::Start { id: text("id"), model: text("model"), created: 0 }]);
-    let (mut blocks, mut usage) = (Blocks::default(), UsageIn::default());
+    let (mut blocks, mut usage) = (Blocks::of_body(), UsageIn::default());
     content.into_iter().for_each(|block| blocks.start(&mut chunk, (Some(block), None)));
     for (name, raw) in fields.iter().filter(|(name, raw)| !is_message_field(name) && !wire::is_null(raw)) {
         keep(&mut chunk.extras, name, raw);

@@ -5,7 +5,8 @@ use gatewright_types::{Chunk, Completion, Delta, FaultKind, FinishReason, Raw, g
 use proptest::prelude::*;
 
 use super::{Reader, read_body};
-use crate::dialects::ReadEvents;
+use crate::dialects::anthropic_messages::AnthropicMessages;
+use crate::dialects::{Begin, Dialect, ReadEvents};
 
 fn event(reader: &mut Reader, data: &'static str) -> Chunk {
     reader.event(Bytes::from_static(data.as_bytes())).unwrap().unwrap()
@@ -115,6 +116,30 @@ fn a_whole_body_has_all_channels() {
     assert_eq!((choice.text.as_deref(), choice.reasoning.as_deref()), (Some("a"), Some("t")));
     assert_eq!((choice.tool_calls[0].arguments.as_str(), choice.finish.clone()), (r#"{"x": 1}"#, Some(FinishReason::ToolCalls)));
     assert_eq!(whole.usage.unwrap().completion, 2);
+}
+
+#[test]
+fn what_was_written_to_last_for_long_is_counted_and_told_again() {
+    let body = |lasting: &str| {
+        let usage = format!(
+            r#"{{"input_tokens":10,"cache_creation_input_tokens":90,"cache_read_input_tokens":0,"cache_creation":{lasting},"output_tokens":1}}"#
+        );
+        let chunk = read_body(Bytes::from(format!(r#"{{"content":[],"stop_reason":"end_turn","usage":{usage}}}"#))).unwrap();
+        let mut whole = Completion::default();
+        gather_into(&mut whole, chunk);
+        let again: serde_json::Value = serde_json::from_slice(&AnthropicMessages.whole(&whole, &Begin::default())).unwrap();
+        (whole.usage.unwrap(), again["usage"]["cache_creation"].to_string())
+    };
+    for lasting in [
+        r#"{"ephemeral_5m_input_tokens":30,"ephemeral_1h_input_tokens":60}"#,
+        r#"{"ephemeral_1h_input_tokens":60,"ephemeral_1d_input_tokens":5}"#,
+    ] {
+        let (usage, told) = body(lasting);
+        assert_eq!((usage.prompt, usage.cache_written, usage.cache_written_long), (100, Some(90), Some(60)));
+        let same = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(same(&told), same(lasting));
+    }
+    assert_eq!(body("null").0.cache_written_long, None);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use gatewright_types::{Extras, Usage};
 use serde_json::value::RawValue;
 
-use crate::dialects::anthropic_messages::keep;
+use crate::dialects::anthropic_messages::{FOR_LONG, USUALLY, WRITTEN, keep};
 use crate::dialects::wire;
 
 /// What was reported so far.
@@ -14,6 +14,8 @@ pub(super) struct UsageIn {
     input: u64,
     read: Option<u64>,
     written: Option<u64>,
+    /// Of that, what lasts for an hour.
+    long: Option<u64>,
     output: u64,
     extras: Extras,
 }
@@ -37,10 +39,26 @@ impl UsageIn {
                 "cache_read_input_tokens" => self.read = count(raw).or(self.read),
                 "cache_creation_input_tokens" => self.written = count(raw).or(self.written),
                 _ if wire::is_null(raw) => {}
+                WRITTEN => {
+                    if !self.lasting(raw) {
+                        keep(&mut newer, WRITTEN, raw);
+                    }
+                }
                 name => keep(&mut newer, name, raw),
             }
         }
         self.extras.replace(newer);
+    }
+
+    /// Takes over what was written by how long it lasts; whether that is all that the object says.
+    fn lasting(&mut self, raw: &RawValue) -> bool {
+        let Ok(fields) = wire::object(raw) else { return false };
+        for (name, raw) in &fields.0 {
+            if name == FOR_LONG {
+                self.long = count(raw).or(self.long);
+            }
+        }
+        self.long.is_some() && fields.0.iter().all(|(name, _)| matches!(&**name, USUALLY | FOR_LONG))
     }
 
     /// All of it: the prompt with what was read from a cache and written into it.
@@ -52,6 +70,7 @@ impl UsageIn {
             reasoning: None,
             cached: self.read,
             cache_written: self.written,
+            cache_written_long: self.long,
             extras: self.extras.clone(),
         }
     }

@@ -6,8 +6,10 @@ use gatewright_types::{ChatRequest, Content, FaultKind, Message, Part, Retry, Ro
 use serde_json::{Value, json};
 
 use super::{keep, own, raw_json, read, write};
-use crate::dialects::openai_chat;
-use crate::dialects::{Asked, Seal, Sealer};
+use crate::dialects::anthropic_messages::AnthropicMessages;
+use crate::dialects::openai_chat::{self, OpenAiChat};
+use crate::dialects::openai_responses::OpenAiResponses;
+use crate::dialects::{Asked, Dialect, Seal, Sealer};
 
 fn asked(body: &Value) -> ChatRequest {
     read(body.to_string().as_bytes(), &Asked::default()).unwrap()
@@ -231,6 +233,79 @@ fn what_cannot_be_said_is_refused_and_another_leg_may_take_it() {
         request.messages[0].content = Content::Parts(vec![Part::Other { kind: "input_audio".into(), raw }]);
     };
     assert_eq!(refused(sound), "messages[0].content");
+}
+
+#[test]
+fn what_only_one_vendors_servers_have_is_left_out_and_named_or_refused_where_it_is_demanded() {
+    let function = json!({"type": "function", "function": {"name": "f"}});
+    let custom = json!({"type": "custom", "custom": {"name": "c"}});
+    let read = |tools: &[&Value], choice: Value| {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": tools, "tool_choice": choice});
+        openai_chat::request::read(body.to_string().as_bytes()).unwrap()
+    };
+    let request = read(&[&function, &custom], "auto".into());
+    assert_eq!(sent(&request)["tools"], json!([{"name": "f", "input_schema": {"type": "object"}}]));
+    assert_eq!(AnthropicMessages.carries(&request).left_out, ["tools:custom"]);
+    assert!(OpenAiChat.carries(&request).left_out.is_empty(), "there it is at home");
+    let alone = sent(&read(&[&custom], "auto".into()));
+    assert!(alone.get("tools").is_none() && alone.get("tool_choice").is_none(), "{alone}");
+    for demanded in [json!({"type": "custom", "custom": {"name": "c"}}), "required".into()] {
+        let tools: &[&Value] = if demanded.is_string() { &[&custom] } else { &[&function, &custom] };
+        let fault = write(&read(tools, demanded)).unwrap_err();
+        assert_eq!((fault.status(), fault.param.as_deref(), fault.retry), (400, Some("tool_choice"), Retry::Elsewhere));
+    }
+    assert!(write(&read(&[&function, &custom], "required".into())).is_ok());
+    let server = json!({"type": "web_search_20250305", "name": "web_search"});
+    let asks = |choice: Value| {
+        asked(
+            &json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}], "tools": [server], "tool_choice": choice}),
+        )
+    };
+    let request = asks(json!({"type": "auto", "disable_parallel_tool_use": true}));
+    for dialect in [&OpenAiChat as &dyn Dialect, &OpenAiResponses] {
+        let body: Value = serde_json::from_slice(&dialect.write(&request).unwrap()).unwrap();
+        assert!(body.get("tools").is_none() && body.get("tool_choice").is_none(), "{body}");
+        assert_eq!(dialect.carries(&request).left_out, ["tools:web_search_20250305"]);
+        for demanded in [json!({"type": "tool", "name": "web_search"}), json!({"type": "any"})] {
+            assert_eq!(dialect.write(&asks(demanded)).unwrap_err().param.as_deref(), Some("tool_choice"));
+        }
+    }
+    assert_eq!(sent(&request)["tools"], json!([server]));
+}
+
+#[test]
+fn ids_of_calls_have_the_letters_that_this_dialect_takes_alike_in_call_and_result() {
+    let conversation = |id: &str| {
+        openai(&json!({"messages": [{"role": "user", "content": "x"},
+            {"role": "assistant", "content": null, "tool_calls": [{"id": id, "type": "function", "function": {"name": "f", "arguments": ""}}]},
+            {"role": "tool", "tool_call_id": id, "content": "1"}]}))
+    };
+    let ids = |body: Value| {
+        [&body["messages"][1]["content"][0]["id"], &body["messages"][2]["content"][0]["tool_use_id"]].map(Value::to_string)
+    };
+    let [call, result] = ids(conversation("functions.f:0"));
+    assert!(call == result && call.starts_with("\"functions_f_0_"), "{call} {result}");
+    assert_eq!(ids(conversation("call_a-1")), ["\"call_a-1\""; 2]);
+}
+
+#[test]
+fn a_result_that_says_nothing_or_failed_is_told_to_who_has_no_words_for_it() {
+    let result = |fields: Value| {
+        let mut block = json!({"type": "tool_result", "tool_use_id": "a"});
+        block.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        asked(&json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": [block]}]}))
+    };
+    let told = |fields: Value| {
+        let request = result(fields);
+        let body: Value = serde_json::from_slice(&OpenAiChat.write(&request).unwrap()).unwrap();
+        (body["messages"][0]["content"].clone(), OpenAiChat.carries(&request).left_out.join(","))
+    };
+    assert_eq!(told(json!({})), (json!(""), String::new()));
+    assert_eq!(told(json!({"content": []})), (json!(""), String::new()));
+    assert_eq!(told(json!({"is_error": true})), (json!("The tool failed."), "is_error".into()));
+    assert_eq!(told(json!({"is_error": true, "content": "No such file."})), (json!("No such file."), "is_error".into()));
+    assert_eq!(told(json!({"is_error": false, "content": "1"})), (json!("1"), String::new()));
+    assert_eq!(OpenAiResponses.carries(&result(json!({"is_error": true}))).left_out, ["is_error"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{keep, raw_json};
 use crate::dialects::anthropic_messages::NAME;
+use crate::dialects::foreign;
 use crate::dialects::out::Out;
 use crate::dialects::wire::{self, Wrong};
 
@@ -83,12 +84,13 @@ pub(super) fn schema(request: &ChatRequest) -> Option<Value> {
 
 /// Writes the tools, and which of them to call.
 pub(super) fn write(out: &mut Out, request: &ChatRequest) {
-    if request.tools.is_empty() {
+    let tools = foreign::sayable(request, NAME);
+    if tools.is_empty() {
         return;
     }
     out.name("tools");
     out.open_list();
-    for tool in &request.tools {
+    for tool in tools {
         match tool {
             Tool::Other(raw) => out.raw(raw.get()),
             Tool::Function(tool) => write_tool(out, tool),

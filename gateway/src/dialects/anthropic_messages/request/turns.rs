@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{INLINE, NOTES, own, signed};
 use crate::dialects::anthropic_messages::NAME;
+use crate::dialects::ids::plain;
 use crate::dialects::media::{Media, Source, What};
 use crate::dialects::{of_own, out::Out};
 
@@ -175,7 +176,7 @@ fn write_media(out: &mut Out, media: &Media<'_>) {
 fn result(out: &mut Out, message: &Message) {
     out.open();
     out.text("type", "tool_result");
-    out.text("tool_use_id", message.tool_call_id.as_deref().unwrap_or_default());
+    out.text("tool_use_id", &plain(message.tool_call_id.as_deref().unwrap_or_default()));
     match &message.content {
         Content::Absent | Content::Null => {}
         Content::Text(text) => out.text("content", text),
@@ -194,7 +195,7 @@ fn result(out: &mut Out, message: &Message) {
 fn call(out: &mut Out, call: &ToolCall) {
     out.open();
     out.text("type", "tool_use");
-    out.text("id", &call.id);
+    out.text("id", &plain(&call.id));
     out.text("name", &call.name);
     out.name("input");
     input(out, &call.arguments);

@@ -10,7 +10,7 @@ use super::thought::{MAX_TOKENS, Thought};
 use super::{HEADER, METADATA, OUTPUT, THINKING, own, signed, tools, turns};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
-use crate::dialects::{Carried, openai_responses, signatures};
+use crate::dialects::{Carried, foreign, openai_responses, signatures};
 
 /// Writes the body that asks an upstream of this dialect.
 ///
@@ -59,6 +59,7 @@ fn refuse(request: &ChatRequest) -> Result<(), Fault> {
     if request.sampling.logprobs == Some(true) {
         return refusal("logprobs", "The model that would answer tells no log probabilities.".to_owned());
     }
+    foreign::refuse(request, NAME)?;
     match turns::unsayable(&request.messages) {
         Some((at, kind)) => {
             refusal(&format!("messages[{at}].content"), format!("The model that would answer takes no `{kind}` parts."))
@@ -89,6 +90,7 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
     }
     signatures::foreign(request, NAME).for_each(|name| carried.leaves_out(name));
     openai_responses::unknown_items(request).for_each(|kind| carried.leaves_out(&kind));
+    foreign::leave_out(request, NAME, &mut carried);
     carried
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Blocks {
     sealer: Option<Sealer>,
     thought: Thought,
     calls: Calls,
+    /// The blocks of calls that the client has seen.
+    called: u32,
     /// Words that came while a call was open: they stand after it.
     after: Vec<(Kind, String)>,
 }
@@ -34,12 +36,14 @@ struct Thought {
 
 impl Blocks {
     pub(super) fn new(sealer: Option<Sealer>) -> Self {
-        Self { open: None, next: 0, sealer, thought: Thought::default(), calls: Calls::default(), after: Vec::new() }
+        let (thought, calls) = (Thought::default(), Calls::default());
+        Self { open: None, next: 0, sealer, thought, calls, called: 0, after: Vec::new() }
     }
 
     /// Goes on where the upstream's own blocks ended.
     pub(super) fn go_on(&mut self, (open, next): (Option<Open>, u32), call: Option<u32>) {
         (self.open, self.next) = (open, next);
+        self.called = u32::from(call.is_some());
         self.thought.unknown = true;
         if open.is_some_and(|open| open.kind == Kind::Call) {
             self.calls.goes_on(call);
@@ -188,6 +192,7 @@ impl Blocks {
         if !self.is_open(Kind::Call) {
             let Some(block) = self.calls.begin() else { return };
             self.start(Kind::Call, &block, frames);
+            self.called = self.called.saturating_add(1);
         }
         if let (Some(open), Some(arguments)) = (self.open, self.calls.arguments()) {
             piece(frames, open.index, ("input_json_delta", "partial_json", &arguments));
@@ -204,12 +209,17 @@ impl Blocks {
         self.go_on_calling(frames);
     }
 
-    /// Nothing more comes.
-    pub(super) fn end(&mut self, frames: &mut Frames) {
+    /// The calls that the client has seen, as far as that is known.
+    pub(super) fn called(&self) -> std::ops::Range<u32> {
+        0..self.called
+    }
+
+    /// Nothing more comes in the answer of this id.
+    pub(super) fn end(&mut self, answer: &str, frames: &mut Frames) {
         if self.is_open(Kind::Call) {
             self.next_call(frames);
         }
-        self.calls.name_all();
+        self.calls.name_all(answer);
         while self.is_open(Kind::Call) || self.calls.waits() {
             self.go_on_calling(frames);
             self.next_call(frames);

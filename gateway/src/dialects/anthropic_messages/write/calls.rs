@@ -6,6 +6,8 @@
 
 use gatewright_types::{Delta, Extras};
 
+use crate::dialects::anthropic_messages::call_id;
+
 /// Calls of one answer.
 #[derive(Default)]
 pub(super) struct Calls {
@@ -100,11 +102,11 @@ impl Calls {
         !self.waiting.is_empty()
     }
 
-    /// Names the calls that nobody named: nothing more comes.
-    pub(super) fn name_all(&mut self) {
+    /// Names the calls that nobody named, after the answer that they are of: nothing more comes.
+    pub(super) fn name_all(&mut self, answer: &str) {
         for (position, call) in (self.sent..).zip(&mut self.waiting) {
             if call.id.is_empty() {
-                call.id = format!("toolu_{position}");
+                call.id = call_id(answer, position);
             }
             if call.name.is_empty() {
                 "unnamed".clone_into(&mut call.name);

@@ -19,7 +19,7 @@ use gatewright_types::{Chunk, Delta, Extras, Fault, FinishReason, Raw, Usage};
 use self::blocks::Blocks;
 use self::frames::Frames;
 use self::passing::{Passed, Passing};
-use super::{NAME, USAGE, fault, own};
+use super::{FOR_LONG, NAME, USAGE, USUALLY, WRITTEN, fault, own};
 use crate::dialects::out::Out;
 use crate::dialects::{Begin, WriteEvents};
 
@@ -147,7 +147,7 @@ impl Events {
 
     fn finish(&mut self) {
         let End { reason, usage, around, later, .. } = &self.end;
-        let word = reason.as_ref().map_or("end_turn", super::stop_word);
+        let word = super::ended(reason.as_ref(), self.blocks.called());
         self.frames.event("message_delta", |out| {
             out.name("delta");
             out.open();
@@ -191,6 +191,13 @@ fn write_usage(out: &mut Out, usage: &Usage) {
     out.number("cache_creation_input_tokens", written);
     out.number("cache_read_input_tokens", read);
     out.number("output_tokens", usage.completion);
+    if let Some(long) = usage.cache_written_long.filter(|_| own(&usage.extras, WRITTEN).is_none()) {
+        out.name(WRITTEN);
+        out.open();
+        out.number(USUALLY, written.saturating_sub(long));
+        out.number(FOR_LONG, long);
+        out.close();
+    }
     out.own(NAME, &usage.extras, |_| true);
     out.close();
 }
@@ -211,7 +218,7 @@ impl WriteEvents for Events {
         if !self.end.told {
             self.take_over();
             self.start(&Chunk::default());
-            self.blocks.end(&mut self.frames);
+            self.blocks.end(&self.begin.id, &mut self.frames);
             self.finish();
         }
         self.frames.event("message_stop", |_| {});

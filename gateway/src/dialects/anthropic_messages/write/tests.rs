@@ -243,6 +243,41 @@ fn words_after_a_call_stand_after_it() {
 }
 
 #[test]
+fn an_answer_with_calls_ends_in_them_whatever_its_server_says() {
+    let reason = |reason: Option<FinishReason>| {
+        let said = [call(0, Some(("a", "f")), "{}")].into_iter().chain(reason.map(finish));
+        let mut whole = Completion::default();
+        let chunks = of(said);
+        chunks.iter().for_each(|chunk| gather_into(&mut whole, chunk.clone()));
+        let body: Value = serde_json::from_slice(&super::whole(&whole, &begin())).unwrap();
+        let events = events(&chunks);
+        assert_eq!(events[events.len() - 2]["delta"]["stop_reason"], body["stop_reason"]);
+        body["stop_reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((reason(Some(FinishReason::Stop)), reason(None)), ("tool_use".into(), "tool_use".into()));
+    assert_eq!(reason(Some(FinishReason::Length)), "max_tokens");
+    assert_eq!(reason(Some(FinishReason::ContentFilter)), "refusal");
+}
+
+#[test]
+fn calls_that_nobody_named_are_named_after_their_answer() {
+    let mut piece = call(0, None, "{}");
+    if let Delta::ToolCall { name, .. } = &mut piece {
+        *name = Some("f".to_owned());
+    }
+    let start = |id: &str| Delta::Start { id: id.to_owned(), model: "m".to_owned(), created: 0 };
+    let id = |answer: &str| {
+        let chunks = of([start(answer), piece.clone(), finish(FinishReason::ToolCalls)]);
+        let mut whole = Completion::default();
+        chunks.iter().for_each(|chunk| gather_into(&mut whole, chunk.clone()));
+        let body: Value = serde_json::from_slice(&super::whole(&whole, &begin())).unwrap();
+        assert_eq!(blocks(&events(&chunks))[0]["id"], body["content"][0]["id"]);
+        body["content"][0]["id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((id("chatcmpl-1"), id("msg_2")), ("toolu_chatcmpl-1_0".into(), "toolu_2_0".into()));
+}
+
+#[test]
 fn an_answer_that_a_policy_ends_is_a_refusal_and_a_proper_end() {
     let mut chunks = read(&upstream());
     chunks.truncate(7);

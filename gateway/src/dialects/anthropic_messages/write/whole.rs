@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{is_stop, write_stop, write_usage};
-use crate::dialects::anthropic_messages::{BLOCK, CITATIONS, NAME, PIECE, SIGNATURE, Signature, USAGE, own, request, stop_word};
+use crate::dialects::anthropic_messages::{
+    BLOCK, CITATIONS, NAME, PIECE, SIGNATURE, Signature, USAGE, call_id, ended, own, request,
+};
 use crate::dialects::out::Out;
 use crate::dialects::{Begin, of_own, wire};
 
@@ -25,9 +27,9 @@ pub(in super::super) fn whole(answer: &Completion, begin: &Begin) -> Bytes {
     out.open_list();
     let nobody = Choice::default();
     let choice = answer.choices.first().unwrap_or(&nobody);
-    content(&mut out, choice, begin);
+    content(&mut out, choice, (begin, &answer.id));
     out.close_list();
-    write_stop(&mut out, choice.finish.as_ref().map_or("end_turn", stop_word), &choice.extras);
+    write_stop(&mut out, ended(choice.finish.as_ref(), choice.tool_calls.iter()), &choice.extras);
     out.name("usage");
     write_usage(&mut out, answer.usage.as_ref().unwrap_or(&Usage::default()));
     out.own(NAME, &answer.extras, |field| field != USAGE);
@@ -36,7 +38,7 @@ pub(in super::super) fn whole(answer: &Completion, begin: &Begin) -> Bytes {
     out.done()
 }
 
-fn content(out: &mut Out, choice: &Choice, begin: &Begin) {
+fn content(out: &mut Out, choice: &Choice, (begin, id): (&Begin, &str)) {
     thought(out, choice.reasoning.as_deref().unwrap_or_default(), (&choice.message_extras, begin));
     let mut citations = blocks(out, &choice.message_extras);
     for text in [&choice.text, &choice.refusal].into_iter().flatten().filter(|text| !text.is_empty()) {
@@ -51,10 +53,10 @@ fn content(out: &mut Out, choice: &Choice, begin: &Begin) {
         }
         out.close();
     }
-    for call in &choice.tool_calls {
+    for (at, call) in choice.tool_calls.iter().enumerate() {
         out.open();
         out.text("type", "tool_use");
-        out.text("id", &call.id);
+        out.text("id", &if call.id.is_empty() { call_id(id, at) } else { call.id.clone() });
         out.text("name", &call.name);
         out.name("input");
         request::input(out, &call.arguments);

@@ -8,6 +8,7 @@ use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use super::Form;
+use super::calls::Numbers;
 use crate::dialects::out::Out;
 use crate::dialects::wire::{self, ListInto, ObjectInto, Take};
 
@@ -127,9 +128,11 @@ impl ChoiceIn<'_> {
         self.said.thought.is_some() && self.said.thought != self.said.reasoning
     }
 
-    /// The deltas of this choice; `position` is its place in the list, which counts where it names no index.
-    pub(super) fn into_deltas(self, position: usize, form: Form, deltas: &mut Vec<Delta>) {
+    /// The deltas of this choice; `position` is its place in the list, which counts where it names no index. Whether each call has the
+    /// number that its server gave it: else clients would not tell them apart.
+    pub(super) fn into_deltas(self, position: usize, (form, numbers): (Form, &mut Numbers), deltas: &mut Vec<Delta>) -> bool {
         let choice = self.index.unwrap_or(u32::try_from(position).unwrap_or(u32::MAX));
+        let mut kept = true;
         let said = self.said;
         // An empty text says something only in a whole answer, where it differs from null.
         let text = |text: Option<String>| text.filter(|text| !text.is_empty() || matches!(form, Form::Body { .. }));
@@ -140,17 +143,29 @@ impl ChoiceIn<'_> {
         deltas.extend(reasoning.map(|text| Delta::Reasoning { choice, text }));
         deltas.extend(text(said.text).map(|text| Delta::Text { choice, text }));
         deltas.extend(text(said.refusal).map(|text| Delta::Refusal { choice, text }));
-        deltas.extend(said.calls.into_iter().enumerate().map(|(position, call)| call.into_delta(choice, position)));
+        for (position, call) in (0u32..).zip(said.calls) {
+            let index = match form {
+                // They are a list.
+                Form::Body { .. } => position,
+                Form::Event { .. } => {
+                    let named = (call.id.as_deref(), call.function.name.as_deref());
+                    numbers.of((choice, call.index.unwrap_or(position)), named)
+                }
+            };
+            kept &= call.index == Some(index);
+            deltas.push(call.into_delta(choice, index));
+        }
         deltas.extend(self.logprobs.map(|value| Delta::Logprobs { choice, value: value.to_owned() }));
         if !said.extras.is_empty() || !self.around.is_empty() {
             deltas.push(Delta::Other { choice, delta: said.extras, around: self.around });
         }
         deltas.extend(self.finish.map(|reason| Delta::Finish { choice, reason }));
+        kept || matches!(form, Form::Body { .. })
     }
 }
 
 impl CallIn {
-    fn into_delta(self, choice: u32, position: usize) -> Delta {
+    fn into_delta(self, choice: u32, index: u32) -> Delta {
         let mut extras = self.extras;
         if !self.function.extras.is_empty() {
             let mut rest = Out::default();
@@ -163,7 +178,7 @@ impl CallIn {
         }
         Delta::ToolCall {
             choice,
-            index: self.index.unwrap_or(u32::try_from(position).unwrap_or(u32::MAX)),
+            index,
             id: self.id,
             name: self.function.name,
             arguments: self.function.arguments.unwrap_or_default(),

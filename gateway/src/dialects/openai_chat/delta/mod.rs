@@ -3,6 +3,7 @@
 //! Apart from writing because it is lenient: whatever an upstream sends is kept, typed where we know the field and raw where we do
 //! not. It must not know which upstream it was: faults name none, whoever asked fills that in.
 
+mod calls;
 mod choice;
 pub(in crate::dialects) mod usage;
 
@@ -13,6 +14,7 @@ use gatewright_types::{Chunk, Delta, Extras, Fault, FaultKind, Raw};
 use serde::de::{DeserializeSeed, MapAccess};
 use serde_json::value::RawValue;
 
+use self::calls::Numbers;
 use self::choice::ChoiceIn;
 use super::{NAME, fault};
 use crate::dialects::wire::{self, ListInto, ObjectInto, Take};
@@ -30,7 +32,7 @@ pub fn read_event(data: Bytes) -> Result<Option<Chunk>, Fault> {
 /// # Errors
 /// [`FaultKind::UpstreamInvalid`] when it is no answer; the upstream's own error when the body holds one.
 pub fn read_body(body: Bytes) -> Result<Chunk, Fault> {
-    let (mut chunk, respelled, choices) = read(&body, Form::Body { start: true })?;
+    let (mut chunk, respelled, choices) = read(&body, Form::Body { start: true }, &mut Numbers::default())?;
     if !choices {
         return Err(unreadable("the body has no `choices`", &body));
     }
@@ -42,6 +44,7 @@ pub fn read_body(body: Bytes) -> Result<Chunk, Fault> {
 #[derive(Debug, Default)]
 pub struct Reader {
     started: bool,
+    numbers: Numbers,
 }
 
 impl Reader {
@@ -54,7 +57,7 @@ impl Reader {
         if data.trim_ascii() == b"[DONE]" {
             return Ok(None);
         }
-        let (mut chunk, respelled, _) = read(&data, Form::Event { start: !self.started })?;
+        let (mut chunk, respelled, _) = read(&data, Form::Event { start: !self.started }, &mut self.numbers)?;
         self.started |= matches!(chunk.deltas.first(), Some(Delta::Start { .. }));
         chunk.raw = (!respelled).then_some(Raw::Event(NAME, data));
         Ok(Some(chunk))
@@ -107,8 +110,8 @@ impl<'de> Take<'de> for Answer<'de> {
     }
 }
 
-/// The chunk, whether a spelling in it is not the one that we emit, and whether it had choices.
-fn read(data: &Bytes, form: Form) -> Result<(Chunk, bool, bool), Fault> {
+/// The chunk, whether a spelling or a number in it is not the one that we emit, and whether it had choices.
+fn read(data: &Bytes, form: Form, numbers: &mut Numbers) -> Result<(Chunk, bool, bool), Fault> {
     let text = std::str::from_utf8(data).map_err(|_| unreadable("it is not UTF-8", data))?;
     let mut answer = Answer::default();
     let mut json = serde_json::Deserializer::from_str(text);
@@ -129,7 +132,7 @@ fn read(data: &Bytes, form: Form) -> Result<(Chunk, bool, bool), Fault> {
     let had_choices = answer.choices.is_some();
     for (position, choice) in answer.choices.into_iter().flatten().enumerate() {
         respelled |= choice.respelled();
-        choice.into_deltas(position, form, &mut chunk.deltas);
+        respelled |= !choice.into_deltas(position, (form, &mut *numbers), &mut chunk.deltas);
     }
     if let Some(usage) = answer.usage.and_then(usage::read) {
         chunk.deltas.push(Delta::Usage(usage));

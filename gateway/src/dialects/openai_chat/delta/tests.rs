@@ -104,6 +104,30 @@ fn calls_come_in_pieces_or_whole_and_side_by_side() {
 }
 
 #[test]
+fn calls_that_their_server_does_not_number_apart_are_not_passed_as_they_came() {
+    let mut reader = Reader::default();
+    let mut of = |data: &'static str| {
+        let chunk = reader.event(Bytes::from_static(data.as_bytes())).unwrap().unwrap();
+        let indexes =
+            chunk.deltas.iter().filter_map(|delta| if let Delta::ToolCall { index, .. } = delta { Some(*index) } else { None });
+        (indexes.collect::<Vec<_>>(), chunk.raw.is_some())
+    };
+    let a = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}"#;
+    assert_eq!(of(a), (vec![0], true));
+    assert_eq!(
+        of(r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"b","function":{"name":"g","arguments":"{"}}]}}]}"#),
+        (vec![1], false)
+    );
+    assert_eq!(of(r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}}]}"#), (vec![1], false));
+    assert_eq!(
+        of(r#"{"choices":[{"delta":{"tool_calls":[{"id":"c","function":{"name":"h","arguments":"{}"}}]}}]}"#),
+        (vec![2], false)
+    );
+    let body = r#"{"choices":[{"message":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":0,"function":{"name":"g"}}]}}]}"#;
+    assert_eq!(whole(body).choices[0].tool_calls.len(), 2, "in a whole answer they are a list");
+}
+
+#[test]
 fn what_has_no_channel_is_kept_beside_the_text() {
     let chunk = event(r#"{"choices":[{"index":2,"delta":{"content":[{"type":"thinking"}],"audio":{"id":1}},"flag":true}]}"#);
     let Delta::Other { choice: 2, delta, around } = &chunk.deltas[0] else { panic!("{chunk:?}") };
@@ -137,6 +161,11 @@ fn usage_is_read_as_many_servers_write_it() {
         r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5.0,"total_tokens":99,"prompt_cache_hit_tokens":2}}"#,
     );
     assert_eq!((deepseek.completion, deepseek.cached, deepseek.extras.get("total_tokens")), (5, Some(2), Some("99")));
+    let xai = usage(
+        r#"{"choices":[],"usage":{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,
+        "completion_tokens_details":{"reasoning_tokens":94}}}"#,
+    );
+    assert_eq!((xai.completion, xai.reasoning, xai.extras.get("total_tokens")), (103, Some(94), None));
     let absurd = usage(r#"{"choices":[],"usage":{"prompt_tokens":1e30,"completion_tokens":-7,"prompt_cache_hit_tokens":1e300}}"#);
     assert_eq!((absurd.prompt, absurd.completion, absurd.cached), (1 << 40, 0, Some(1 << 40)));
 }

@@ -75,9 +75,14 @@ pub(in crate::dialects) fn read(raw: &RawValue) -> Option<Usage> {
     let mut usage = UsageIn::default();
     let mut json = serde_json::Deserializer::from_str(raw.get());
     ObjectInto(&mut usage).deserialize(&mut json).ok()?;
+    // xAI counts thought beside the completion; the total tells.
+    let beside = usage.completion.saturating_add(usage.reasoning.unwrap_or_default());
+    if usage.total == Some(usage.prompt.saturating_add(beside)) {
+        usage.completion = beside;
+    }
     if let Some(total) = usage.total.filter(|total| *total != usage.prompt.saturating_add(usage.completion)) {
         usage.extras.push("total_tokens", serde_json::value::to_raw_value(&total).ok()?);
     }
     let UsageIn { prompt, completion, reasoning, cached, extras, .. } = usage;
-    Some(Usage { prompt, completion, reasoning, cached, cache_written: None, extras })
+    Some(Usage { prompt, completion, reasoning, cached, extras, ..Usage::default() })
 }

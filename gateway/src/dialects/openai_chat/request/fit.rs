@@ -14,7 +14,7 @@ use super::super::NAME;
 use super::raw_json;
 use crate::dialects::media::{Media, What};
 use crate::dialects::out::Out;
-use crate::dialects::{Carried, Place, efforts, is_owned, openai_responses, signatures, steers};
+use crate::dialects::{Carried, Place, anthropic_messages, efforts, foreign, is_owned, openai_responses, signatures, steers};
 
 /// The messages as this dialect can say them.
 pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
@@ -26,12 +26,18 @@ pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
     for message in &request.messages {
         let mut message = message.clone();
         spell(&mut message.content);
+        for call in message.tool_calls.iter_mut().filter(|call| call.arguments.is_empty()) {
+            call.arguments = call.json().to_owned();
+        }
         match (&message.role, fitted.last_mut()) {
             (Role::Assistant, Some(last)) if message.continues && last.role == Role::Assistant => {
                 join(last, message);
                 continue;
             }
-            (Role::Tool, _) => shown.append(&mut take_media(&mut message.content)),
+            (Role::Tool, _) => {
+                shown.append(&mut take_media(&mut message.content));
+                answer(&mut message);
+            }
             _ => show(&mut fitted, &mut shown),
         }
         // An answer's blocks are cut where it is cited, in the midst of a sentence.
@@ -41,6 +47,15 @@ pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
     }
     show(&mut fitted, &mut shown);
     Cow::Owned(fitted)
+}
+
+/// A result of a tool says something here, if only an empty text. That it failed has no field of its own: most say so in their words, and
+/// one that says nothing is given some.
+fn answer(message: &mut Message) {
+    if message.content.joined().is_empty() {
+        let said = if anthropic_messages::failed(message) { "The tool failed." } else { "" };
+        message.content = Content::Text(said.to_owned());
+    }
 }
 
 /// What results of tools show: here only a user can show something.
@@ -78,6 +93,7 @@ pub(in super::super) fn refuse(request: &ChatRequest) -> Result<(), Fault> {
     if is_own(request) {
         return Ok(());
     }
+    foreign::refuse(request, NAME)?;
     let said = |message: &&Message| message.role != Role::Assistant;
     for (at, message) in request.messages.iter().enumerate().filter(|(_, message)| said(message)) {
         let Content::Parts(parts) = &message.content else { continue };
@@ -115,7 +131,11 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
     let fields = fields.filter(|(name, _)| !openai_responses::is_hosted(name));
     fields.filter_map(|(name, _)| name.rsplit('.').next()).for_each(|name| carried.leaves_out(name));
     openai_responses::unknown_items(request).for_each(|kind| carried.leaves_out(&kind));
+    foreign::leave_out(request, NAME, &mut carried);
     for message in &request.messages {
+        if anthropic_messages::failed(message) {
+            carried.leaves_out("is_error");
+        }
         let Content::Parts(parts) = &message.content else { continue };
         for part in parts {
             if let Part::Other { kind, .. } = part

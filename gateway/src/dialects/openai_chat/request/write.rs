@@ -7,6 +7,8 @@ use bytes::Bytes;
 use gatewright_types::{ChatRequest, Content, Message, Part, Role, Tool, ToolCall, ToolDefinition};
 
 use super::{NOTE, fit, noted};
+use crate::dialects::foreign;
+use crate::dialects::openai_chat::NAME;
 use crate::dialects::out::Out;
 
 /// Writes the body that asks an upstream of this dialect. A stream is always asked for its usage, whatever the client wants to see,
@@ -19,13 +21,16 @@ pub fn write(request: &ChatRequest) -> Bytes {
     out.open_list();
     fit::messages(request).iter().for_each(|message| write_message(&mut out, message));
     out.close_list();
-    if !request.tools.is_empty() {
+    let tools = foreign::sayable(request, NAME);
+    if !tools.is_empty() {
         out.name("tools");
         out.open_list();
-        request.tools.iter().for_each(|tool| write_tool(&mut out, tool));
+        tools.iter().for_each(|tool| write_tool(&mut out, tool));
         out.close_list();
     }
-    for (name, json) in [("tool_choice", &request.tool_choice), ("response_format", &request.response_format)] {
+    // Without tools it is refused.
+    let choice = request.tool_choice.as_ref().filter(|_| !tools.is_empty() || request.tools.is_empty());
+    for (name, json) in [("tool_choice", choice), ("response_format", request.response_format.as_ref())] {
         if let Some(json) = json {
             out.value(name, json);
         }
@@ -57,6 +62,7 @@ fn wanted(request: &ChatRequest, name: &str, json: &str) -> bool {
     match name {
         "model" | "messages" | "stream" => false,
         "tools" => request.tools.is_empty(),
+        "parallel_tool_calls" => request.tools.is_empty() || !foreign::sayable(request, NAME).is_empty(),
         "tool_choice" => request.tool_choice.is_none(),
         "response_format" => request.response_format.is_none(),
         "stream_options" => !request.stream,
@@ -166,7 +172,7 @@ fn write_message(out: &mut Out, message: &Message) {
     if !message.tool_calls.is_empty() {
         out.name("tool_calls");
         out.open_list();
-        message.tool_calls.iter().for_each(|call| write_call(out, call));
+        message.tool_calls.iter().for_each(|call| write_call(out, call, &call.arguments));
         out.close_list();
     }
     out.extras(&message.extras, |name, json| match name {
@@ -195,8 +201,8 @@ fn write_part(out: &mut Out, part: &Part) {
     }
 }
 
-/// A call, as messages of requests and whole answers write it.
-pub(in super::super) fn write_call(out: &mut Out, call: &ToolCall) {
+/// A call with these arguments, as messages of requests and whole answers write it.
+pub(in super::super) fn write_call(out: &mut Out, call: &ToolCall, arguments: &str) {
     out.open();
     if !call.id.is_empty() || call.extras.get("id").is_none() {
         out.text("id", &call.id);
@@ -212,7 +218,7 @@ pub(in super::super) fn write_call(out: &mut Out, call: &ToolCall) {
             None => out.open(),
         }
         out.text("name", &call.name);
-        out.text("arguments", &call.arguments);
+        out.text("arguments", arguments);
         out.close();
     }
     out.extras(&call.extras, |name, json| match name {

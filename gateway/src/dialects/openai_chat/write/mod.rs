@@ -3,6 +3,7 @@
 //! Apart from reading because it serves deltas from anywhere: an upstream of this dialect, the engine, the cache, a policy's edit.
 //! Bytes that nobody touched are passed on as they came. It must not know what a plugin did, nor HTTP.
 
+mod calls;
 mod choice;
 pub(in crate::dialects) mod whole;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use gatewright_types::{Chunk, Delta, Fault, FinishReason, Raw, Usage};
 use smallvec::SmallVec;
 
+use self::calls::Calls;
 use super::{NAME, fault};
 use crate::dialects::out::Out;
 
@@ -22,12 +24,13 @@ pub struct EventWriter {
     begin: Begin,
     /// One bit for each choice whose role was sent.
     roles: u128,
+    calls: Calls,
 }
 
 impl EventWriter {
     /// A writer that has written nothing yet.
     pub fn new(begin: Begin) -> Self {
-        Self { begin, roles: 0 }
+        Self { begin, roles: 0, calls: Calls::default() }
     }
 
     /// One event as a whole frame (`data: ...` and the blank line). `None` when there is nothing to tell the client, such as a usage
@@ -45,6 +48,7 @@ impl EventWriter {
                 _ => {}
             }
         }
+        self.calls.hear(&chunk.deltas);
         let unwanted = usage.is_some() && !self.begin.include_usage;
         if let Some(Raw::Event(NAME, data)) = &chunk.raw
             && !unwanted
@@ -81,6 +85,7 @@ impl EventWriter {
     }
 
     fn rewritten(&mut self, chunk: &Chunk, usage: Option<&Usage>) -> Option<Bytes> {
+        let deltas = self.calls.ended(&chunk.deltas);
         let mut choices: SmallVec<[u32; 4]> = chunk.deltas.iter().filter_map(choice::index).collect();
         choices.sort_unstable();
         choices.dedup();
@@ -107,7 +112,7 @@ impl EventWriter {
         out.open_list();
         for index in choices {
             let role = self.role(index);
-            choice::write(&mut out, &chunk.deltas, index, role);
+            choice::write(&mut out, &deltas, index, role);
         }
         out.close_list();
         if let Some(usage) = usage {

@@ -86,6 +86,32 @@ fn calls_are_written_in_pieces_with_their_unknown_fields() {
 }
 
 #[test]
+fn a_call_without_arguments_has_empty_ones_when_its_choice_ends_unless_it_was_cut() {
+    let call = |index: u32, name: Option<&str>, arguments: &str, extras: Extras| Delta::ToolCall {
+        choice: 0,
+        index,
+        id: name.map(Into::into),
+        name: name.map(Into::into),
+        arguments: arguments.into(),
+        extras,
+    };
+    let said = |deltas: Vec<Delta>, reason: FinishReason| {
+        let mut writer = writer(false);
+        let mut events: Vec<Value> = deltas.into_iter().map(|delta| value(writer.event(&Chunk::of(vec![delta])))).collect();
+        events.push(value(writer.event(&Chunk::of(vec![Delta::Finish { choice: 0, reason }]))));
+        events.last().unwrap()["choices"][0]["delta"].clone()
+    };
+    let silent =
+        || vec![call(0, Some("f"), "", Extras::new()), call(1, Some("g"), "", Extras::new()), call(1, None, "{", Extras::new())];
+    let wanted = json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]});
+    assert_eq!((said(silent(), FinishReason::ToolCalls), said(silent(), FinishReason::Stop)), (wanted.clone(), wanted));
+    assert_eq!(said(silent(), FinishReason::Length), json!({}));
+    let mut custom = Extras::new();
+    custom.push("type", RawValue::from_string("\"custom\"".into()).unwrap());
+    assert_eq!(said(vec![call(0, None, "", custom)], FinishReason::ToolCalls), json!({}), "of another kind: it has none");
+}
+
+#[test]
 fn usage_is_told_to_those_who_asked_and_cut_out_for_others() {
     let last = Chunk::of(vec![Delta::Usage(usage())]);
     assert!(writer(false).event(&last).is_none());

@@ -51,7 +51,7 @@ fn write_choice(out: &mut Out, index: usize, choice: &Choice) {
     if !choice.tool_calls.is_empty() {
         out.name("tool_calls");
         out.open_list();
-        choice.tool_calls.iter().for_each(|call| write_call(out, call));
+        choice.tool_calls.iter().for_each(|call| write_call(out, call, call.json()));
         out.close_list();
     }
     let typed = ["role", "content", "reasoning", "reasoning_content", "refusal", "tool_calls"];

@@ -7,7 +7,7 @@
 mod item;
 
 use bytes::Bytes;
-use gatewright_types::{Chunk, Delta, Extras, Fault, FaultKind, FinishReason, RawJson, Usage};
+use gatewright_types::{Chunk, Delta, Fault, FaultKind, FinishReason, RawJson, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -206,7 +206,7 @@ fn usage(raw: &RawValue) -> Option<Usage> {
         reasoning: read.output_tokens_details.and_then(|details| details.reasoning_tokens).map(count),
         cached: input.cached_tokens.map(count),
         cache_written: input.cache_write_tokens.map(count).filter(|tokens| *tokens > 0),
-        extras: Extras::new(),
+        ..Usage::default()
     })
 }
 

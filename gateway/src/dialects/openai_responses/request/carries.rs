@@ -5,7 +5,7 @@
 use gatewright_types::{ChatRequest, Extras, Message};
 
 use crate::dialects::openai_responses::{NAME, OPEN, own, sealed};
-use crate::dialects::{Carried, Place, is_owned, of_own, openai_chat, signatures, steers};
+use crate::dialects::{Carried, Place, anthropic_messages, foreign, is_owned, of_own, openai_chat, signatures, steers};
 
 /// Everybody's fields that are written here under some name, or that only say how something else is spelled.
 const WRITTEN: [&str; 10] = [
@@ -39,6 +39,10 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
         carried.leaves_out("seed");
     }
     fields(&request.extras).for_each(|name| carried.leaves_out(name));
+    foreign::leave_out(request, NAME, &mut carried);
+    if request.messages.iter().any(anthropic_messages::failed) {
+        carried.leaves_out("is_error");
+    }
     carried
 }
 

@@ -12,7 +12,7 @@ use crate::dialects::openai_responses::{
     ENCRYPTED, HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, STORE, TOOL_CHOICE, echo, items, own,
 };
 use crate::dialects::out::Out;
-use crate::dialects::{is_owned, of_own, openai_chat};
+use crate::dialects::{foreign, is_owned, of_own, openai_chat};
 
 /// Notes of our own and fields that are written otherwise.
 const WRITTEN: [&str; 6] = [HOSTED, INCLUDE, PREVIOUS, REASONING, STORE, TOOL_CHOICE];
@@ -61,6 +61,7 @@ fn refuse(request: &ChatRequest) -> Result<(), Fault> {
     if !request.sampling.stop.is_empty() {
         return refusal("stop".to_owned(), "The model that would answer takes no texts to stop at.".to_owned());
     }
+    foreign::refuse(request, NAME)?;
     for (at, message) in request.messages.iter().enumerate() {
         let Content::Parts(parts) = &message.content else { continue };
         for part in parts {
@@ -80,7 +81,7 @@ fn refuse(request: &ChatRequest) -> Result<(), Fault> {
 
 fn tools(out: &mut Out, request: &ChatRequest) {
     let hosted: Vec<Value> = own(&request.extras, HOSTED).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-    if request.tools.is_empty() && hosted.is_empty() {
+    if foreign::sayable(request, NAME).is_empty() && hosted.is_empty() {
         return;
     }
     echo::tools(out, &request.tools, &hosted);

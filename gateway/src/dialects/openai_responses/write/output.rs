@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use gatewright_types::{Delta, Extras, RawJson};
+use gatewright_types::{Delta, Extras, NO_ARGUMENTS, RawJson};
 use serde_json::value::RawValue;
 
 use super::calls::{Calls, Ready};
@@ -297,7 +297,12 @@ impl Output {
             self.call(ready, frames);
         }
         for at in 0..self.items.len() {
-            if self.items.get(at).is_some_and(|item| item.state == State::Open) {
+            let Some(item) = self.items.get(at) else { continue };
+            if item.state == State::Open {
+                let silent = |call: &super::item::Call| call.arguments.is_empty() && !call.takes_text();
+                if state == State::Complete && matches!(&item.what, What::Call(call) if silent(call)) {
+                    self.piece(at, Some(NO_ARGUMENTS), frames);
+                }
                 self.end_call(at, frames);
                 self.end_item(at, state, frames);
             }

@@ -18,7 +18,7 @@ const BUDGET: u64 = 14;
 /// What a model costs: 2 nano-dollars for a token of the prompt, 7 for one of the answer.
 pub(super) fn price() -> Price {
     let (input, output) = (Nanos(2_000_000), Nanos(7_000_000));
-    Price::flat(Rates { input, cached: input, written: input, output })
+    Price::flat(Rates { input, cached: input, written: input, written_long: input, output })
 }
 
 /// A key for one request, and its text.

@@ -191,7 +191,7 @@ async fn the_loser_of_a_hedge_is_let_go_and_what_it_may_have_cost_is_told_apart(
     let slow = silent().await;
     let mut kit = kit_of(&slow);
     let rate = Nanos(2_000_000_000);
-    let price = Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, output: rate });
+    let price = Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, written_long: rate, output: rate });
     kit.facts.providers.get_mut("cloud").unwrap().prices.insert("x".to_owned(), price);
     kit.route().hedge = Some(HedgeFact { after: Some(Duration::from_millis(1)), percentile: None });
     kit.script(stream_of(&[r#"{"content":"hello"}"#]));
@@ -277,7 +277,7 @@ async fn headers_of_every_dialect_streamed_and_whole_say_who_answered_and_what_i
             let cloud = cloud().await;
             let mut kit = kit_of(&cloud);
             let rate = Nanos(2_000_000_000);
-            let price = Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, output: rate });
+            let price = Price::flat(Rates { input: rate, cached: Nanos(0), written: rate, written_long: rate, output: rate });
             kit.facts.providers.get_mut("cloud").unwrap().prices.insert("x".to_owned(), price);
             kit.plugin("look", "subscribe:\n  - {phases: [request], channels: [user]}", "return { inspect = function() end }");
             let mut body = body.clone();

@@ -11,6 +11,7 @@ use gatewright_types::{ChatRequest, Chunk, Content, Delta, Part, Tool, Usage};
 use serde::Serialize;
 
 use super::tried::Tried;
+use crate::dialects::announces;
 use crate::host::Route;
 use crate::money::{Bill, Nanos, Price};
 use crate::observe::{CacheResult, InFlight};
@@ -273,7 +274,7 @@ pub(super) fn has_content(chunk: &Chunk) -> bool {
     let says = |delta: &Delta| match delta {
         Delta::Start { .. } | Delta::ToolResult { .. } | Delta::Usage(_) => false,
         Delta::Finish { .. } | Delta::Logprobs { .. } => true,
-        Delta::Other { delta, .. } => !delta.is_empty(),
+        Delta::Other { delta, .. } => delta.iter().any(|(name, _)| !announces(name)),
         Delta::ToolCall { .. } => true,
         text => text_bytes(text) > 0,
     };

@@ -187,6 +187,9 @@ impl Guard {
 
     async fn hear_block(&mut self, mut chunk: Chunk) -> (Chunks, Verdict) {
         self.look_at_the_rest(&mut chunk);
+        if self.order != Order::Channels && chunk.deltas.iter().any(begins_item) {
+            self.beside.begins_anew();
+        }
         self.beside.drop_misplaced(&mut chunk);
         let (pieces, ended) = self.pieces(&chunk);
         let concerned = pieces.is_empty() && self.beside.concerns(&chunk);

@@ -204,6 +204,11 @@ impl Beside {
         chunks
     }
 
+    /// What comes now is said of another text.
+    pub(super) fn begins_anew(&mut self) {
+        self.changed.clear();
+    }
+
     /// Drops what says where in a text something is, where a text was edited: it is there no longer.
     pub(super) fn drop_misplaced(&self, chunk: &mut Chunk) {
         for delta in &mut chunk.deltas {

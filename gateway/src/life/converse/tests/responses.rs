@@ -116,7 +116,7 @@ async fn a_block_before_the_first_word_is_a_refusal_and_nothing_is_kept() {
 
 /// What an upstream of this dialect says: two messages with a thought and an item of its own between them.
 fn output(first: &str, second: &str) -> Value {
-    let cited = json!([{"type": "url_citation", "start_index": 0, "end_index": 2, "url": "https://a.example", "title": "A"}]);
+    let cited = json!([{"type": "file_citation", "index": 2, "file_id": "file_1", "filename": "a.pdf"}]);
     let part = |text: &str| json!([{"type": "output_text", "text": text, "annotations": cited, "logprobs": []}]);
     json!([
         {"type": "reasoning", "id": "rs_a", "summary": [], "content": [{"type": "reasoning_text", "text": "I think."}]},
@@ -218,7 +218,7 @@ async fn sources_of_a_text_that_a_policy_changed_are_dropped() {
         kit.script(said(&output("It is sk-123456, and a long text follows it.", "It rains."), streamed));
         let told = told(&answered(&mut kit, streamed).await["output"]);
         assert_eq!(told[1], "message commentary It is [redacted], and a long text follows it. 0");
-        assert_eq!(told[2], "message final_answer It rains. 0");
+        assert_eq!(told[2], "message final_answer It rains. 1");
     }
 }
 

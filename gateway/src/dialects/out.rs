@@ -205,6 +205,18 @@ mod tests {
 
     use super::Out;
 
+    #[test]
+    fn what_others_laid_out_on_several_lines_stands_on_one() {
+        let mut out = Out::default();
+        out.bare(b"event: x\ndata: ");
+        let since = out.length();
+        out.open();
+        out.field("schema", "{\r\n  \"a\": \"\\n\"\n}");
+        out.close();
+        out.unbreak(since);
+        assert_eq!(&out.done()[..], b"event: x\ndata: {\"schema\":{    \"a\": \"\\n\" }}");
+    }
+
     proptest! {
         #[test]
         fn strings_are_written_as_serde_json_writes_them(text in "(?s)[\\x00-\\x22\\\\a-c\u{7f}é🙂]{0,100}") {

@@ -131,8 +131,8 @@ impl Choice {
         }
     }
 
-    /// What was said, in the order in which it came, pieces that followed each other as one. A text that was changed since stands whole
-    /// where it began.
+    /// What was said, in the order in which it came, pieces that followed each other as one. A text whose length was changed since stands
+    /// whole where it began.
     pub fn into_deltas(self, choice: u32) -> Vec<Delta> {
         let Self { text, reasoning, refusal, tool_calls, call_indexes, logprobs, finish, message_extras, extras, order } = self;
         let length = |of: fn(&Run) -> Option<usize>| order.iter().filter_map(of).sum::<usize>();
@@ -297,10 +297,10 @@ mod tests {
         };
         let choice = whole.choices.remove(0);
         assert_eq!(told(choice.clone()), ["ab", "x", "1", "1:{}", "2", "c", "y", "34", "0:", "x"]);
-        let changed = Choice { text: Some("none".to_owned()), ..choice };
+        let changed = Choice { text: Some("nothing".to_owned()), ..choice };
         assert_eq!(
             told(changed),
-            ["ab", "x", "none", "1:{}", "c", "y", "0:", "x"],
+            ["ab", "x", "nothing", "1:{}", "c", "y", "0:", "x"],
             "a text that no longer fits stands where it began"
         );
     }

@@ -29,8 +29,9 @@ pub struct Page {
 /// What is known of a request when its answer is written, as the policies left it.
 #[derive(Clone, Debug, Default)]
 pub struct Echo {
-    /// Fields that the answer says again: JSON, as it stands between an object's braces.
-    pub fields: String,
+    /// Fields that the answer says again: JSON, as it stands between an object's braces, before and after the word on whether the answer
+    /// is kept.
+    pub fields: [String; 2],
     /// Tools that the client knows otherwise than the model.
     pub tools: Vec<Renamed>,
     /// The conversation before the answer, a list, where the answer is to be kept.

@@ -15,6 +15,7 @@ mod foreign;
 pub(crate) mod ids;
 mod kept;
 pub(crate) mod length;
+mod marks;
 mod media;
 pub mod openai_chat;
 pub mod openai_completions;
@@ -38,6 +39,7 @@ use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Retry};
 
 pub use self::kept::{Echo, Page, Recalled, Renamed};
+pub(crate) use self::marks::{announces, begins_item, is_note, points_into_text};
 pub(crate) use self::media::tokens_of;
 pub use self::seal::{Seal, Sealer};
 pub(crate) use self::steering::{Place, steers};
@@ -207,8 +209,8 @@ pub trait WriteEvents: Send {
     /// The end of a stream that failed.
     fn fault(&mut self, fault: &Fault, request_id: &str) -> Bytes;
 
-    /// Told before the end of a clean stream: Unix seconds.
-    fn ends_at(&mut self, _seconds: u64) {}
+    /// Told before the end of a clean stream.
+    fn ends(&mut self, _ended: Ended) {}
 
     /// After the end, the whole answer, where it can be kept.
     fn kept(&self) -> Option<Bytes> {
@@ -266,8 +268,17 @@ pub struct Begin {
     pub sealer: Option<Sealer>,
     /// Of the request.
     pub echo: Option<Arc<Echo>>,
-    /// Unix seconds at which the answer was complete; 0 while it is not.
-    pub ended: u64,
+    /// Of an answer that is over.
+    pub ended: Ended,
+}
+
+/// What is known of an answer once it is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ended {
+    /// Unix seconds; 0 while it is not.
+    pub at: u64,
+    /// Whether it is kept.
+    pub kept: bool,
 }
 
 /// A model on offer.

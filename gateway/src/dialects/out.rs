@@ -160,6 +160,19 @@ impl Out {
         self.raw(json);
     }
 
+    /// Puts what was written since on one line: what others wrote as JSON may be laid out on several.
+    pub(super) fn unbreak(&mut self, since: usize) {
+        let written = self.0.get_mut(since..).unwrap_or_default();
+        if memchr::memchr2(b'\n', b'\r', written).is_some() {
+            written.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        }
+    }
+
+    /// So many bytes were written.
+    pub(super) fn length(&self) -> usize {
+        self.0.len()
+    }
+
     /// The data of one server-sent event, on one line.
     pub(super) fn line(&mut self, data: &[u8]) {
         // A line break in JSON is only layout, but it would end the event's line.
@@ -191,6 +204,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Out;
+
+    #[test]
+    fn what_others_laid_out_on_several_lines_stands_on_one() {
+        let mut out = Out::default();
+        out.bare(b"event: x\ndata: ");
+        let since = out.length();
+        out.open();
+        out.field("schema", "{\r\n  \"a\": \"\\n\"\n}");
+        out.close();
+        out.unbreak(since);
+        assert_eq!(&out.done()[..], b"event: x\ndata: {\"schema\":{    \"a\": \"\\n\" }}");
+    }
 
     proptest! {
         #[test]

@@ -2,7 +2,7 @@
 //!
 //! Apart because policies inspect the latter and not the former: a name here is a promise. It must not know what a field holds.
 
-use super::is_owned;
+use super::{is_owned, openai_responses};
 
 /// Where a field of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,8 @@ pub(crate) fn steers(place: Place, name: &str) -> bool {
         Place::Message => &STEERING_MESSAGES,
         Place::Within => &STEERING_WITHIN,
     };
-    name.split_once('.').is_some_and(|(_, field)| is_owned(name) && names.contains(&field))
+    openai_responses::is_known_note(place, name)
+        || name.split_once('.').is_some_and(|(_, field)| is_owned(name) && names.contains(&field))
 }
 
 #[cfg(test)]
@@ -69,5 +70,8 @@ mod tests {
         }
         assert_eq!(steers_all("anthropic_messages.thinking"), [true, false, false]);
         assert_eq!(steers_all("anthropic_messages.signed"), [false, true, false]);
+        assert_eq!(steers_all("openai_responses.phase"), [false, true, false]);
+        assert_eq!(steers_all("openai_responses.item_id"), [false, true, true]);
+        assert_eq!((steers_all("anthropic_messages.phase"), steers_all("anthropic_messages.item_id")), ([false; 3], [false; 3]));
     }
 }

@@ -15,7 +15,7 @@ use super::heads::{self, ANSWERED_BY, CACHE, RECALLED};
 use super::litellm;
 use super::refuse::refuse;
 use super::sse_out::EventBody;
-use crate::dialects::{Begin, DialectRef};
+use crate::dialects::{Begin, DialectRef, Ended};
 use crate::life::seat::{Seat, cache_word};
 use crate::life::{Manner, Settled};
 
@@ -33,7 +33,7 @@ fn begin(settled: &Settled) -> Begin {
     let include_usage = settled.manner() != Manner::Stream { usage: false };
     let id = caller.head.answer_id();
     let (created, echo) = (caller.at_ms / 1000, seat.echo().cloned());
-    Begin { id, model: seat.model(), created, include_usage, sealer: Some(caller.sealer()), echo, ended: 0 }
+    Begin { id, model: seat.model(), created, include_usage, sealer: Some(caller.sealer()), echo, ended: Ended::default() }
 }
 
 fn dialect(settled: &Settled) -> DialectRef {
@@ -94,7 +94,7 @@ async fn gather(settled: &mut Settled) -> Result<Bytes, Fault> {
         gather_into(&mut answer, chunk);
     }
     fill(&mut answer, &begin);
-    begin.ended = settled.seat().caller().host.shared.clock.now_s();
+    begin.ended = settled.seat().ended();
     let body = untouched.unwrap_or_else(|| dialect.whole(&answer, &begin));
     settled.seat().keep(&body);
     Ok(body)

@@ -51,7 +51,7 @@ impl EventBody {
         // The headers told the way, unless more was tried since.
         told.way = told.way.filter(|way| (way.leg.as_ref(), way.attempts) != (self.way.0.as_ref(), self.way.1));
         if let Some(settled) = &settled {
-            self.writer.ends_at(settled.seat().caller().host.shared.clock.now_s());
+            self.writer.ends(settled.seat().ended());
         }
         let end = self.writer.end();
         // Before the client has it: it may ask with its id at once.

@@ -4,6 +4,7 @@
 //! chunks come from or go.
 
 mod beside;
+mod pieces;
 
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use smallvec::{SmallVec, smallvec};
 
 use self::beside::{Beside, Turn};
 pub(super) use self::beside::{Chunks, strip, tell};
+use self::pieces::{blocks, channel_of, choice_of, heard, is_all_of, rebuild};
 use super::ears::{self, Ears, of_answer};
 use super::meter::{Meter, Missed, Why, text_bytes};
-use crate::dialects::is_answer;
+use crate::dialects::{begins_item, is_answer};
 use crate::host::Route;
 
 /// The chain at work for one request.
@@ -54,9 +56,9 @@ pub(super) enum CallsCome {
 pub(super) enum Order {
     /// Each channel is a text of its own, from the first piece to the last.
     Channels,
-    /// Blocks of one channel each follow each other: a text ends where a block of another channel begins, for what was held back of it
-    /// could not be put before that any more.
-    Blocks,
+    /// Blocks of one channel each follow each other, in the dialect of this name: a text ends where the next block begins, for what was
+    /// held back of it could not be put before that any more.
+    Blocks(&'static str),
 }
 
 /// Lanes that are ended when their choice is; the plugin host has room for no more.
@@ -146,8 +148,49 @@ impl Guard {
 
     /// Feeds a chunk to the plugins and gives what may be sent of it, and of what was held before. Tool calls in it must be
     /// complete where enforced plugins listen to them.
-    pub(super) async fn hear(&mut self, mut chunk: Chunk) -> (Chunks, Verdict) {
+    pub(super) async fn hear(&mut self, chunk: Chunk) -> (Chunks, Verdict) {
+        let mut all = Chunks::new();
+        for block in blocks(chunk, self.order) {
+            let over = self.over(&block);
+            if !over.is_empty() {
+                let (mut chunks, verdict) = self.release(over).await;
+                all.append(&mut chunks);
+                if verdict != Verdict::Pass {
+                    return (all, verdict);
+                }
+            }
+            let (mut chunks, verdict) = self.hear_block(block).await;
+            all.append(&mut chunks);
+            if verdict != Verdict::Pass {
+                return (all, verdict);
+            }
+        }
+        (all, Verdict::Pass)
+    }
+
+    /// The texts that end before a chunk, for what it begins with is another block.
+    fn over(&mut self, chunk: &Chunk) -> Vec<Lane> {
+        if self.order == Order::Channels || self.lanes.is_empty() {
+            return Vec::new();
+        }
+        let Some(first) = chunk.deltas.iter().find(|delta| text_bytes(delta) > 0 || begins_item(delta)) else { return Vec::new() };
+        let mut over = Vec::new();
+        match first {
+            Delta::Other { choice, .. } => {
+                let ends = |lane: &mut Lane| lane.choice == *choice && lane.channel != Channel::ToolArgs;
+                over.extend(self.lanes.extract_if(.., ends));
+            }
+            spoken => self.end_others(spoken, &mut over),
+        }
+        over
+    }
+
+    async fn hear_block(&mut self, mut chunk: Chunk) -> (Chunks, Verdict) {
         self.look_at_the_rest(&mut chunk);
+        if self.order != Order::Channels && chunk.deltas.iter().any(begins_item) {
+            self.beside.begins_anew();
+        }
+        self.beside.drop_misplaced(&mut chunk);
         let (pieces, ended) = self.pieces(&chunk);
         let concerned = pieces.is_empty() && self.beside.concerns(&chunk);
         if pieces.is_empty() && ended.is_empty() && !concerned {
@@ -194,7 +237,7 @@ impl Guard {
 
     /// Ends the texts of a choice that cannot go on after this delta.
     fn end_others(&mut self, delta: &Delta, ended: &mut Vec<Lane>) {
-        if self.order != Order::Blocks || self.lanes.is_empty() || text_bytes(delta) == 0 {
+        if self.order == Order::Channels || self.lanes.is_empty() || text_bytes(delta) == 0 {
             return;
         }
         if let Some((choice, channel)) = choice_of(delta).zip(channel_of(delta)) {
@@ -215,9 +258,11 @@ impl Guard {
     /// Ends all lanes that are still open: what they hold is judged and given up.
     pub(super) async fn close(&mut self) -> (Chunks, Verdict) {
         let ended = std::mem::take(&mut self.lanes);
-        if ended.is_empty() {
-            return (Chunks::new(), Verdict::Pass);
-        }
+        if ended.is_empty() { (Chunks::new(), Verdict::Pass) } else { self.release(ended).await }
+    }
+
+    /// What these lanes hold is judged and given up: nothing more comes of them.
+    async fn release(&mut self, ended: Vec<Lane>) -> (Chunks, Verdict) {
         let Released { pieces, verdict, .. } = self.session.feed(Vec::new(), &ended).await;
         if verdict != Verdict::Pass {
             self.beside.end();
@@ -264,114 +309,6 @@ fn strip_all(chunk: &mut Chunk) {
         }
         _ => true,
     });
-}
-
-fn channel_of(delta: &Delta) -> Option<Channel> {
-    match delta {
-        Delta::Text { .. } => Some(Channel::Assistant),
-        Delta::Reasoning { .. } => Some(Channel::Reasoning),
-        Delta::Refusal { .. } => Some(Channel::Refusal),
-        Delta::ToolCall { .. } => Some(Channel::ToolArgs),
-        _ => None,
-    }
-}
-
-fn choice_of(delta: &Delta) -> Option<u32> {
-    match delta {
-        Delta::Text { choice, .. } | Delta::Reasoning { choice, .. } | Delta::Refusal { choice, .. } => Some(*choice),
-        Delta::ToolCall { choice, .. } => Some(*choice),
-        _ => None,
-    }
-}
-
-/// What the plugins hear of a delta.
-#[derive(Clone, Copy)]
-struct Heard<'a> {
-    lane: Lane,
-    /// Tool name.
-    label: Option<&'a str>,
-    text: &'a str,
-}
-
-impl Heard<'_> {
-    fn piece(self) -> Piece {
-        Piece { lane: self.lane, label: self.label.map(str::to_owned), text: self.text.to_owned() }
-    }
-}
-
-/// What the plugins hear of a delta, where they listen to its channel while the answer comes.
-fn heard<'a>(delta: &'a Delta, ears: &Ears) -> Option<Heard<'a>> {
-    let channel = channel_of(delta).filter(|channel| ears.hears(Phase::Chunk, *channel))?;
-    match delta {
-        Delta::Text { choice, text } | Delta::Reasoning { choice, text } | Delta::Refusal { choice, text } => {
-            (!text.is_empty()).then_some(Heard { lane: Lane { choice: *choice, channel, index: 0 }, label: None, text })
-        }
-        Delta::ToolCall { choice, index, name, arguments, .. } => {
-            let lane = Lane { choice: *choice, channel, index: *index };
-            Some(Heard { lane, label: name.as_deref(), text: arguments })
-        }
-        _ => None,
-    }
-}
-
-/// Whether these pieces are just what the plugins heard of a chunk.
-fn is_all_of(pieces: &[Piece], chunk: &Chunk, ears: &Ears) -> bool {
-    let heard = chunk.deltas.iter().filter_map(|delta| heard(delta, ears)).map(|heard| (heard.lane, heard.text));
-    heard.eq(pieces.iter().map(|piece| (piece.lane, piece.text.as_str())))
-}
-
-/// The chunk with released pieces in the place of what was fed.
-fn rebuild(chunk: Chunk, pieces: Vec<Piece>, ears: &Ears) -> Chunk {
-    let mut deltas = Vec::with_capacity(chunk.deltas.len() + pieces.len());
-    let (starts, mut rest): (Vec<_>, Vec<_>) = chunk.deltas.into_iter().partition(|delta| matches!(delta, Delta::Start { .. }));
-    deltas.extend(starts);
-    let (arguments, texts): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|piece| piece.lane.channel == Channel::ToolArgs);
-    deltas.extend(texts.into_iter().filter(|piece| !piece.text.is_empty()).map(text_of));
-    put_arguments(&mut rest, &arguments, ears);
-    let stays = |delta: &Delta| matches!(delta, Delta::ToolCall { .. }) || heard(delta, ears).is_none();
-    deltas.extend(rest.into_iter().filter(stays));
-    Chunk { deltas, extras: chunk.extras, raw: None }
-}
-
-/// Gives each call its arguments as they were released. Where they are not what came, what may repeat them is dropped.
-fn put_arguments(deltas: &mut [Delta], pieces: &[Piece], ears: &Ears) {
-    let came: Vec<(Lane, String)> = deltas.iter().filter_map(|delta| arguments(delta, ears)).collect();
-    if came.iter().map(|(lane, text)| (*lane, &**text)).eq(pieces.iter().map(|piece| (piece.lane, &*piece.text))) {
-        return;
-    }
-    let mut done: Vec<Lane> = Vec::new();
-    for (lane, _) in &came {
-        let before: String = came.iter().filter(|(of, _)| of == lane).map(|(_, text)| &**text).collect();
-        let after: String = pieces.iter().filter(|piece| piece.lane == *lane).map(|piece| &*piece.text).collect();
-        if before == after || done.contains(lane) {
-            continue;
-        }
-        done.push(*lane);
-        let mut after = Some(after);
-        for delta in deltas.iter_mut() {
-            if let Delta::ToolCall { choice, index, arguments, extras, .. } = delta
-                && (*choice, *index) == (lane.choice, lane.index)
-            {
-                *arguments = after.take().unwrap_or_default();
-                strip(extras);
-            }
-        }
-    }
-}
-
-/// The arguments that plugins hear of a delta.
-fn arguments(delta: &Delta, ears: &Ears) -> Option<(Lane, String)> {
-    let heard = heard(delta, ears).filter(|heard| heard.lane.channel == Channel::ToolArgs)?;
-    Some((heard.lane, heard.text.to_owned()))
-}
-
-fn text_of(piece: Piece) -> Delta {
-    let (choice, text) = (piece.lane.choice, piece.text);
-    match piece.lane.channel {
-        Channel::Reasoning => Delta::Reasoning { choice, text },
-        Channel::Refusal => Delta::Refusal { choice, text },
-        _ => Delta::Text { choice, text },
-    }
 }
 
 /// The fault that a verdict is before anything was sent; `None` for those that are not faults.

@@ -87,7 +87,12 @@ impl Upstream for Scripted {
 
 /// The same of a stream in Anthropic's dialect; the end of the stream is none.
 pub(crate) fn anthropic(list: &[serde_json::Value]) -> Vec<Item> {
-    let mut reader = AnthropicMessages.reader();
+    spoken(&AnthropicMessages, list)
+}
+
+/// The same of a stream in any dialect.
+pub(crate) fn spoken(dialect: &dyn Dialect, list: &[serde_json::Value]) -> Vec<Item> {
+    let mut reader = dialect.reader();
     list.iter().filter_map(|event| reader.event(Bytes::from(event.to_string())).unwrap()).map(Item::Say).collect()
 }
 

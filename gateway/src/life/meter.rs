@@ -13,6 +13,7 @@ use serde::Serialize;
 pub(crate) use super::estimate::{prompt_estimate, tokens_of};
 use super::leave::Bounds;
 use super::tried::Tried;
+use crate::dialects::announces;
 use crate::host::Route;
 use crate::money::{Bill, Nanos, Price};
 use crate::observe::{CacheResult, InFlight};
@@ -276,7 +277,7 @@ pub(super) fn has_content(chunk: &Chunk) -> bool {
     let says = |delta: &Delta| match delta {
         Delta::Start { .. } | Delta::ToolResult { .. } | Delta::Usage(_) => false,
         Delta::Finish { .. } | Delta::Logprobs { .. } => true,
-        Delta::Other { delta, .. } => !delta.is_empty(),
+        Delta::Other { delta, .. } => delta.iter().any(|(name, _)| !announces(name)),
         Delta::ToolCall { .. } => true,
         text => text_bytes(text) > 0,
     };

@@ -299,7 +299,8 @@ async fn open(bound: &Bound, notes: Vec<(String, String)>) -> Result<Option<Guar
         let retry = Retry::Here(Some(Duration::from_secs(1)));
         Fault::gateway(FaultKind::Overloaded, message).retry(retry).detail(busy)
     })?;
-    let order = if bound.caller.head.dialect.has_blocks() { Order::Blocks } else { Order::Channels };
+    let dialect = bound.caller.head.dialect;
+    let order = if dialect.has_blocks() { Order::Blocks(dialect.name()) } else { Order::Channels };
     Ok(Some(Guard::new(session, (route, order), Arc::clone(&bound.meter))))
 }
 

@@ -14,7 +14,7 @@ use super::meter::{Ending, Figures, Meter};
 use super::refused::Refused;
 use super::{tried, verdicts};
 use crate::config::facts::Facts;
-use crate::dialects::Echo;
+use crate::dialects::{Echo, Ended};
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
 use crate::money::Nanos;
@@ -139,15 +139,23 @@ impl Seat {
         fact.is_some_and(|fact| fact.kind.dialect().name() == self.caller.head.dialect.name())
     }
 
+    /// What there is to say of the answer, now that it is over.
+    pub(crate) fn ended(&self) -> Ended {
+        Ended { at: self.caller.host.shared.clock.now_s(), kept: self.kept_with().is_some() }
+    }
+
+    /// The conversation that the answer is kept with, if it is. Where a policy has had it asked again on a route of other policies, nothing
+    /// is kept: what those left of the conversation is not what was there before.
+    fn kept_with(&self) -> Option<&Arc<str>> {
+        let same = self.echoed_on.as_ref().is_some_and(|route| route.same_chain(&self.route()));
+        self.echo.as_ref().filter(|_| same)?.conversation.as_ref()
+    }
+
     /// Keeps the answer for its client, where it wants that and the operator lets it: never waits. An answer that a filter or a bound has
-    /// cut is kept as it is; one that failed, was refused, or whose client has hung up never comes here. Where a policy has had it asked
-    /// again on a route of other policies, nothing is kept: what those left of the conversation is not what was there before.
+    /// cut is kept as it is; one that failed, was refused, or whose client has hung up never comes here.
     pub(crate) fn keep(&self, body: &Bytes) {
-        let Some(before) = self.echo.as_ref().and_then(|echo| echo.conversation.clone()) else { return };
+        let Some(before) = self.kept_with().cloned() else { return };
         let (caller, facts) = (&self.caller, self.caller.host.facts.conversations);
-        if !self.echoed_on.as_ref().is_some_and(|route| route.same_chain(&self.route())) {
-            return;
-        }
         let Ok(body) = std::str::from_utf8(body) else { return };
         let id = caller.head.answer_id();
         let time = u64::try_from(facts.time.as_millis()).unwrap_or(u64::MAX);

@@ -45,6 +45,38 @@ pub struct Choice {
     pub message_extras: Extras,
     /// Unknown fields of the choice.
     pub extras: Extras,
+    /// What followed what.
+    pub order: Vec<Run>,
+}
+
+/// So much of one kind in a row, as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// Bytes of text.
+    Text(usize),
+    /// Bytes of thought.
+    Reasoning(usize),
+    /// Bytes of a refusal.
+    Refusal(usize),
+    /// The call of this index begins.
+    Call(u32),
+    /// Values of log probabilities.
+    Logprobs(usize),
+    /// Unknown fields: of the message, and of the choice.
+    Other(usize, usize),
+}
+
+impl Run {
+    /// Makes a run longer by one that follows it, where the two are one.
+    fn grow(&mut self, next: Self) -> bool {
+        match (self, next) {
+            (Self::Text(length), Self::Text(more))
+            | (Self::Reasoning(length), Self::Reasoning(more))
+            | (Self::Refusal(length), Self::Refusal(more)) => *length += more,
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// Adds one chunk to a whole answer. Choices and calls are created as their indexes appear, at most 128 choices and 1024 calls
@@ -70,30 +102,123 @@ fn choice(whole: &mut Completion, index: u32) -> Option<&mut Choice> {
     whole.choices.get_mut(index)
 }
 
-fn append(to: &mut Option<String>, text: String) {
-    match to {
-        Some(whole) => whole.push_str(&text),
-        None => *to = Some(text),
+/// What a delta adds to the order of its choice.
+fn run(delta: &Delta) -> Option<Run> {
+    match delta {
+        Delta::Text { text, .. } => Some(Run::Text(text.len())),
+        Delta::Reasoning { text, .. } => Some(Run::Reasoning(text.len())),
+        Delta::Refusal { text, .. } => Some(Run::Refusal(text.len())),
+        Delta::ToolCall { index, .. } => Some(Run::Call(*index)),
+        Delta::Logprobs { .. } => Some(Run::Logprobs(1)),
+        Delta::Other { delta, around, .. } => Some(Run::Other(delta.iter().count(), around.iter().count())),
+        _ => None,
+    }
+}
+
+impl Choice {
+    fn goes_on(&mut self, run: Option<Run>) {
+        let Some(run) = run else { return };
+        if !self.order.last_mut().is_some_and(|last| last.grow(run)) {
+            self.order.push(run);
+        }
+    }
+
+    fn append(&mut self, to: impl Fn(&mut Self) -> &mut Option<String>, (text, run): (String, Option<Run>)) {
+        self.goes_on(run);
+        match to(self) {
+            Some(whole) => whole.push_str(&text),
+            to => *to = Some(text),
+        }
+    }
+
+    /// What was said, in the order in which it came, pieces that followed each other as one. A text whose length was changed since stands
+    /// whole where it began.
+    pub fn into_deltas(self, choice: u32) -> Vec<Delta> {
+        let Self { text, reasoning, refusal, tool_calls, call_indexes, logprobs, finish, message_extras, extras, order } = self;
+        let length = |of: fn(&Run) -> Option<usize>| order.iter().filter_map(of).sum::<usize>();
+        let mut text = Cut::new(text, length(|run| if let Run::Text(length) = run { Some(*length) } else { None }));
+        let mut thought = Cut::new(reasoning, length(|run| if let Run::Reasoning(length) = run { Some(*length) } else { None }));
+        let mut refusal = Cut::new(refusal, length(|run| if let Run::Refusal(length) = run { Some(*length) } else { None }));
+        let mut calls: Vec<Option<(u32, ToolCall)>> = call_indexes.into_iter().zip(tool_calls).map(Some).collect();
+        let (mut values, mut fields, mut around) = (logprobs.into_iter(), message_extras.iter(), extras.iter());
+        let mut deltas = Vec::with_capacity(order.len() + 1);
+        for run in &order {
+            match *run {
+                Run::Text(length) => deltas.extend(text.next(length).map(|text| Delta::Text { choice, text })),
+                Run::Reasoning(length) => deltas.extend(thought.next(length).map(|text| Delta::Reasoning { choice, text })),
+                Run::Refusal(length) => deltas.extend(refusal.next(length).map(|text| Delta::Refusal { choice, text })),
+                Run::Logprobs(count) => deltas.extend(values.by_ref().take(count).map(|value| Delta::Logprobs { choice, value })),
+                Run::Call(index) => {
+                    let at = calls.iter().position(|call| call.as_ref().is_some_and(|(of, _)| *of == index));
+                    deltas.extend(at.and_then(|at| calls.get_mut(at)?.take()).map(|call| whole_call(choice, call)));
+                }
+                Run::Other(of_message, of_choice) => {
+                    let delta: Extras = fields.by_ref().take(of_message).collect();
+                    deltas.push(Delta::Other { choice, delta, around: around.by_ref().take(of_choice).collect() });
+                }
+            }
+        }
+        // Of a choice that was not put together here.
+        deltas.extend(thought.rest.map(|text| Delta::Reasoning { choice, text }));
+        deltas.extend(text.rest.map(|text| Delta::Text { choice, text }));
+        deltas.extend(refusal.rest.map(|text| Delta::Refusal { choice, text }));
+        deltas.extend(finish.map(|reason| Delta::Finish { choice, reason }));
+        deltas
+    }
+}
+
+fn whole_call(choice: u32, (index, call): (u32, ToolCall)) -> Delta {
+    let ToolCall { id, name, arguments, extras } = call;
+    Delta::ToolCall { choice, index, id: Some(id), name: Some(name), arguments, extras }
+}
+
+/// A text that is given in the pieces that it came in.
+struct Cut {
+    /// What was not given yet; `None` once there is no more.
+    rest: Option<String>,
+    fits: bool,
+}
+
+impl Cut {
+    fn new(text: Option<String>, length: usize) -> Self {
+        Self { fits: text.as_ref().is_some_and(|text| text.len() == length), rest: text }
+    }
+
+    fn next(&mut self, length: usize) -> Option<String> {
+        let whole = self.rest.as_mut()?;
+        if !self.fits || !whole.is_char_boundary(length) || length == whole.len() {
+            return self.rest.take();
+        }
+        let rest = whole.split_off(length);
+        self.rest.replace(rest)
     }
 }
 
 fn add(whole: &mut Completion, delta: Delta) {
+    let run = run(&delta);
     match delta {
         Delta::Start { id, model, created } => {
             (whole.id, whole.model, whole.created) = (id, model, created);
         }
         Delta::Usage(usage) => whole.usage = Some(usage),
         Delta::ToolResult { .. } => {}
-        Delta::Text { choice: c, text } => with(whole, c, |c| append(&mut c.text, text)),
-        Delta::Reasoning { choice: c, text } => with(whole, c, |c| append(&mut c.reasoning, text)),
-        Delta::Refusal { choice: c, text } => with(whole, c, |c| append(&mut c.refusal, text)),
-        Delta::Logprobs { choice: c, value } => with(whole, c, |c| c.logprobs.push(value)),
+        Delta::Text { choice: c, text } => with(whole, c, |c| c.append(|c| &mut c.text, (text, run))),
+        Delta::Reasoning { choice: c, text } => with(whole, c, |c| c.append(|c| &mut c.reasoning, (text, run))),
+        Delta::Refusal { choice: c, text } => with(whole, c, |c| c.append(|c| &mut c.refusal, (text, run))),
+        Delta::Logprobs { choice: c, value } => with(whole, c, |c| {
+            c.logprobs.push(value);
+            c.goes_on(run);
+        }),
         Delta::Finish { choice: c, reason } => with(whole, c, |c| c.finish = Some(reason)),
         Delta::Other { choice: c, delta, around } => with(whole, c, |c| {
             c.message_extras.append(delta);
             c.extras.append(around);
+            c.goes_on(run);
         }),
         Delta::ToolCall { choice: c, index, id, name, arguments, extras } => with(whole, c, |c| {
+            if c.call_indexes.binary_search(&index).is_err() && c.tool_calls.len() < MAX_CALLS {
+                c.goes_on(run);
+            }
             let Some(call) = call(c, index) else { return };
             if let Some(id) = id.filter(|_| call.id.is_empty()) {
                 call.id = id;
@@ -144,6 +269,40 @@ mod tests {
         let choice = &whole.choices[0];
         let calls: Vec<(&str, &str)> = choice.tool_calls.iter().map(|call| (call.id.as_str(), call.arguments.as_str())).collect();
         assert_eq!((calls, &*choice.call_indexes), (vec![("t1", "[]"), ("t7", "{}")], &[1, 7][..]));
+    }
+
+    #[test]
+    fn what_was_said_is_told_in_the_order_in_which_it_came() {
+        let text = |text: &str| Delta::Text { choice: 0, text: text.to_owned() };
+        let thought = |text: &str| Delta::Reasoning { choice: 0, text: text.to_owned() };
+        let field = |name: &str| {
+            let mut delta = Extras::new();
+            delta.push(name, serde_json::value::RawValue::TRUE.to_owned());
+            Delta::Other { choice: 0, delta, around: Extras::new() }
+        };
+        let came = [
+            vec![thought("a"), thought("b"), field("x"), text("1"), piece(1, "{"), text("2"), thought("c")],
+            vec![field("y"), text("3"), text("4"), piece(1, "}"), piece(0, ""), field("x")],
+        ];
+        let mut whole = Completion::default();
+        came.into_iter().for_each(|deltas| gather_into(&mut whole, Chunk::of(deltas)));
+        let told = |choice: Choice| -> Vec<String> {
+            let tell = |delta: Delta| match delta {
+                Delta::Text { text, .. } | Delta::Reasoning { text, .. } => text,
+                Delta::ToolCall { index, arguments, .. } => format!("{index}:{arguments}"),
+                Delta::Other { delta, .. } => delta.iter().map(|(name, _)| name).collect(),
+                other => format!("{other:?}"),
+            };
+            choice.into_deltas(0).into_iter().map(tell).collect()
+        };
+        let choice = whole.choices.remove(0);
+        assert_eq!(told(choice.clone()), ["ab", "x", "1", "1:{}", "2", "c", "y", "34", "0:", "x"]);
+        let changed = Choice { text: Some("nothing".to_owned()), ..choice };
+        assert_eq!(
+            told(changed),
+            ["ab", "x", "nothing", "1:{}", "c", "y", "0:", "x"],
+            "a text that no longer fits stands where it began"
+        );
     }
 
     #[test]

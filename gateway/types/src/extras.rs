@@ -79,6 +79,12 @@ impl Extras {
     }
 }
 
+impl<'a> FromIterator<(&'a str, &'a RawValue)> for Extras {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a RawValue)>>(fields: I) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.into(), value.to_owned())).collect())
+    }
+}
+
 impl PartialEq for Extras {
     fn eq(&self, other: &Self) -> bool {
         self.iter().map(|(n, v)| (n, v.get())).eq(other.iter().map(|(n, v)| (n, v.get())))

@@ -17,7 +17,7 @@ mod segment;
 
 pub use checkpoint::{TemplateChoice, YarnReading};
 pub use chunk::{Chunk, Delta, FinishReason, Raw, Usage};
-pub use completion::{Choice, Completion, gather_into};
+pub use completion::{Choice, Completion, Run, gather_into};
 pub use device::DeviceChoice;
 pub use extras::{Extras, RawJson};
 pub use fault::{Fault, FaultKind, Retry, Side};

@@ -50,6 +50,7 @@ impl EventWriter {
             write_usage(&mut out, usage);
         }
         out.close();
+        out.unbreak(0);
         out.bare(b"\n\n");
         Some(out.done())
     }

@@ -37,8 +37,9 @@ fn text_of(out: Out) -> String {
     String::from_utf8(out.done().into()).unwrap_or_default()
 }
 
-/// The fields, without the braces around them.
-fn fields(request: &ChatRequest, (renamed, hosted): (&[Renamed], &[Value])) -> String {
+/// The fields, without the braces around them: those before the word on whether the answer is kept, which is known later, and those
+/// after it.
+fn fields(request: &ChatRequest, (renamed, hosted): (&[Renamed], &[Value])) -> [String; 2] {
     let mut out = Out::with_room(512);
     out.open();
     out.name("background");
@@ -56,7 +57,9 @@ fn fields(request: &ChatRequest, (renamed, hosted): (&[Renamed], &[Value])) -> S
     or(&mut out, "parallel_tool_calls", (request.extras.get("parallel_tool_calls"), "true"));
     reasoning(&mut out, request);
     or(&mut out, "service_tier", (own(&request.extras, "service_tier").filter(|tier| *tier != "\"auto\""), "\"default\""));
-    or(&mut out, STORE, (own(&request.extras, STORE), "false"));
+    let before = text_of(out).split_off(1);
+    let mut out = Out::with_room(512);
+    out.open();
     let numbers = [
         ("temperature", sampling.temperature, 1.0),
         ("top_p", sampling.top_p, 1.0),
@@ -73,7 +76,7 @@ fn fields(request: &ChatRequest, (renamed, hosted): (&[Renamed], &[Value])) -> S
     tools(&mut out, &request.tools, hosted);
     or(&mut out, "truncation", (own(&request.extras, "truncation"), "\"disabled\""));
     or(&mut out, "user", (request.extras.get("user"), "null"));
-    text_of(out).split_off(1)
+    [before, text_of(out).split_off(1)]
 }
 
 /// A field that is raw JSON, or what it is where nobody said.

@@ -14,10 +14,12 @@ use serde_json::Value;
 use super::OpenAiResponses;
 use crate::dialects::anthropic_messages::AnthropicMessages;
 use crate::dialects::openai_chat::OpenAiChat;
-use crate::dialects::{Asked, Begin, Dialect, Seal};
+use crate::dialects::{Asked, Begin, Dialect, Ended, Seal};
 use crate::upstreams::sse::{Bounds, EventReader};
 
+const ENDED: Ended = Ended { at: 2, kept: true };
 const CASES: [&str; 3] = ["conversation", "plain", "tools"];
+const UPSTREAMS: [&str; 2] = ["upstream", "items"];
 const CALLS: [&str; 6] =
     ["arguments_after_usage", "empty_arguments", "ids_late_or_once", "numbered_alike", "parallel", "whole_in_one_delta"];
 
@@ -56,7 +58,7 @@ fn chunks_of(dialect: &dyn Dialect, stream: String) -> Vec<Chunk> {
 fn begin(case: Option<&str>) -> Begin {
     let sealer = Some(Seal::new([3; 32]).of("acme"));
     let echo = case.and_then(|case| OpenAiResponses.echo(&request(case))).map(Arc::new);
-    Begin { id: "resp_1".into(), model: "ours".into(), created: 1, include_usage: true, sealer, echo, ended: 2 }
+    Begin { id: "resp_1".into(), model: "ours".into(), created: 1, include_usage: true, sealer, echo, ended: ENDED }
 }
 
 fn events(case: Option<&str>, chunks: &[Chunk]) -> String {
@@ -65,7 +67,7 @@ fn events(case: Option<&str>, chunks: &[Chunk]) -> String {
     for chunk in chunks {
         all.extend_from_slice(&writer.event(chunk).unwrap_or_default());
     }
-    writer.ends_at(2);
+    writer.ends(ENDED);
     all.extend_from_slice(&writer.end());
     String::from_utf8(all).unwrap()
 }
@@ -136,32 +138,65 @@ fn other_servers_tool_calls_lose_nothing_in_items() {
 }
 
 /// What an upstream of this dialect says, streamed.
-fn upstream() -> Vec<Chunk> {
-    chunks_of(&OpenAiResponses, text("upstream", "stream_in.sse"))
+fn upstream(case: &str) -> Vec<Chunk> {
+    chunks_of(&OpenAiResponses, text(case, "stream_in.sse"))
 }
 
 #[test]
 fn an_upstream_of_this_dialect_is_told_in_every_dialect() {
-    same("upstream", "stream_out.sse", &events(Some("upstream"), &upstream()));
-    for (dialect, name) in [(&OpenAiChat as &dyn Dialect, "openai_chat.sse"), (&AnthropicMessages, "anthropic_messages.sse")] {
-        let mut writer = dialect.events(begin(None));
-        let mut all: Vec<u8> = upstream().iter().flat_map(|chunk| writer.event(chunk).unwrap_or_default()).collect();
-        all.extend_from_slice(&writer.end());
-        same("upstream", name, &String::from_utf8(all).unwrap());
+    for case in UPSTREAMS {
+        same(case, "stream_out.sse", &events(Some(case), &upstream(case)));
+        for (dialect, name) in [(&OpenAiChat as &dyn Dialect, "openai_chat.sse"), (&AnthropicMessages, "anthropic_messages.sse")] {
+            let mut writer = dialect.events(begin(None));
+            let mut all: Vec<u8> = upstream(case).iter().flat_map(|chunk| writer.event(chunk).unwrap_or_default()).collect();
+            all.extend_from_slice(&writer.end());
+            same(case, name, &String::from_utf8(all).unwrap());
+        }
     }
 }
 
 #[test]
 fn a_stream_and_a_body_of_this_dialect_are_the_same_answer() {
-    let gathered = |chunks: Vec<Chunk>| {
-        let mut whole = Completion::default();
-        chunks.into_iter().for_each(|chunk| gather_into(&mut whole, chunk));
-        pretty(&OpenAiResponses.whole(&whole, &begin(Some("upstream"))))
+    for case in UPSTREAMS {
+        let gathered = |chunks: Vec<Chunk>| {
+            let mut whole = Completion::default();
+            chunks.into_iter().for_each(|chunk| gather_into(&mut whole, chunk));
+            pretty(&OpenAiResponses.whole(&whole, &begin(Some(case))))
+        };
+        let body = OpenAiResponses.read_body(Bytes::from(text(case, "body_in.json"))).unwrap();
+        let streamed = gathered(upstream(case));
+        assert_eq!(gathered(vec![body]), streamed);
+        same(case, "whole.json", &streamed);
+        let stream = events(Some(case), &upstream(case));
+        let data = stream.lines().rfind(|line| line.contains("\"response\":")).unwrap();
+        let last: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&streamed).unwrap(), last["response"], "{case}");
+    }
+}
+
+/// What a client was told and sends again reaches the upstream as that told it: in its order, under its own ids, untouched.
+#[test]
+fn what_an_upstream_of_this_dialect_said_goes_back_to_it_as_it_came() {
+    let told: Value = serde_json::from_str(&text("items", "whole.json")).unwrap();
+    let mut items = told["output"].as_array().unwrap().clone();
+    items.push(serde_json::json!({"role": "user", "content": "and?"}));
+    let body = serde_json::json!({"model": "m", "input": items}).to_string();
+    let read = OpenAiResponses.read(body.as_bytes(), &Asked::default()).unwrap();
+    let asked: Value = serde_json::from_slice(&OpenAiResponses.write(&read).unwrap()).unwrap();
+    let said: Value = serde_json::from_str(&text("items", "body_in.json")).unwrap();
+    let without_id = |item: &Value| {
+        let mut item = item.clone();
+        if matches!(item["type"].as_str(), Some("message" | "reasoning" | "function_call" | "custom_tool_call")) {
+            let fields = item.as_object_mut().unwrap();
+            ["id", "status"].iter().for_each(|name| drop(fields.remove(*name)));
+        }
+        item
     };
-    let body = OpenAiResponses.read_body(Bytes::from(text("upstream", "body_in.json"))).unwrap();
-    let streamed = gathered(upstream());
-    assert_eq!(gathered(vec![body]), streamed);
-    same("upstream", "whole.json", &streamed);
+    let (asked, said) = (asked["input"].as_array().unwrap(), said["output"].as_array().unwrap());
+    for (asked, said) in asked.iter().zip(said) {
+        assert_eq!(without_id(asked), without_id(said));
+    }
+    assert_eq!(asked.len(), said.len() + 1);
 }
 
 #[test]

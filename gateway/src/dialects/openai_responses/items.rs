@@ -1,16 +1,17 @@
 //! Messages as this dialect's items: the way back from `request`.
 //!
 //! Apart because a conversation is kept as its policies left it, and so is written from what they saw. It must not know answers. Items
-//! have no ids here: whoever lists them numbers them.
+//! have no ids here but those that they were kept under before: whoever lists them numbers the others.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use gatewright_types::{Content, Message, Part, Role, ToolCall};
+use gatewright_types::{Content, Extras, Message, Part, Role, ToolCall};
 use serde_json::value::RawValue;
 
 use super::request::text_of_tool;
 use super::sealed::{self, Sealed, Shown};
-use super::{AFTER, BEFORE, INSTRUCTIONS, NAME, OPEN, own};
+use super::{AFTER, ANNOTATIONS, BEFORE, INSTRUCTIONS, ITEM_ID, NAME, OPEN, PHASE, THOUGHT_ID, ids, known_of, own};
 use crate::dialects::media::{Media, Source, What};
 use crate::dialects::out::Out;
 use crate::dialects::{Renamed, of_own};
@@ -36,15 +37,15 @@ pub(super) fn list(out: &mut Out, messages: &[Message], (tools, whom): (&[Rename
     let tools: Known<'_> = tools.iter().rev().map(|tool| (&*tool.called, tool)).collect();
     out.open_list();
     for message in messages.iter().filter(|message| own(&message.extras, INSTRUCTIONS).is_none()) {
-        beside(out, message, BEFORE);
+        beside(out, message, (BEFORE, whom));
         match message.role {
             Role::Assistant => answer(out, message, (&tools, whom)),
-            Role::Tool => result(out, message, &texts),
-            _ => words(out, message, role(&message.role)),
+            Role::Tool => result(out, message, (&texts, whom)),
+            _ => words(out, message, (role(&message.role), whom)),
         }
-        let custom = |call: &&ToolCall| tools.get(&*call.name).is_some_and(|tool| tool.takes_text);
+        let custom = |call: &&ToolCall| known(call, &tools).is_some_and(|tool| tool.takes_text);
         texts.extend(message.tool_calls.iter().filter(custom).map(|call| call.id.as_str()));
-        beside(out, message, AFTER);
+        beside(out, message, (AFTER, whom));
     }
     out.close_list();
 }
@@ -58,17 +59,35 @@ fn role(role: &Role) -> &str {
     }
 }
 
-/// Items of kinds that we do not know.
-fn beside(out: &mut Out, message: &Message, place: &str) {
-    let there = message.extras.iter().filter(|(name, _)| of_own(NAME, name) == Some(place));
-    there.for_each(|(_, raw)| out.raw(raw.get()));
+/// Items of kinds that we do not know: whoever is asked knows its own by the ids that it gave them.
+fn beside(out: &mut Out, message: &Message, (place, whom): (&str, For)) {
+    for (_, raw) in message.extras.iter().filter(|(name, _)| of_own(NAME, name) == Some(place)) {
+        match ids::taken_off(raw).filter(|_| whom == For::Asking) {
+            Some(theirs) => out.raw(theirs.get()),
+            None => out.raw(raw.get()),
+        }
+    }
 }
 
-fn words(out: &mut Out, message: &Message, role: &str) {
+/// The id that an item was kept under: nobody else knows it.
+fn id(out: &mut Out, extras: &Extras, (field, whom): (&str, For)) {
+    own(extras, field).filter(|_| whom == For::Keeping).into_iter().for_each(|id| out.field("id", id));
+}
+
+/// How the client knows the tool that is called, if otherwise: as it declared it, or as the call says.
+fn known<'a>(call: &ToolCall, tools: &Known<'a>) -> Option<Cow<'a, Renamed>> {
+    let declared = tools.get(&*call.name).copied().map(Cow::Borrowed);
+    known_of(&call.extras, &call.name).map(Cow::Owned).or(declared)
+}
+
+fn words(out: &mut Out, message: &Message, (role, whom): (&str, For)) {
     out.open();
+    id(out, &message.extras, (ITEM_ID, whom));
     out.text("type", "message");
     out.text("role", role);
     out.text("status", "completed");
+    // Of an answer of ours it may only say that there is none.
+    own(&message.extras, PHASE).filter(|phase| phase.starts_with('"')).into_iter().for_each(|phase| out.field("phase", phase));
     out.name("content");
     let kind = if message.role == Role::Assistant { "output_text" } else { "input_text" };
     parts(out, &message.content, kind);
@@ -88,23 +107,21 @@ fn parts(out: &mut Out, content: &Content, kind: &str) {
     out.open_list();
     match content {
         Content::Absent | Content::Null => {}
-        Content::Text(text) => write_text(out, text, kind),
+        Content::Text(text) => write_text(out, (text, &Extras::new()), kind),
         Content::Parts(parts) => parts.iter().for_each(|part| match part {
-            Part::Text { text, .. } => write_text(out, text, kind),
+            Part::Text { text, extras } => write_text(out, (text, extras), kind),
             Part::Other { kind, raw } => media(out, kind, raw),
         }),
     }
 }
 
-fn write_text(out: &mut Out, text: &str, kind: &str) {
+fn write_text(out: &mut Out, (text, extras): (&str, &Extras), kind: &str) {
     out.open();
     out.text("type", kind);
     out.text("text", text);
     if kind == "output_text" {
-        for empty in ["annotations", "logprobs"] {
-            out.name(empty);
-            out.raw("[]");
-        }
+        out.field(ANNOTATIONS, own(extras, ANNOTATIONS).unwrap_or("[]"));
+        out.field("logprobs", "[]");
     }
     out.close();
 }
@@ -139,7 +156,7 @@ fn detail(raw: &RawValue) -> String {
 }
 
 /// A thought, or a piece of one.
-fn thought(out: &mut Out, text: &str, (sealed, whom): (Option<&Sealed>, For)) {
+fn thought(out: &mut Out, (text, named): (&str, &Extras), (sealed, whom): (Option<&Sealed>, For)) {
     let shown = sealed.map_or(Shown::Text, |sealed| sealed.shown);
     let part = |out: &mut Out, kind: &str| {
         if !text.is_empty() {
@@ -150,6 +167,7 @@ fn thought(out: &mut Out, text: &str, (sealed, whom): (Option<&Sealed>, For)) {
         }
     };
     out.open();
+    id(out, named, (THOUGHT_ID, whom));
     out.text("type", "reasoning");
     if whom == For::Showing {
         // A name of its own is wanted there, whichever.
@@ -176,6 +194,7 @@ fn thought(out: &mut Out, text: &str, (sealed, whom): (Option<&Sealed>, For)) {
 
 fn answer(out: &mut Out, message: &Message, (tools, whom): (&Known<'_>, For)) {
     let whom = if whom == For::Asking && own(&message.extras, OPEN).is_some() { For::Showing } else { whom };
+    let (nameless, mut named) = (Extras::new(), &message.extras);
     for (text, sealed) in sealed::pieces(message.reasoning.as_deref().unwrap_or_default(), &message.extras) {
         let goes = match whom {
             For::Keeping => true,
@@ -183,7 +202,7 @@ fn answer(out: &mut Out, message: &Message, (tools, whom): (&Known<'_>, For)) {
             For::Showing => !text.is_empty(),
         };
         if goes {
-            thought(out, text, (sealed.as_ref(), whom));
+            thought(out, (text, std::mem::replace(&mut named, &nameless)), (sealed.as_ref(), whom));
         }
     }
     let silent = match &message.content {
@@ -192,15 +211,17 @@ fn answer(out: &mut Out, message: &Message, (tools, whom): (&Known<'_>, For)) {
         Content::Parts(parts) => parts.is_empty(),
     };
     if !silent || message.refusal.is_some() {
-        words(out, message, "assistant");
+        words(out, message, ("assistant", whom));
     }
-    message.tool_calls.iter().for_each(|made| call(out, made, tools));
+    message.tool_calls.iter().for_each(|made| call(out, made, (tools, whom)));
 }
 
-fn call(out: &mut Out, call: &ToolCall, tools: &Known<'_>) {
-    let known = tools.get(&*call.name).copied();
+fn call(out: &mut Out, call: &ToolCall, (tools, whom): (&Known<'_>, For)) {
+    let known = known(call, tools);
+    let known = known.as_deref();
     let takes_text = known.is_some_and(|tool| tool.takes_text);
     out.open();
+    id(out, &call.extras, (ITEM_ID, whom));
     out.text("type", if takes_text { "custom_tool_call" } else { "function_call" });
     out.text("call_id", &call.id);
     name(out, &call.name, known);
@@ -221,12 +242,13 @@ pub(super) fn name(out: &mut Out, called: &str, known: Option<&Renamed>) {
     }
 }
 
-fn result(out: &mut Out, message: &Message, texts: &HashSet<&str>) {
-    let id = message.tool_call_id.as_deref().unwrap_or_default();
-    let takes_text = texts.contains(id);
+fn result(out: &mut Out, message: &Message, (texts, whom): (&HashSet<&str>, For)) {
+    let call = message.tool_call_id.as_deref().unwrap_or_default();
+    let takes_text = texts.contains(call);
     out.open();
+    id(out, &message.extras, (ITEM_ID, whom));
     out.text("type", if takes_text { "custom_tool_call_output" } else { "function_call_output" });
-    out.text("call_id", id);
+    out.text("call_id", call);
     match &message.content {
         Content::Parts(_) => {
             out.name("output");

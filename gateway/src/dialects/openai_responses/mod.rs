@@ -7,6 +7,7 @@
 mod delta;
 mod echo;
 mod fault;
+mod ids;
 mod items;
 mod page;
 mod request;
@@ -21,7 +22,9 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Asked, Begin, Carried, Dialect, Echo, Listed, Page, ReadEvents, Recalled, Said, WriteEvents, openai_chat};
+use super::{
+    Asked, Begin, Carried, Dialect, Echo, Listed, Page, Place, ReadEvents, Recalled, Renamed, Said, WriteEvents, openai_chat,
+};
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
 pub const NAME: &str = "openai_responses";
@@ -62,15 +65,18 @@ const INCLUDE: &str = "include";
 const ENCRYPTED: &str = "reasoning.encrypted_content";
 /// Which tool to call, where the canonical request cannot say it.
 const TOOL_CHOICE: &str = "tool_choice";
-/// Of a tool: the namespace that it is in, `{name, description}`.
+/// Of a tool: the namespace that it is in, `{name, description}`. Of a call of a tool that nobody declared: its name.
 const NAMESPACE: &str = "namespace";
-/// Of a tool: the client's name for it, where the model has another.
+/// Of a tool, or of a call of one that nobody declared: the client's name for it, where the model has another.
 const CALLED: &str = "name";
-/// Of a tool that takes a text: the format of it, or null.
+/// Of a tool that takes a text: the format of it, or null. Of a call of one that nobody declared: `true`.
 const CUSTOM: &str = "custom";
 /// Items of kinds that we do not know, which stood after a message or before the first one.
 const AFTER: &str = "item_after";
 const BEFORE: &str = "item_before";
+/// Of a message or a call that was kept before: the id that it was told with, and that of the thought before it.
+const ITEM_ID: &str = "item_id";
+const THOUGHT_ID: &str = "thought_id";
 /// Thought that its vendor has sealed, see `sealed`.
 const SEALED: &str = "sealed";
 /// Of a message: its thought goes back in the open. The value is always `true`.
@@ -79,8 +85,42 @@ const OPEN: &str = "open";
 const SUMMARY: &str = "summary";
 /// Of an answer: an item that no other dialect has, whole.
 const ITEM: &str = "item";
+/// Of an answer: a message begins; its phase, or `true` where it has none. Of a message: its phase.
+const PHASE: &str = "phase";
+/// Of an answer: something is said of the text that came last. Of a text: all that is said of it, a list.
+const ANNOTATION: &str = "annotation";
+const ANNOTATIONS: &str = "annotations";
 /// What comes before the core of an answer's id.
 const PREFIX: &str = "resp_";
+
+/// Whether an item of an answer begins with a field.
+pub(super) fn begins_item(field: &str) -> bool {
+    announces(field) || super::of_own(NAME, field) == Some(ITEM)
+}
+
+/// Whether a field only says what kind of text comes next.
+pub(super) fn announces(field: &str) -> bool {
+    super::of_own(NAME, field).is_some_and(|field| matches!(field, PHASE | SUMMARY))
+}
+
+/// Whether a field is a note of ours that holds no text but a word.
+pub(super) fn is_note(field: &str) -> bool {
+    super::of_own(NAME, field).is_some_and(|field| matches!(field, PHASE | NAMESPACE | CALLED))
+}
+
+/// Whether a field of a message, or of what is within one, is a word that its reader knows, or an id of ours: no client writes a text there.
+pub(super) fn is_known_note(place: Place, field: &str) -> bool {
+    super::of_own(NAME, field).is_some_and(|field| match place {
+        Place::Request => false,
+        Place::Message => matches!(field, PHASE | ITEM_ID | THOUGHT_ID),
+        Place::Within => field == ITEM_ID,
+    })
+}
+
+/// Whether a field says where in a text something is.
+pub(super) fn is_annotation(field: &str) -> bool {
+    super::of_own(NAME, field).is_some_and(|field| matches!(field, ANNOTATION | ANNOTATIONS))
+}
 
 /// The row of this dialect.
 #[derive(Clone, Copy)]
@@ -217,6 +257,14 @@ fn keep_value(extras: &mut Extras, field: &str, value: &impl serde::Serialize) {
     if let Ok(value) = serde_json::value::to_raw_value(value) {
         keep(extras, field, &value);
     }
+}
+
+/// How the client knows the tool that is called, where a call says so itself.
+fn known_of(extras: &Extras, called: &str) -> Option<Renamed> {
+    let (name, namespace) = (own_text(extras, CALLED), own_text(extras, NAMESPACE));
+    let takes_text = own(extras, CUSTOM).is_some();
+    let says = name.is_some() || namespace.is_some() || takes_text;
+    says.then(|| Renamed { called: called.to_owned(), name: name.unwrap_or_else(|| called.to_owned()), namespace, takes_text })
 }
 
 /// The text of a field of this dialect's own.

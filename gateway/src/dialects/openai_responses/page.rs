@@ -46,6 +46,11 @@ fn numbered<'a>((at, raw): (usize, &'a RawValue), core: &str) -> Numbered<'a> {
     Numbered { id: own.unwrap_or_else(|| format!("{prefix}_{core}_{BEFORE}{at}")), raw, has_own }
 }
 
+/// The id of the item at this place: its own, or one that is made of the place.
+pub(super) fn id(item: (usize, &RawValue), core: &str) -> String {
+    numbered(item, core).id
+}
+
 /// A page of them.
 ///
 /// # Errors

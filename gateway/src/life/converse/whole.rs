@@ -2,7 +2,7 @@
 //!
 //! Apart because only here an answer is a whole before the door. It must not know tools or upstreams.
 
-use gatewright_types::{Channel, Choice, Chunk, Completion, Delta, Phase, RawJson, Segment, gather_into};
+use gatewright_types::{Channel, Choice, Chunk, Completion, Delta, Phase, Segment, gather_into};
 
 use super::calls::too_much;
 use crate::life::ears::Ears;
@@ -94,16 +94,15 @@ impl Whole {
 
     /// The answer with these texts, as one chunk. What repeats an edited text is dropped.
     pub(super) fn edited(mut self, texts: Texts) -> Chunk {
+        let mut edited = vec![false; self.said.choices.len()];
         for (segment, spot) in texts.segments.into_iter().zip(texts.spots) {
             let Some(choice) = self.said.choices.get_mut(spot.choice) else { continue };
             if set(choice, spot.what, segment.text) {
-                choice.logprobs.clear();
-                strip(&mut choice.message_extras);
-                strip(&mut choice.extras);
+                edited.get_mut(spot.choice).into_iter().for_each(|edited| *edited = true);
                 strip(&mut self.said.extras);
             }
         }
-        chunk_of(self.said)
+        chunk_of(self.said, &edited)
     }
 }
 
@@ -137,29 +136,28 @@ fn set(choice: &mut Choice, what: What, text: String) -> bool {
     }
 }
 
-/// A whole answer as one chunk.
-fn chunk_of(said: Completion) -> Chunk {
+/// A whole answer as one chunk; of which choices texts were edited.
+fn chunk_of(said: Completion, edited: &[bool]) -> Chunk {
     let mut deltas = vec![Delta::Start { id: said.id, model: said.model, created: said.created }];
-    for (choice, said) in (0u32..).zip(said.choices) {
-        deltas.extend(said.reasoning.map(|text| Delta::Reasoning { choice, text }));
-        deltas.extend(said.text.map(|text| Delta::Text { choice, text }));
-        deltas.extend(said.refusal.map(|text| Delta::Refusal { choice, text }));
-        deltas.extend(said.call_indexes.into_iter().zip(said.tool_calls).map(|(index, call)| Delta::ToolCall {
-            choice,
-            index,
-            id: Some(call.id),
-            name: Some(call.name),
-            arguments: call.arguments,
-            extras: call.extras,
-        }));
-        deltas.extend(said.logprobs.into_iter().map(|value: RawJson| Delta::Logprobs { choice, value }));
-        if !said.message_extras.is_empty() || !said.extras.is_empty() {
-            deltas.push(Delta::Other { choice, delta: said.message_extras, around: said.extras });
-        }
-        deltas.extend(said.finish.map(|reason| Delta::Finish { choice, reason }));
+    for ((index, choice), edited) in (0u32..).zip(said.choices).zip(edited) {
+        let told = choice.into_deltas(index);
+        deltas.extend(told.into_iter().filter_map(|delta| if *edited { without_repeats(delta) } else { Some(delta) }));
     }
     deltas.extend(said.usage.map(Delta::Usage));
     Chunk { deltas, extras: said.extras, raw: None }
+}
+
+/// What of a delta beside an edited text does not repeat it.
+fn without_repeats(delta: Delta) -> Option<Delta> {
+    match delta {
+        Delta::Logprobs { .. } => None,
+        Delta::Other { choice, mut delta, mut around } => {
+            strip(&mut delta);
+            strip(&mut around);
+            (!delta.is_empty() || !around.is_empty()).then_some(Delta::Other { choice, delta, around })
+        }
+        delta => Some(delta),
+    }
 }
 
 #[cfg(test)]

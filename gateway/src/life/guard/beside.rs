@@ -5,10 +5,10 @@
 //! beside it. It must not know plugins.
 
 use gatewright_plugins::{Lane, Piece};
-use gatewright_types::{Chunk, Delta, Extras};
+use gatewright_types::{Channel, Chunk, Delta, Extras};
 use smallvec::SmallVec;
 
-use crate::dialects::is_answer;
+use crate::dialects::{is_answer, is_note, points_into_text};
 use crate::life::segments::has_text;
 
 /// Chunks that go out in place of one: more than one where fields of the same name come together.
@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// Whether a field may repeat the text of an answer. An answer that is no text repeats none.
 pub(in crate::life) fn tells(name: &str, json: &str) -> bool {
-    has_text(json) && !PLAIN.contains(&name) && !is_answer(name)
+    has_text(json) && !PLAIN.contains(&name) && !is_answer(name) && !is_note(name, json)
 }
 
 /// Whether some field may.
@@ -117,6 +117,8 @@ pub(super) struct Beside {
     waiting: Vec<Waiting>,
     /// Fields of chunks of which nothing else went out: they go with the next one.
     carried: Extras,
+    /// Choices of which a text was edited.
+    changed: SmallVec<[u32; 1]>,
 }
 
 impl Beside {
@@ -202,6 +204,24 @@ impl Beside {
         chunks
     }
 
+    /// What comes now is said of another text.
+    pub(super) fn begins_anew(&mut self) {
+        self.changed.clear();
+    }
+
+    /// Drops what says where in a text something is, where a text was edited: it is there no longer.
+    pub(super) fn drop_misplaced(&self, chunk: &mut Chunk) {
+        for delta in &mut chunk.deltas {
+            if let Delta::Other { choice, delta, .. } = delta
+                && self.changed.contains(choice)
+                && delta.iter().any(|(name, _)| points_into_text(name))
+            {
+                delta.retain(|name, _| !points_into_text(name));
+                chunk.raw = None;
+            }
+        }
+    }
+
     /// The answer is ended here: what waits is dropped.
     pub(super) fn end(&mut self) {
         *self = Self::default();
@@ -282,6 +302,11 @@ impl Beside {
 
     /// What waits no longer: as it came, or without what may repeat an edited text.
     fn resolve(&mut self) -> Vec<What> {
+        for account in self.accounts.iter().filter(|account| account.edited && account.lane.channel == Channel::Assistant) {
+            if !self.changed.contains(&account.lane.choice) {
+                self.changed.push(account.lane.choice);
+            }
+        }
         let mut ready = Vec::new();
         for waiting in std::mem::take(&mut self.waiting) {
             match self.state(&waiting.needs) {

@@ -7,7 +7,7 @@ use gatewright_types::{Channel, ChatRequest, Content, Extras, Message, Part, Raw
 use serde_json::value::RawValue;
 
 use super::has_text;
-use crate::dialects::{Place, steers};
+use crate::dialects::{Place, points_into_text, steers};
 use crate::life::ears::Ears;
 
 /// Where a segment came from. Numbers are indexes: message, tool or field; then part or call. Unknown fields go by position, for
@@ -182,10 +182,11 @@ fn parts(request: &mut ChatRequest, at: usize) -> Option<&mut Vec<Part>> {
 fn write_parts(parts: &mut [Part], ends: &[usize], text: &str) -> Option<()> {
     let mut from = 0;
     for (part, end) in parts.iter_mut().zip(ends) {
-        let Part::Text { text: old, .. } = part else { return None };
+        let Part::Text { text: old, extras } = part else { return None };
         let new = text.get(from..*end)?;
         if old != new {
             new.clone_into(old);
+            extras.retain(|name, _| !points_into_text(name));
         }
         from = *end;
     }

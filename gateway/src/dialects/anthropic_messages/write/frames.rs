@@ -21,10 +21,12 @@ impl Frames {
         for text in ["event: ", kind, "\ndata: "] {
             out.bare(text.as_bytes());
         }
+        let since = out.length();
         out.open();
         out.text("type", kind);
         fields(out);
         out.close();
+        out.unbreak(since);
         out.bare(b"\n\n");
     }
 

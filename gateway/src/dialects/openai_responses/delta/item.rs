@@ -2,14 +2,14 @@
 //!
 //! Apart because a call of a tool that takes a text becomes arguments in JSON while it comes. It must not know the events around items.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use gatewright_types::{Delta, Extras};
+use gatewright_types::{Delta, Extras, RawJson};
 use serde_json::value::RawValue;
 
 use crate::dialects::openai_responses::request::{get, joined_name, text};
 use crate::dialects::openai_responses::sealed::{Sealed, Shown};
-use crate::dialects::openai_responses::{ITEM, SUMMARY, keep, keep_value};
+use crate::dialects::openai_responses::{ANNOTATION, CALLED, CUSTOM, ITEM, NAMESPACE, PHASE, SUMMARY, keep, keep_value};
 use crate::dialects::wire;
 
 /// The items so far.
@@ -22,6 +22,18 @@ pub(super) struct Items {
     thought: Option<(u64, usize, Shown)>,
     /// All that was thought.
     thoughts: String,
+    /// Messages that began, and what is known of each.
+    messages: BTreeMap<u64, Words>,
+}
+
+/// A message while it comes.
+#[derive(Default)]
+struct Words {
+    phase: Option<RawJson>,
+    /// Something of it was said.
+    spoken: bool,
+    /// So many annotations of it were told.
+    annotations: usize,
 }
 
 /// As many calls has an answer at most.
@@ -41,8 +53,30 @@ impl Items {
     }
 
     /// Something of an item was told.
-    pub(super) fn tell(&mut self, at: u64) {
+    fn tell(&mut self, at: u64) {
         self.told.insert(at);
+    }
+
+    /// Words of a message come: with the first of them it begins.
+    pub(super) fn says(&mut self, at: u64, deltas: &mut Vec<Delta>) {
+        self.tell(at);
+        let words = self.messages.entry(at).or_default();
+        if !std::mem::replace(&mut words.spoken, true) {
+            let mut delta = Extras::new();
+            match &words.phase {
+                Some(phase) => keep(&mut delta, PHASE, phase),
+                None => keep_value(&mut delta, PHASE, &true),
+            }
+            deltas.push(other(delta));
+        }
+    }
+
+    /// Something is said of the words that came last.
+    pub(super) fn annotation(&mut self, at: u64, annotation: &RawValue, deltas: &mut Vec<Delta>) {
+        self.messages.entry(at).or_default().annotations += 1;
+        let mut delta = Extras::new();
+        keep(&mut delta, ANNOTATION, annotation);
+        deltas.push(other(delta));
     }
 
     /// A piece of a thought, or of its summary.
@@ -69,6 +103,10 @@ impl Items {
         let takes_text = match text(&fields, "type").ok()?.as_deref() {
             Some("function_call") => false,
             Some("custom_tool_call") => true,
+            Some("message") => {
+                self.messages.entry(at).or_default().phase = get(&fields, "phase").map(ToOwned::to_owned);
+                return None;
+            }
             _ => return None,
         };
         if self.calls.len() >= MOST_CALLS || self.calls.iter().any(|call| call.at == at) {
@@ -76,10 +114,26 @@ impl Items {
         }
         let field = |name: &str| text(&fields, name).ok().flatten();
         let (name, namespace) = (field("name").unwrap_or_default(), field("namespace"));
-        let name = namespace.map_or_else(|| name.clone(), |space| joined_name(&space, &name));
+        // Whether the client declared the tool is not known here: how it must know it otherwise goes along.
+        let mut known = Extras::new();
+        if takes_text {
+            keep_value(&mut known, CUSTOM, &true);
+        }
+        let called = namespace.map_or_else(
+            || name.clone(),
+            |space| {
+                keep_value(&mut known, CALLED, &name);
+                keep_value(&mut known, NAMESPACE, &space);
+                joined_name(&space, &name)
+            },
+        );
         self.calls.push(Call { at, takes_text, told: false });
         let id = field("call_id").or_else(|| field("id"));
-        Some(self.call(self.calls.len() - 1, (id, Some(name)), String::new()))
+        let mut call = self.call(self.calls.len() - 1, (id, Some(called)), String::new());
+        if let Delta::ToolCall { extras, .. } = &mut call {
+            *extras = known;
+        }
+        Some(call)
     }
 
     fn call(&self, number: usize, (id, name): (Option<String>, Option<String>), arguments: String) -> Delta {
@@ -104,11 +158,7 @@ impl Items {
     pub(super) fn done(&mut self, at: u64, item: &RawValue, deltas: &mut Vec<Delta>) {
         let Ok(fields) = wire::object(item) else { return };
         match text(&fields, "type").ok().flatten().as_deref() {
-            Some("message") => {
-                if !self.told.contains(&at) {
-                    message(&fields, deltas);
-                }
-            }
+            Some("message") => self.message(at, item, deltas),
             Some("reasoning") => self.thought(at, &fields, deltas),
             Some("function_call" | "custom_tool_call") => {
                 deltas.extend(self.begin(at, item));
@@ -118,6 +168,29 @@ impl Items {
                 let mut delta = Extras::new();
                 keep(&mut delta, ITEM, item);
                 deltas.push(other(delta));
+            }
+        }
+    }
+
+    fn message(&mut self, at: u64, item: &RawValue, deltas: &mut Vec<Delta>) {
+        self.begin(at, item);
+        let told = self.told.contains(&at);
+        let mut annotations = 0;
+        let parts = wire::object(item).ok().and_then(|fields| wire::items(get(&fields, "content")?).ok()).unwrap_or_default();
+        for part in parts.into_iter().filter_map(|part| wire::object(part).ok()) {
+            let said = |name: &str| text(&part, name).ok().flatten().filter(|text| !text.is_empty() && !told);
+            let words = said("text").map(|text| Delta::Text { choice: 0, text });
+            let refused = said("refusal").map(|text| Delta::Refusal { choice: 0, text });
+            for delta in words.into_iter().chain(refused) {
+                self.says(at, deltas);
+                deltas.push(delta);
+            }
+            deltas.extend(get(&part, "logprobs").filter(|_| !told).and_then(super::logprobs));
+            for annotation in get(&part, "annotations").and_then(|list| wire::items(list).ok()).unwrap_or_default() {
+                annotations += 1;
+                if annotations > self.messages.get(&at).map_or(0, |words| words.annotations) {
+                    self.annotation(at, annotation, deltas);
+                }
             }
         }
     }
@@ -170,14 +243,4 @@ fn escaped(text: &str) -> String {
 fn texts(fields: &wire::Fields<'_>, name: &str) -> Vec<String> {
     let parts = get(fields, name).and_then(|raw| wire::items(raw).ok()).unwrap_or_default();
     parts.into_iter().filter_map(|part| text(&wire::object(part).ok()?, "text").ok().flatten()).collect()
-}
-
-fn message(fields: &wire::Fields<'_>, deltas: &mut Vec<Delta>) {
-    let parts = get(fields, "content").and_then(|raw| wire::items(raw).ok()).unwrap_or_default();
-    for part in parts.into_iter().filter_map(|part| wire::object(part).ok()) {
-        let said = |name: &str| text(&part, name).ok().flatten().filter(|text| !text.is_empty());
-        deltas.extend(said("text").map(|text| Delta::Text { choice: 0, text }));
-        deltas.extend(said("refusal").map(|text| Delta::Refusal { choice: 0, text }));
-        deltas.extend(get(&part, "logprobs").and_then(super::logprobs));
-    }
 }

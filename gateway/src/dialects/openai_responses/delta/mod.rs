@@ -43,6 +43,8 @@ struct Event<'a> {
     /// OpenAI's document has an error's fields in its event, Open Responses an object; some servers send that without a type.
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    annotation: Option<&'a RawValue>,
 }
 
 /// An answer, as far as we know its fields.
@@ -86,13 +88,20 @@ impl ReadEvents for Reader {
         match &*event.kind {
             "response.created" => deltas.extend(event.response.and_then(|raw| answer(raw).ok()).map(|answer| start(&answer))),
             "response.output_text.delta" => {
-                self.items.tell(at);
-                deltas.extend(said().map(|text| Delta::Text { choice: 0, text }));
+                if let Some(text) = said() {
+                    self.items.says(at, &mut deltas);
+                    deltas.push(Delta::Text { choice: 0, text });
+                }
                 deltas.extend(event.logprobs.and_then(logprobs));
             }
             "response.refusal.delta" => {
-                self.items.tell(at);
-                deltas.extend(said().map(|text| Delta::Refusal { choice: 0, text }));
+                if let Some(text) = said() {
+                    self.items.says(at, &mut deltas);
+                    deltas.push(Delta::Refusal { choice: 0, text });
+                }
+            }
+            "response.output_text.annotation.added" => {
+                event.annotation.into_iter().for_each(|annotation| self.items.annotation(at, annotation, &mut deltas));
             }
             "response.reasoning_text.delta" | "response.reasoning.delta" => {
                 self.items.think((at, Shown::Text), said().unwrap_or_default(), &mut deltas);

@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{get, must, text};
-use crate::dialects::openai_responses::NAME;
+use crate::dialects::openai_responses::{ANNOTATIONS, NAME, keep};
 use crate::dialects::own;
 use crate::dialects::wire::{self, Wrong};
 
@@ -41,7 +41,11 @@ fn part(raw: &RawValue) -> Result<Held, Wrong> {
     let kind = text(&fields, "type")?.ok_or_else(missing)?;
     let spelled = match &*kind {
         "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text" => {
-            return Ok(Held::Part(Part::Text { text: must(&fields, "text")?, extras: Extras::new() }));
+            let mut extras = Extras::new();
+            // What is said of an answer's text belongs to it.
+            let said = get(&fields, "annotations").filter(|list| wire::items(list).is_ok_and(|items| !items.is_empty()));
+            said.into_iter().for_each(|list| keep(&mut extras, ANNOTATIONS, list));
+            return Ok(Held::Part(Part::Text { text: must(&fields, "text")?, extras }));
         }
         "refusal" => return Ok(Held::Refusal(must(&fields, "refusal")?)),
         "input_image" => image(&fields)?,

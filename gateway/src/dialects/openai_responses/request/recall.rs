@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::{get, text};
-use crate::dialects::openai_responses::{PREFIX, PREVIOUS, page};
+use crate::dialects::openai_responses::{PREFIX, PREVIOUS, ids, page};
 use crate::dialects::{Asked, Recalled, wire};
 
 /// Answers that one request may recall.
@@ -42,8 +42,8 @@ pub(super) fn is_reference(fields: &wire::Fields<'_>) -> bool {
 
 /// The answer whose item has this id.
 fn answer_of(item: &str) -> Option<String> {
-    let (_, rest) = item.split_once('_')?;
-    let (core, _) = rest.rsplit_once('_')?;
+    let ours = |item| Some(str::rsplit_once(str::split_once(item, '_')?.1, '_')?.0);
+    let core = ids::core(item).or_else(|| ours(item))?;
     Some(format!("{PREFIX}{core}"))
 }
 
@@ -71,16 +71,17 @@ impl<'a> Recall<'a> {
         Self { asked, answers: HashMap::new(), taken: 0 }
     }
 
-    /// All items of an answer, the conversation before it first.
-    pub(super) fn all(&mut self, answer: &str) -> Option<Vec<&'a RawValue>> {
+    /// All items of an answer with their ids, the conversation before it first.
+    pub(super) fn all(&mut self, answer: &str) -> Option<Vec<(String, &'a RawValue)>> {
         let kept = self.kept(answer)?;
-        let items: Vec<&RawValue> = kept.before.iter().chain(&kept.output).copied().collect();
-        self.taken += items.iter().map(|item| item.get().len()).sum::<usize>();
-        Some(items)
+        let items: Vec<_> = kept.before.iter().chain(&kept.output).copied().enumerate().collect();
+        self.taken += items.iter().map(|(_, item)| item.get().len()).sum::<usize>();
+        let core = answer.strip_prefix(PREFIX).unwrap_or(answer);
+        Some(items.into_iter().map(|item| (page::id(item, core), item.1)).collect())
     }
 
     /// The item of this id.
-    pub(super) fn item(&mut self, id: &str) -> Option<&'a RawValue> {
+    pub(super) fn item(&mut self, id: &str) -> Option<(String, &'a RawValue)> {
         let kept = self.kept(&answer_of(id)?)?;
         let found = match page::number(id) {
             Some(number) => kept.before.get(number),
@@ -88,7 +89,7 @@ impl<'a> Recall<'a> {
         };
         let found = *found?;
         self.taken += found.get().len();
-        Some(found)
+        Some((id.to_owned(), found))
     }
 
     /// The bound that what was recalled is over, if it is.

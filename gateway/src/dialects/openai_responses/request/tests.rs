@@ -9,7 +9,7 @@ use super::{read, recalls};
 use crate::dialects::anthropic_messages::AnthropicMessages;
 use crate::dialects::openai_chat::OpenAiChat;
 use crate::dialects::openai_responses::{HOSTED, OpenAiResponses, own};
-use crate::dialects::{Asked, Dialect, Recalled, Seal};
+use crate::dialects::{Asked, Dialect, Page, Recalled, Seal};
 
 fn try_asking(body: &Value) -> Result<ChatRequest, Fault> {
     read(body.to_string().as_bytes(), &Asked { keeps: true, ..Asked::default() })
@@ -123,6 +123,80 @@ fn only_the_tools_that_are_allowed_are_offered() {
     assert_eq!(request.tool_choice.unwrap().get(), "\"required\"");
 }
 
+fn asks(request: &ChatRequest) -> Vec<Value> {
+    let body: Value = serde_json::from_slice(&OpenAiResponses.write(request).unwrap()).unwrap();
+    body["input"].as_array().unwrap().clone()
+}
+
+/// An upstream that ran something itself wants to see it again where it stood.
+#[test]
+fn items_of_kinds_that_we_do_not_know_keep_their_place_on_the_way_up() {
+    let thought = |word: &str| json!({"type": "reasoning", "summary": [], "encrypted_content": word});
+    let said = |text: &str| json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]});
+    let odd = |kind: &str| json!({"type": kind, "id": "x"});
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
+    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "y"});
+    let user = json!({"role": "user", "content": "hi"});
+    for items in [
+        vec![user.clone(), thought("a"), odd("computer_call"), odd("computer_call_output"), thought("b"), said("Done.")],
+        vec![user.clone(), odd("web_search_call"), said("a"), odd("web_search_call"), said("b"), odd("web_search_call")],
+        vec![user.clone(), said("a"), call("1"), odd("web_search_call"), call("2"), result("1"), result("2"), said("b")],
+    ] {
+        let request = asking(Value::Array(items.clone()));
+        let kinds = |items: &[Value]| -> Vec<Value> { items.iter().map(|item| item["type"].clone()).collect() };
+        let mut wanted = kinds(&items);
+        wanted[0] = json!("message");
+        assert_eq!(kinds(&asks(&request)), wanted);
+        // Others see whole turns: what is called is answered at once.
+        let chat: Value = serde_json::from_slice(&OpenAiChat.write(&request).unwrap()).unwrap();
+        let messages = chat["messages"].as_array().unwrap();
+        for (at, message) in messages.iter().enumerate() {
+            let calls = message["tool_calls"].as_array().map_or(0, Vec::len);
+            assert!(messages[at + 1..].iter().take(calls).all(|message| message["role"] == "tool"), "{chat}");
+        }
+    }
+}
+
+#[test]
+fn messages_keep_their_phase_and_what_is_said_of_their_text() {
+    let cited = json!([{"type": "url_citation", "start_index": 0, "end_index": 2, "url": "u", "title": "t"}]);
+    let said = |text: &str, phase: &str| {
+        json!({"type": "message", "role": "assistant", "phase": phase,
+            "content": [{"type": "output_text", "text": text, "annotations": cited}]})
+    };
+    let request = asking(json!([said("I look.", "commentary"), said("Done.", "final_answer"), {"role": "user", "content": "x"}]));
+    let asked = asks(&request);
+    assert_eq!(
+        (&asked[0]["phase"], &asked[1]["phase"], &asked[2]["phase"]),
+        (&json!("commentary"), &json!("final_answer"), &Value::Null)
+    );
+    assert!(asked[..2].iter().all(|item| item["content"][0]["annotations"] == cited), "{asked:?}");
+    for dialect in [&OpenAiChat as &dyn Dialect, &AnthropicMessages] {
+        let body = String::from_utf8(dialect.write(&request).unwrap().to_vec()).unwrap();
+        assert!(!body.contains("commentary") && !body.contains("url_citation"), "{body}");
+    }
+    let wrong = json!({"model": "m", "input": [said("x", "all of it")]});
+    assert_eq!(param(&wrong), (FaultKind::InvalidRequest, "input[0].phase".to_owned()));
+}
+
+/// Its vendor had it from a search for tools, and the client declared it to nobody.
+#[test]
+fn a_call_of_a_tool_that_nobody_declared_keeps_its_namespace() {
+    let call = json!({"type": "function_call", "call_id": "1", "name": "create", "namespace": "mcp__linear", "arguments": "{}"});
+    let text = json!({"type": "custom_tool_call", "call_id": "2", "name": "note", "input": "say \"x\""});
+    let results = ["1", "2"].map(|id| json!({"type": "custom_tool_call_output", "call_id": id, "output": "y"}));
+    let request = asking(json!([call, text, results[0], results[1]]));
+    let asked = asks(&request);
+    assert_eq!((&asked[0]["name"], &asked[0]["namespace"]), (&json!("create"), &json!("mcp__linear")));
+    assert_eq!((&asked[1]["type"], &asked[1]["input"]), (&json!("custom_tool_call"), &json!("say \"x\"")));
+    assert_eq!(
+        (&asked[2]["type"], &asked[3]["type"]),
+        (&json!("function_call_output"), &json!("custom_tool_call_output")),
+        "{asked:?}"
+    );
+    assert_eq!(request.messages[0].tool_calls[0].name, "mcp__linear__create", "as other upstreams see it");
+}
+
 fn kept() -> Recalled {
     let conversation = json!([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "my name is Ada"}]}]);
     let output = json!([
@@ -158,6 +232,44 @@ fn an_item_that_was_kept_can_be_named() {
     let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept()], ..Asked::default() }).unwrap();
     assert_eq!(request.messages[0].content.joined(), "Hello Ada.");
     assert!(recalls(br#"{"model":"m","input":"previous_response_id"}"#).is_empty());
+}
+
+#[test]
+fn an_item_that_an_upstream_ran_can_be_named_and_goes_to_it_under_its_own_id() {
+    let output = json!([{"type": "web_search_call", "id": "ws_up-gw-1_0", "status": "completed"}]);
+    let kept = Recalled {
+        id: "resp_1".into(),
+        body: Arc::from(json!({"id": "resp_1", "output": output}).to_string()),
+        conversation: Arc::from("[]"),
+    };
+    let named = json!([{"type": "item_reference", "id": "ws_up-gw-1_0"}, {"role": "user", "content": "and?"}]);
+    let body = json!({"model": "m", "input": named}).to_string();
+    assert_eq!(recalls(body.as_bytes()), ["resp_1"]);
+    let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept], ..Asked::default() }).unwrap();
+    assert_eq!(asks(&request)[0], json!({"id": "ws_up", "type": "web_search_call", "status": "completed"}));
+    let kept = OpenAiResponses.echo(&request).unwrap().conversation.unwrap();
+    assert!(kept.contains("ws_up-gw-1_0"), "{kept}");
+}
+
+#[test]
+fn what_is_recalled_stays_known_by_its_id_here_and_is_not_told_upstreams() {
+    let call = json!({"type": "function_call", "id": "fc_1_2", "call_id": "c", "name": "f", "arguments": "{}"});
+    let mut first = kept();
+    let mut body: Value = serde_json::from_str(&first.body).unwrap();
+    body["output"].as_array_mut().unwrap().push(call);
+    first.body = Arc::from(body.to_string());
+    let result = json!({"type": "function_call_output", "call_id": "c", "output": "x"});
+    let body = json!({"model": "m", "previous_response_id": "resp_1", "input": [result]}).to_string();
+    let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[first], ..Asked::default() }).unwrap();
+    let conversation = OpenAiResponses.echo(&request).unwrap().conversation.unwrap();
+    let second = Recalled { id: "resp_2".into(), body: "{}".into(), conversation };
+    let page = Page { limit: 9, newest_first: false, after: None };
+    let page: Value = serde_json::from_slice(&OpenAiResponses.items(&second, &page).unwrap()).unwrap();
+    let ids: Vec<&Value> = page["data"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
+    assert_eq!(ids, ["msg_1_i0", "rs_1_0", "msg_1_1", "fc_1_2", "fco_2_i4"]);
+    assert!(asks(&request).iter().all(|item| item["id"].is_null()));
+    let heard = crate::dialects::steers(crate::dialects::Place::Message, "openai_responses.item_id");
+    assert!(heard, "no policy need look at ids of ours");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{get, must, raw_json, text};
 use crate::dialects::Renamed;
-use crate::dialects::openai_responses::{CALLED, CUSTOM, HOSTED, NAMESPACE, TOOL_CHOICE, keep, keep_value, own, own_text};
+use crate::dialects::openai_responses::{CALLED, CUSTOM, HOSTED, ITEM_ID, NAMESPACE, TOOL_CHOICE, keep, keep_value, own, own_text};
 use crate::dialects::out::Out;
 use crate::dialects::wire::{self, Wrong};
 
@@ -86,7 +86,7 @@ fn add(
         }
     }
     for (name, value) in &fields.0 {
-        let typed = ["type", "name", "description", "parameters", "strict", "format", NAMESPACE, CUSTOM];
+        let typed = ["type", "name", "description", "parameters", "strict", "format", NAMESPACE, CUSTOM, ITEM_ID];
         if !typed.contains(&&**name) && !wire::is_null(value) {
             keep(&mut tool.extras, name, value);
         }

@@ -8,10 +8,12 @@ use serde_json::value::RawValue;
 
 use super::parts::{content, joined};
 use super::recall::{Recall, is_reference};
-use super::tools::{Known, known};
+use super::tools::{Known, joined_name, known};
 use super::{get, invalid, must, text};
 use crate::dialects::openai_responses::sealed::{Sealed, Shown};
-use crate::dialects::openai_responses::{AFTER, BEFORE, keep};
+use crate::dialects::openai_responses::{
+    AFTER, BEFORE, CALLED, CUSTOM, ITEM_ID, NAMESPACE, PHASE, THOUGHT_ID, keep, keep_value, own,
+};
 use crate::dialects::seal::is_seal;
 use crate::dialects::wire::{self, Wrong};
 use crate::dialects::{Asked, Renamed};
@@ -32,13 +34,18 @@ pub(super) struct Turns<'a> {
     messages: Vec<Message>,
     /// While the last message is an answer to which more may be added: what came last.
     rank: Option<Rank>,
+    /// An item that we do not know stands after it: more of the answer is another message, or it would stand before that.
+    is_behind: bool,
+    /// The id of an item that was kept.
+    id: Option<String>,
     /// Items that we do not know and that come before the first message.
     before: Extras,
 }
 
 impl<'a> Turns<'a> {
     pub(super) fn new(asked: &'a Asked<'a>, tools: &'a [Renamed]) -> Self {
-        Self { asked, tools: known(tools), recall: Recall::new(asked), messages: Vec::new(), rank: None, before: Extras::new() }
+        let (tools, recall, messages, before) = (known(tools), Recall::new(asked), Vec::new(), Extras::new());
+        Self { asked, tools, recall, messages, rank: None, is_behind: false, id: None, before }
     }
 
     /// The messages.
@@ -60,7 +67,7 @@ impl<'a> Turns<'a> {
     pub(super) fn follow(&mut self, id: &str) -> Result<bool, Wrong> {
         let Some(items) = self.recall.all(id) else { return Ok(false) };
         self.bounded()?;
-        items.into_iter().try_for_each(|item| self.plain(item))?;
+        items.into_iter().try_for_each(|item| self.kept(item))?;
         Ok(true)
     }
 
@@ -87,7 +94,15 @@ impl<'a> Turns<'a> {
         let id = must(&fields, "id")?;
         let kept = self.recall.item(&id).ok_or_else(|| Wrong::says(format!("there is no kept item `{id}`")).within("id"))?;
         self.bounded()?;
-        self.plain(kept)
+        self.kept(kept)
+    }
+
+    /// One that was kept: it stays known by its id.
+    fn kept(&mut self, (id, raw): (String, &RawValue)) -> Result<(), Wrong> {
+        self.id = Some(id);
+        let read = self.plain(raw);
+        self.id = None;
+        read
     }
 
     /// One item that is there itself.
@@ -113,19 +128,30 @@ impl<'a> Turns<'a> {
     }
 
     /// A message that is no part of an answer.
-    fn push(&mut self, message: Message) {
-        self.rank = None;
+    fn push(&mut self, mut message: Message) {
+        (self.rank, self.is_behind) = (None, false);
+        self.name(ITEM_ID, &mut message.extras);
         self.messages.push(message);
+    }
+
+    /// Puts down the id of an item that was kept; of several in one place, that of the first.
+    fn name(&self, field: &str, extras: &mut Extras) {
+        if let Some(id) = self.id.as_ref().filter(|_| own(extras, field).is_none()) {
+            keep_value(extras, field, id);
+        }
     }
 
     /// The message of an answer that this is added to: the last one, or a new one.
     fn answer(&mut self, rank: Rank) -> Option<&mut Message> {
-        let joins = self.rank.is_some_and(|last| last < rank || (last == rank && rank != Rank::Word));
-        if !joins {
+        let fits = self.rank.is_some_and(|last| last < rank || (last == rank && rank != Rank::Word));
+        if !fits || self.is_behind {
             // After calls the answer goes on; words after words are another message.
-            let continues = self.rank == Some(Rank::Call);
+            let silent = |last: &Message| last.content == Content::Null && last.refusal.is_none();
+            let goes_on = || rank == Rank::Call || self.messages.last().is_some_and(silent);
+            let continues = self.rank == Some(Rank::Call) || (self.is_behind && goes_on());
             self.messages.push(Message { content: Content::Null, continues, ..Message::text(Role::Assistant, "") });
         }
+        self.is_behind = false;
         self.rank = Some(rank);
         self.messages.last_mut()
     }
@@ -149,8 +175,17 @@ impl<'a> Turns<'a> {
         if message.refusal.is_some() && matches!(&message.content, Content::Parts(parts) if parts.is_empty()) {
             message.content = Content::Null;
         }
+        if let Some(phase) = text(fields, "phase")? {
+            let fits = (1..=32).contains(&phase.len()) && phase.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
+            if !fits {
+                return Err(Wrong::says("expected one of 'commentary' or 'final_answer'").within("phase"));
+            }
+            keep_value(&mut message.extras, PHASE, &phase);
+        }
+        self.name(ITEM_ID, &mut message.extras);
         if let Some(answer) = self.answer(Rank::Word) {
             (answer.content, answer.refusal) = (message.content, message.refusal);
+            answer.extras.append(message.extras);
         }
         Ok(())
     }
@@ -172,7 +207,12 @@ impl<'a> Turns<'a> {
         if thought.is_empty() && word.is_none() {
             return Ok(());
         }
+        let mut named = Extras::new();
+        self.name(THOUGHT_ID, &mut named);
         let Some(answer) = self.answer(Rank::Thought) else { return Ok(()) };
+        if own(&answer.extras, THOUGHT_ID).is_none() {
+            answer.extras.append(named);
+        }
         let from = answer.reasoning.as_ref().map_or(0, String::len);
         if let Some(word) = word {
             Sealed::new((from, &thought), shown, word).put(&mut answer.extras);
@@ -189,9 +229,26 @@ impl<'a> Turns<'a> {
         arguments: impl Fn(&wire::Fields<'_>) -> Result<String, Wrong>,
     ) -> Result<(), Wrong> {
         let (id, name, namespace) = (must(fields, "call_id")?, must(fields, "name")?, text(fields, "namespace")?);
-        let known = self.tools.get(&(&*name, namespace.as_deref())).map(|called| (*called).to_owned());
-        let name = known.unwrap_or(name);
-        let call = ToolCall { id, name, arguments: arguments(fields)?, extras: Extras::new() };
+        let mut extras = Extras::new();
+        self.name(ITEM_ID, &mut extras);
+        let name = match self.tools.get(&(&*name, namespace.as_deref())) {
+            Some(called) => (*called).to_owned(),
+            // Its vendor had it from elsewhere than the tools on offer.
+            None => {
+                if get(fields, "type").is_some_and(|kind| kind.get() == "\"custom_tool_call\"") {
+                    keep_value(&mut extras, CUSTOM, &true);
+                }
+                namespace.map_or_else(
+                    || name.clone(),
+                    |space| {
+                        keep_value(&mut extras, CALLED, &name);
+                        keep_value(&mut extras, NAMESPACE, &space);
+                        joined_name(&space, &name)
+                    },
+                )
+            }
+        };
+        let call = ToolCall { id, name, arguments: arguments(fields)?, extras };
         if let Some(answer) = self.answer(Rank::Call) {
             answer.tool_calls.push(call);
         }
@@ -219,7 +276,10 @@ impl<'a> Turns<'a> {
     /// see it, and other dialects leave it out.
     fn unknown(&mut self, raw: &RawValue) {
         match self.messages.last_mut() {
-            Some(last) => keep(&mut last.extras, AFTER, raw),
+            Some(last) => {
+                self.is_behind = self.rank.is_some();
+                keep(&mut last.extras, AFTER, raw);
+            }
             None => keep(&mut self.before, BEFORE, raw),
         }
     }

@@ -3,9 +3,10 @@
 //! A call begins as an item when its id and its name are known; what came of its arguments before then waits. Apart because nothing of a
 //! call may be lost, whoever sends it. It must not know items, but for where each call's is.
 
-use gatewright_types::Delta;
+use gatewright_types::{Delta, Extras};
 
 use super::item::Call;
+use crate::dialects::openai_responses::known_of;
 
 /// Calls of one answer, in the order in which they began.
 #[derive(Default)]
@@ -15,6 +16,7 @@ struct Heard {
     index: u32,
     id: Option<String>,
     name: Option<String>,
+    extras: Extras,
     /// What came before it was an item.
     arguments: String,
     at: Option<usize>,
@@ -34,12 +36,13 @@ const MOST_CALLS: usize = 1024;
 impl Calls {
     /// A piece of a call.
     pub(super) fn hear(&mut self, delta: &Delta) -> Option<Ready> {
-        let Delta::ToolCall { index, id, name, arguments, .. } = delta else { return None };
+        let Delta::ToolCall { index, id, name, arguments, extras, .. } = delta else { return None };
         let at = match self.0.iter().position(|call| call.index == *index) {
             Some(at) => at,
             None if self.0.len() >= MOST_CALLS => return None,
             None => {
-                self.0.push(Heard { index: *index, id: None, name: None, arguments: String::new(), at: None });
+                let (extras, arguments) = (Extras::new(), String::new());
+                self.0.push(Heard { index: *index, id: None, name: None, extras, arguments, at: None });
                 self.0.len() - 1
             }
         };
@@ -55,6 +58,7 @@ impl Calls {
         text(&mut call.id, id);
         text(&mut call.name, name);
         call.arguments.push_str(arguments);
+        call.extras.append(extras.clone());
         (call.id.is_some() && call.name.is_some()).then(|| call.begins())
     }
 
@@ -81,6 +85,7 @@ impl Heard {
     fn begins(&mut self) -> Ready {
         let (call_id, called) = (self.id.clone().unwrap_or_default(), self.name.clone().unwrap_or_default());
         let arguments = std::mem::take(&mut self.arguments);
-        Ready::Begins { index: self.index, call: Call { call_id, called, known: None, arguments } }
+        let known = known_of(&self.extras, &called);
+        Ready::Begins { index: self.index, call: Call { call_id, called, known, arguments } }
     }
 }

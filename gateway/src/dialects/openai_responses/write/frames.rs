@@ -30,11 +30,13 @@ impl Frames {
         for text in ["event: ", kind, "\ndata: "] {
             out.bare(text.as_bytes());
         }
+        let since = out.length();
         out.open();
         out.text("type", kind);
         out.number("sequence_number", self.sequence);
         fields(out);
         out.close();
+        out.unbreak(since);
         out.bare(b"\n\n");
         self.sequence = self.sequence.saturating_add(1);
     }

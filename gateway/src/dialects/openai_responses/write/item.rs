@@ -30,7 +30,7 @@ pub(super) enum State {
 /// What an item holds.
 pub(super) enum What {
     Reasoning(Thought),
-    Message(Vec<Part>),
+    Message(Message),
     Call(Call),
     /// Of a kind that only an upstream of this dialect has.
     Raw(RawJson),
@@ -45,12 +45,22 @@ pub(super) struct Thought {
     pub(super) envelope: Option<RawJson>,
 }
 
+/// A message.
+#[derive(Default)]
+pub(super) struct Message {
+    /// What it is to the turn, JSON.
+    pub(super) phase: Option<RawJson>,
+    pub(super) parts: Vec<Part>,
+}
+
 /// A part of a message.
 pub(super) struct Part {
     pub(super) kind: PartKind,
     pub(super) text: String,
     /// Log probabilities of its tokens, each as it came.
     pub(super) logprobs: Vec<RawJson>,
+    /// What is said of its text, each as it came.
+    pub(super) annotations: Vec<RawJson>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,27 +120,27 @@ impl PartKind {
 }
 
 impl Part {
+    /// One of which nothing was said yet.
+    pub(super) fn new(kind: PartKind) -> Self {
+        Self { kind, text: String::new(), logprobs: Vec::new(), annotations: Vec::new() }
+    }
+
     /// The part, as far as it was said.
     pub(super) fn write(&self, out: &mut Out) {
-        part(out, self.kind, (&self.text, &self.logprobs));
-    }
-}
-
-/// A part of a message with this text.
-pub(super) fn part(out: &mut Out, kind: PartKind, (text, logprobs): (&str, &[RawJson])) {
-    out.open();
-    match kind {
-        PartKind::Text => {
-            out.text("type", "output_text");
-            out.name("annotations");
-            out.raw("[]");
-            out.name("logprobs");
-            list(out, logprobs);
+        out.open();
+        match self.kind {
+            PartKind::Text => {
+                out.text("type", "output_text");
+                out.name("annotations");
+                list(out, &self.annotations);
+                out.name("logprobs");
+                list(out, &self.logprobs);
+            }
+            PartKind::Refusal => out.text("type", "refusal"),
         }
-        PartKind::Refusal => out.text("type", "refusal"),
+        out.text(self.kind.field(), &self.text);
+        out.close();
     }
-    out.text(kind.field(), text);
-    out.close();
 }
 
 /// Values as they came.
@@ -165,6 +175,16 @@ impl Thought {
 }
 
 impl Item {
+    /// The parts of a message.
+    pub(super) fn parts(&self) -> &[Part] {
+        if let What::Message(message) = &self.what { &message.parts } else { &[] }
+    }
+
+    /// The part of a message that came last.
+    pub(super) fn last_part(&mut self) -> Option<&mut Part> {
+        if let What::Message(message) = &mut self.what { message.parts.last_mut() } else { None }
+    }
+
     /// The item as it is now. One that is open has nothing in it yet.
     pub(super) fn write(&self, out: &mut Out) {
         let open = self.state == State::Open;
@@ -181,13 +201,14 @@ impl Item {
         match &self.what {
             What::Reasoning(thought) => thought.write(out, self.state),
             What::Raw(_) => {}
-            What::Message(parts) => {
+            What::Message(message) => {
                 out.text("type", "message");
                 out.text("status", status);
                 out.text("role", "assistant");
+                message.phase.iter().for_each(|phase| out.value("phase", phase));
                 out.name("content");
                 out.open_list();
-                parts.iter().filter(|_| !open).for_each(|part| part.write(out));
+                message.parts.iter().filter(|_| !open).for_each(|part| part.write(out));
                 out.close_list();
             }
             What::Call(call) if call.takes_text() => {

@@ -3,6 +3,7 @@
 //! A whole answer is a stream of which nobody sees the frames, so that both are the same. Apart from reading because it serves deltas from
 //! anywhere: an upstream of any dialect, the engine, the cache, a policy's edit. It must not know what a plugin did, nor HTTP.
 
+mod annotations;
 mod calls;
 mod frames;
 mod item;
@@ -11,16 +12,15 @@ mod output;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gatewright_types::{Choice, Chunk, Completion, Delta, Extras, Fault, FinishReason, RawJson, Usage};
+use gatewright_types::{Chunk, Completion, Delta, Fault, FinishReason, Usage};
 use serde_json::value::RawValue;
 
 use self::frames::Frames;
 use self::item::State;
 use self::output::Output;
-use super::sealed::{Shown, pieces};
-use super::{ITEM, NAME, PREFIX, SUMMARY, fault, keep, own};
+use super::{PREFIX, STORE, fault};
 use crate::dialects::out::Out;
-use crate::dialects::{Begin, Echo, WriteEvents, of_own};
+use crate::dialects::{Begin, Echo, Ended, WriteEvents};
 
 /// Writes the events of one stream, in order.
 pub(super) struct Events {
@@ -43,6 +43,8 @@ enum Status<'a> {
     /// Why.
     Incomplete(&'static str),
     Failed(&'a Fault),
+    /// Whoever answered stopped, for a reason that nobody knows.
+    Broken,
 }
 
 impl Events {
@@ -61,31 +63,27 @@ impl Events {
         }
     }
 
+    /// Says what a chunk says, in its order.
     fn hear(&mut self, chunk: &Chunk) {
-        let mut logprobs: Vec<RawJson> = Vec::new();
         for delta in &chunk.deltas {
             match delta {
                 Delta::Start { model, .. } if !model.is_empty() => model.clone_into(&mut self.begin.model),
                 Delta::Finish { choice: 0, reason } => self.finish = Some(reason.clone()),
                 Delta::Usage(usage) => self.usage = Some(usage.clone()),
-                Delta::Logprobs { choice: 0, value } => logprobs.extend(output::tokens(value)),
                 _ => {}
             }
         }
         self.start();
-        // What was held back may come with what follows it.
-        let rank = |delta: &Delta| match delta {
-            Delta::Other { delta, .. } if own(delta, SUMMARY).is_some() => 0,
-            Delta::Reasoning { .. } => 1,
-            Delta::Other { .. } => 2,
-            Delta::ToolCall { .. } => 4,
-            _ => 3,
-        };
-        for wanted in 0..=4 {
-            for delta in chunk.deltas.iter().filter(|delta| rank(delta) == wanted) {
-                let with = if matches!(delta, Delta::Text { .. }) { std::mem::take(&mut logprobs) } else { Vec::new() };
-                self.output.say(delta, &with, &mut self.frames);
-            }
+        let is_text = |delta: &&Delta| matches!(delta, Delta::Text { .. });
+        let first = chunk.deltas.iter().position(|delta| is_text(&delta)).unwrap_or_default();
+        for (at, delta) in chunk.deltas.iter().enumerate() {
+            // Log probabilities follow their text; those before the first text can only be its own.
+            let (before, after) = chunk.deltas.split_at(at);
+            let early = if at == first { before } else { &[] };
+            let its = early.iter().chain(after.iter().skip(1).take_while(|delta| !is_text(delta)));
+            let tokens = its.filter_map(|delta| if let Delta::Logprobs { choice: 0, value } = delta { Some(value) } else { None });
+            let tokens = if is_text(&delta) { tokens.flat_map(|value| output::tokens(value)).collect() } else { Vec::new() };
+            self.output.say(delta, &tokens, &mut self.frames);
         }
     }
 
@@ -98,19 +96,31 @@ impl Events {
         });
     }
 
-    /// Ends all that is open; how the answer ended.
+    /// Ends all that is open.
     fn finish(&mut self) -> Status<'static> {
-        let status = match self.finish {
-            Some(FinishReason::Length) => Status::Incomplete("max_output_tokens"),
-            Some(FinishReason::ContentFilter) => Status::Incomplete("content_filter"),
-            _ => Status::Completed,
-        };
+        let status = ending(self.finish.as_ref());
         let state = if matches!(status, Status::Completed) { State::Complete } else { State::Cut };
         self.output.end(state, &mut self.frames);
         let mut out = Out::with_room(1024);
         write_response(&mut out, (&self.begin, &self.echo), (&self.output, self.usage.as_ref()), status);
         self.whole = Some(out.done());
         status
+    }
+}
+
+/// How an answer ended, by the reason that whoever gave it names. Servers have words of their own for what is a proper end, or a bound;
+/// one that nobody knows is no promise that all was said.
+fn ending(reason: Option<&FinishReason>) -> Status<'static> {
+    match reason {
+        Some(FinishReason::Length) => Status::Incomplete("max_output_tokens"),
+        Some(FinishReason::ContentFilter) => Status::Incomplete("content_filter"),
+        None | Some(FinishReason::Stop | FinishReason::ToolCalls) => Status::Completed,
+        Some(FinishReason::Other(word)) => match &**word {
+            "pause_turn" | "compaction" => Status::Completed,
+            "eos" | "eos_token" | "end_turn" | "stop_sequence" | "function_call" | "tool_call" => Status::Completed,
+            "max_tokens" | "model_length" | "repetition" => Status::Incomplete("max_output_tokens"),
+            _ => Status::Broken,
+        },
     }
 }
 
@@ -124,17 +134,24 @@ fn write_response(out: &mut Out, (begin, echo): (&Begin, &Echo), (output, usage)
         Status::InProgress => "in_progress",
         Status::Completed => "completed",
         Status::Incomplete(_) => "incomplete",
-        Status::Failed(_) => "failed",
+        Status::Failed(_) | Status::Broken => "failed",
     };
     out.text("status", word);
     match status {
-        Status::Completed => out.number("completed_at", begin.ended.max(begin.created)),
+        Status::Completed => out.number("completed_at", begin.ended.at.max(begin.created)),
         _ => out.value("completed_at", RawValue::NULL),
     }
     match status {
         Status::Failed(fault) => {
             out.name("error");
             fault::of_answer(out, fault);
+        }
+        Status::Broken => {
+            out.name("error");
+            out.open();
+            out.text("code", "server_error");
+            out.text("message", "The model stopped before its answer was complete.");
+            out.close();
         }
         _ => out.value("error", RawValue::NULL),
     }
@@ -150,8 +167,13 @@ fn write_response(out: &mut Out, (begin, echo): (&Begin, &Echo), (output, usage)
     out.text("model", &begin.model);
     out.name("output");
     output.write(out);
-    if !echo.fields.is_empty() {
-        out.raw(&echo.fields);
+    if let [before, after] = &echo.fields
+        && !before.is_empty()
+    {
+        let is_over = !matches!(status, Status::InProgress);
+        out.raw(before);
+        out.number(STORE, echo.conversation.is_some() && (begin.ended.kept || !is_over));
+        out.raw(after);
     }
     match usage {
         Some(usage) => write_usage(out, usage),
@@ -185,14 +207,18 @@ impl WriteEvents for Events {
         self.frames.take()
     }
 
-    fn ends_at(&mut self, seconds: u64) {
-        self.begin.ended = seconds;
+    fn ends(&mut self, ended: Ended) {
+        self.begin.ended = ended;
     }
 
     fn end(&mut self) -> Bytes {
         self.start();
         let status = self.finish();
-        let kind = if matches!(status, Status::Completed) { "response.completed" } else { "response.incomplete" };
+        let kind = match status {
+            Status::Completed | Status::InProgress => "response.completed",
+            Status::Incomplete(_) => "response.incomplete",
+            Status::Failed(_) | Status::Broken => "response.failed",
+        };
         self.lifecycle(kind, status);
         self.frames.done();
         self.frames.take().unwrap_or_default()
@@ -218,51 +244,11 @@ pub(super) fn whole(answer: &Completion, begin: &Begin) -> Bytes {
     if !answer.model.is_empty() {
         answer.model.clone_into(&mut events.begin.model);
     }
-    let mut deltas = Vec::new();
-    if let Some(choice) = answer.choices.first() {
-        think(&mut events, choice);
-        let choice = choice.clone();
-        deltas.extend(choice.text.map(|text| Delta::Text { choice: 0, text }));
-        deltas.extend(choice.refusal.map(|text| Delta::Refusal { choice: 0, text }));
-        deltas.extend(choice.logprobs.into_iter().map(|value| Delta::Logprobs { choice: 0, value }));
-        deltas.extend((0u32..).zip(choice.tool_calls).map(|(index, call)| Delta::ToolCall {
-            choice: 0,
-            index,
-            id: Some(call.id),
-            name: Some(call.name),
-            arguments: call.arguments,
-            extras: call.extras,
-        }));
-        deltas.extend(choice.finish.map(|reason| Delta::Finish { choice: 0, reason }));
-    }
-    deltas.extend(answer.usage.clone().map(Delta::Usage));
+    let choice = answer.choices.first().cloned().unwrap_or_default();
+    let deltas = choice.into_deltas(0).into_iter().chain(answer.usage.clone().map(Delta::Usage)).collect();
     events.hear(&Chunk::of(deltas));
     events.finish();
     events.whole.unwrap_or_default()
-}
-
-/// What was thought, piece by piece with its seals; then the items that only this dialect has.
-fn think(events: &mut Events, choice: &Choice) {
-    let extras = &choice.message_extras;
-    let other = |field: &str, value: &RawValue| {
-        let mut delta = Extras::new();
-        keep(&mut delta, field, value);
-        Delta::Other { choice: 0, delta, around: Extras::new() }
-    };
-    let summary = extras.iter().find(|(name, _)| of_own(NAME, name) == Some(SUMMARY)).map(|(_, value)| value);
-    for (text, sealed) in pieces(choice.reasoning.as_deref().unwrap_or_default(), extras) {
-        let summed = sealed.as_ref().is_none_or(|sealed| sealed.shown == Shown::Summary);
-        let mut deltas: Vec<Delta> = summary.filter(|_| summed).map(|value| other(SUMMARY, value)).into_iter().collect();
-        deltas.push(Delta::Reasoning { choice: 0, text: text.to_owned() });
-        if let Some(sealed) = sealed {
-            let mut delta = Extras::new();
-            sealed.put(&mut delta);
-            deltas.push(Delta::Other { choice: 0, delta, around: Extras::new() });
-        }
-        events.hear(&Chunk::of(deltas));
-    }
-    let items = extras.iter().filter(|(name, _)| of_own(NAME, name) == Some(ITEM));
-    items.for_each(|(_, item)| events.hear(&Chunk::of(vec![other(ITEM, item)])));
 }
 
 #[cfg(test)]

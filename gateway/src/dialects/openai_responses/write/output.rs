@@ -8,13 +8,14 @@ use std::sync::Arc;
 use gatewright_types::{Delta, Extras, NO_ARGUMENTS, RawJson};
 use serde_json::value::RawValue;
 
+use super::annotations;
 use super::calls::{Calls, Ready};
 use super::frames::Frames;
-use super::item::{Item, Part, PartKind, State, Thought, What, list, part, thought};
+use super::item::{Item, Message, Part, PartKind, State, Thought, What, list, thought};
 use crate::dialects::openai_responses::sealed::{Sealed, Shown};
-use crate::dialects::openai_responses::{ITEM, NAME, SUMMARY, own};
+use crate::dialects::openai_responses::{ITEM, NAME, PHASE, SUMMARY, ids, own};
 use crate::dialects::out::Out;
-use crate::dialects::{Echo, Sealer, of_own, wire};
+use crate::dialects::{Echo, Renamed, Sealer, of_own, wire};
 
 /// All items of an answer.
 pub(super) struct Output {
@@ -24,6 +25,8 @@ pub(super) struct Output {
     calls: Calls,
     /// How the next thought is shown.
     shown: Shown,
+    /// The phase of the next message, JSON.
+    phase: Option<RawJson>,
     /// The part of the answer's id that its items share.
     core: String,
     echo: Arc<Echo>,
@@ -32,11 +35,14 @@ pub(super) struct Output {
 
 /// As many items has an answer at most: what upstreams send is bounded, and so is what may be made of it.
 const MOST_ITEMS: usize = 4096;
+/// So many things are said of one text at most.
+const MOST_ANNOTATIONS: usize = 4096;
 
 impl Output {
     pub(super) fn new(core: String, echo: Arc<Echo>, sealer: Option<Sealer>) -> Self {
         let sealer = sealer.filter(|_| echo.seals);
-        Self { items: Vec::new(), open: None, calls: Calls::default(), shown: Shown::Text, core, echo, sealer }
+        let (items, calls) = (Vec::new(), Calls::default());
+        Self { items, open: None, calls, shown: Shown::Text, phase: None, core, echo, sealer }
     }
 
     /// Says a delta. `logprobs` are those that came with it.
@@ -54,11 +60,18 @@ impl Output {
         }
     }
 
-    /// What only an upstream of this dialect says: how a thought is shown, its seal, items of its own.
+    /// What only an upstream of this dialect says: how a thought is shown, its seal, that a message begins, what is said of a text, items
+    /// of its own. What others say of a text is said as here.
     fn others(&mut self, extras: &Extras, frames: &mut Frames) {
         if own(extras, SUMMARY).is_some() {
+            self.end_open(State::Complete, frames);
             self.shown = Shown::Summary;
         }
+        if let Some(phase) = own(extras, PHASE) {
+            self.end_open(State::Complete, frames);
+            self.phase = RawValue::from_string(phase.to_owned()).ok().filter(|phase| wire::is_string(phase));
+        }
+        annotations::of(extras).iter().for_each(|annotation| self.annotate(annotation, frames));
         for sealed in Sealed::all(extras) {
             let open = self.open.filter(|at| matches!(self.items.get(*at), Some(Item { what: What::Reasoning(_), .. })));
             let at = match open {
@@ -118,9 +131,7 @@ impl Output {
 
     fn words(&mut self, kind: PartKind, (said, logprobs): (&str, &[RawJson]), frames: &mut Frames) {
         let Some((at, index)) = self.part(kind, frames) else { return };
-        if let Some(Item { what: What::Message(parts), .. }) = self.items.get_mut(at)
-            && let Some(part) = parts.last_mut()
-        {
+        if let Some(part) = self.items.get_mut(at).and_then(Item::last_part) {
             part.text.push_str(said);
             part.logprobs.extend(logprobs.iter().cloned());
         }
@@ -138,7 +149,8 @@ impl Output {
     /// The message that is open and its last part, which is of this kind: each is begun if there is none.
     fn part(&mut self, kind: PartKind, frames: &mut Frames) -> Option<(usize, usize)> {
         let parts = |item: &Item| {
-            if let What::Message(parts) = &item.what { Some((parts.len(), parts.last().map(|part| part.kind))) } else { None }
+            let What::Message(Message { parts, .. }) = &item.what else { return None };
+            Some((parts.len(), parts.last().map(|part| part.kind)))
         };
         let open = self.open.and_then(|at| Some((at, parts(self.items.get(at)?)?)));
         let (at, index) = match open {
@@ -148,27 +160,45 @@ impl Output {
                 (at, count)
             }
             None => {
-                let at = self.begin(What::Message(Vec::new()), frames)?;
+                let phase = self.phase.take();
+                let at = self.begin(What::Message(Message { phase, parts: Vec::new() }), frames)?;
                 self.open = Some(at);
                 (at, 0)
             }
         };
-        if let Some(Item { what: What::Message(parts), .. }) = self.items.get_mut(at) {
-            parts.push(Part { kind, text: String::new(), logprobs: Vec::new() });
+        if let Some(Item { what: What::Message(message), .. }) = self.items.get_mut(at) {
+            message.parts.push(Part::new(kind));
         }
         self.event("response.content_part.added", at, frames, |out| {
             out.number("content_index", index);
             out.name("part");
-            part(out, kind, ("", &[]));
+            Part::new(kind).write(out);
         });
         Some((at, index))
+    }
+
+    /// Says something of the text that is open: where none is, there is nothing that it could be said of.
+    fn annotate(&mut self, annotation: &RawJson, frames: &mut Frames) {
+        let Some((at, item)) = self.open.and_then(|at| Some((at, self.items.get_mut(at)?))) else { return };
+        let content = item.parts().len().saturating_sub(1);
+        let Some(part) = item.last_part().filter(|part| part.kind == PartKind::Text) else { return };
+        let number = part.annotations.len();
+        if number >= MOST_ANNOTATIONS {
+            return;
+        }
+        part.annotations.push(annotation.to_owned());
+        self.event("response.output_text.annotation.added", at, frames, |out| {
+            out.number("content_index", content);
+            out.number("annotation_index", number);
+            out.value("annotation", annotation);
+        });
     }
 
     /// A call, or a piece of one.
     fn call(&mut self, ready: Ready, frames: &mut Frames) {
         match ready {
             Ready::Begins { index, call } => {
-                let known = self.echo.tools.iter().find(|tool| tool.called == call.called).cloned();
+                let known = self.known(&call);
                 if let Some(at) = self.begin(What::Call(super::item::Call { known, ..call }), frames) {
                     self.calls.began(index, at);
                     self.piece(at, None, frames);
@@ -176,6 +206,16 @@ impl Output {
             }
             Ready::Piece { at, arguments } => self.piece(at, Some(&arguments), frames),
         }
+    }
+
+    /// How the client knows the tool that is called: as it declared it, or as whoever calls it knows it otherwise.
+    fn known(&self, call: &super::item::Call) -> Option<Renamed> {
+        let said = call.known.as_ref();
+        let same = |tool: &&Renamed| said.is_some_and(|said| (&said.name, &said.namespace) == (&tool.name, &tool.namespace));
+        let spaced = said.is_some_and(|said| said.namespace.is_some());
+        let declared = self.echo.tools.iter().find(same);
+        let declared = declared.or_else(|| self.echo.tools.iter().find(|tool| !spaced && tool.called == call.called));
+        declared.or(said).cloned()
     }
 
     /// Arguments of a call: these, or those that it began with. The text of a tool that takes one is told when it is whole.
@@ -195,9 +235,12 @@ impl Output {
         if at >= MOST_ITEMS {
             return None;
         }
-        let id = match &what {
-            What::Raw(item) => id_of(item).unwrap_or_default(),
-            what => format!("{}_{}_{at}", what.prefix(), self.core),
+        let (id, what) = match what {
+            What::Raw(item) => {
+                let (id, item) = ids::given(&item, (&self.core, at));
+                (id, What::Raw(item))
+            }
+            what => (format!("{}_{}_{at}", what.prefix(), self.core), what),
         };
         self.items.push(Item { id, state: State::Open, what });
         let item = self.items.last()?;
@@ -238,7 +281,7 @@ impl Output {
                     thought(out, said.shown, &said.text);
                 });
             }
-            Some(What::Message(parts)) => {
+            Some(What::Message(Message { parts, .. })) => {
                 let Some(part) = parts.last() else { return };
                 let name = if part.kind == PartKind::Text { "response.output_text.done" } else { "response.refusal.done" };
                 let index = parts.len() - 1;
@@ -319,12 +362,6 @@ impl Output {
 
 fn items_name(out: &mut Out, call: &super::item::Call) {
     out.text("name", call.known.as_ref().map_or(&call.called, |tool| &tool.name));
-}
-
-/// The id that an item has of its own.
-fn id_of(item: &RawValue) -> Option<String> {
-    let fields = wire::object(item).ok()?;
-    fields.0.iter().find(|(name, _)| name == "id").and_then(|(_, id)| wire::string(id).ok())
 }
 
 /// The tokens of the values that came with a chunk.

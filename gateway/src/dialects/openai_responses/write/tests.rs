@@ -173,6 +173,67 @@ fn what_was_cut_by_a_filter_or_a_bound_is_incomplete() {
 }
 
 #[test]
+fn a_reason_that_nobody_knows_is_a_failure_and_the_words_of_other_servers_are_not() {
+    let ends = |word: &str| {
+        let text = Delta::Text { choice: 0, text: "Hel".into() };
+        let mut events = Events::new(begin());
+        let mut all = data(&events.event(&Chunk::of(vec![text, finish(word)])).unwrap_or_default());
+        all.extend(data(&events.end()));
+        let last = all.pop().unwrap();
+        let whole: Value = serde_json::from_slice(&events.kept().unwrap()).unwrap();
+        assert_eq!(whole, last["response"]);
+        (last["type"].as_str().unwrap().to_owned(), whole["error"]["code"].clone(), whole["output"][0]["status"].clone())
+    };
+    fn finish(word: &str) -> Delta {
+        Delta::Finish { choice: 0, reason: FinishReason::of(word) }
+    }
+    let failed = ("response.failed".to_owned(), json!("server_error"), json!("incomplete"));
+    assert_eq!(ends("insufficient_system_resource"), failed);
+    for word in ["pause_turn", "compaction", "eos", "stop_sequence"] {
+        assert_eq!(ends(word).0, "response.completed", "{word}");
+    }
+    assert_eq!(ends("repetition").0, "response.incomplete");
+}
+
+#[test]
+fn what_chat_completions_say_of_a_text_is_said_of_it_here() {
+    let cited = json!([{"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A", "start_index": 0, "end_index": 3}},
+        {"type": "odd", "odd": {}}]);
+    let mut delta = Extras::new();
+    delta.push("annotations", serde_json::value::to_raw_value(&cited).unwrap());
+    let text = Delta::Text { choice: 0, text: "Hey.".into() };
+    let events = written(&[vec![text], vec![Delta::Other { choice: 0, delta, around: Extras::new() }]]);
+    let wanted = json!({"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 3});
+    let event = events.iter().find(|event| event["type"] == "response.output_text.annotation.added").unwrap();
+    assert_eq!((&event["annotation"], &event["annotation_index"], &event["content_index"]), (&wanted, &json!(0), &json!(0)));
+    let output = &events[events.len() - 1]["response"]["output"];
+    assert_eq!(output[0]["content"][0]["annotations"], json!([wanted]));
+}
+
+#[test]
+fn a_call_is_of_the_tool_that_its_upstream_named_however_its_names_are_joined() {
+    let tools = vec![Renamed { called: "a__b_1234".into(), name: "b".into(), namespace: Some("a".into()), takes_text: false }];
+    let begin = Begin { echo: Some(Arc::new(Echo { tools, ..Echo::default() })), ..begin() };
+    let call = |index: u32, extras: &[(&str, Value)]| {
+        let mut all = Extras::new();
+        for (name, value) in extras {
+            super::super::keep_value(&mut all, name, value);
+        }
+        let (id, name) = (Some(format!("c{index}")), Some("a__b".to_owned()));
+        Delta::ToolCall { choice: 0, index, id, name, arguments: "{}".into(), extras: all }
+    };
+    let spaced = [("name", json!("b")), ("namespace", json!("a"))];
+    let loaded = [("name", json!("b")), ("namespace", json!("x"))];
+    let mut events = Events::new(begin);
+    events.event(&Chunk::of(vec![call(0, &spaced), call(1, &[]), call(2, &loaded)]));
+    events.end();
+    let whole: Value = serde_json::from_slice(&events.kept().unwrap()).unwrap();
+    let named: Vec<(&Value, &Value)> =
+        whole["output"].as_array().unwrap().iter().map(|item| (&item["name"], &item["namespace"])).collect();
+    assert_eq!(named, [(&json!("b"), &json!("a")), (&json!("a__b"), &Value::Null), (&json!("b"), &json!("x"))]);
+}
+
+#[test]
 fn a_thought_goes_out_in_an_envelope_that_opens_for_its_tenant_alone() {
     let events = written(&[vec![Delta::Reasoning { choice: 0, text: "I think.".into() }]]);
     let item = &events[events.len() - 1]["response"]["output"][0];

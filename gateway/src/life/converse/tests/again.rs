@@ -125,6 +125,7 @@ async fn what_plugins_of_another_route_saw_later_is_not_kept() {
         kit.script(says("good"));
         let heard = kit.responses(&serde_json::json!({"model": "m", "input": "mine is sk-123456"})).await;
         assert_eq!(heard.status, 200, "{}", heard.text);
+        assert_eq!(heard.json()["store"], kept == 200, "{there}: it says what is true");
         let path = format!("/v1/responses/{}", heard.json()["id"].as_str().unwrap());
         assert_eq!(kit.get(&path).await.status, kept, "{there}");
     }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{BLOCK, EVERYWHERE, REDACT};
-use crate::life::kit::{Kit, event, events, finish, says, stream_of};
+use crate::dialects::Dialect;
+use crate::dialects::openai_responses::OpenAiResponses;
+use crate::life::kit::{Item, Kit, event, events, finish, says, spoken, stream_of};
 
 const SECRET: &str = "sk-123456";
 
@@ -110,4 +112,128 @@ async fn a_block_before_the_first_word_is_a_refusal_and_nothing_is_kept() {
         assert_eq!((heard.status, &heard.json()["error"]["code"]), (400, &json!("content_filter")), "{input}: {}", heard.text);
     }
     assert!(kit.upstream.asked.lock().unwrap().is_empty());
+}
+
+/// What an upstream of this dialect says: two messages with a thought and an item of its own between them.
+fn output(first: &str, second: &str) -> Value {
+    let cited = json!([{"type": "file_citation", "index": 2, "file_id": "file_1", "filename": "a.pdf"}]);
+    let part = |text: &str| json!([{"type": "output_text", "text": text, "annotations": cited, "logprobs": []}]);
+    json!([
+        {"type": "reasoning", "id": "rs_a", "summary": [], "content": [{"type": "reasoning_text", "text": "I think."}]},
+        {"type": "message", "id": "msg_a", "role": "assistant", "phase": "commentary", "content": part(first)},
+        {"type": "message", "id": "msg_b", "role": "assistant", "phase": "final_answer", "content": part(second)},
+        {"type": "reasoning", "id": "rs_b", "summary": [], "content": [{"type": "reasoning_text", "text": "Once more."}]},
+        {"type": "web_search_call", "id": "ws_a", "status": "completed"},
+        {"type": "message", "id": "msg_c", "role": "assistant", "content": part("Done.")},
+    ])
+}
+
+/// The same, whole or piece by piece.
+fn said(output: &Value, streamed: bool) -> Vec<Item> {
+    let response = json!({"id": "resp_up", "model": "m-1", "created_at": 1, "status": "completed", "output": output});
+    if !streamed {
+        let body = response.to_string();
+        return vec![Item::Say(OpenAiResponses.read_body(bytes::Bytes::from(body)).unwrap())];
+    }
+    let mut list = vec![json!({"type": "response.created", "response": {"id": "resp_up", "model": "m-1"}})];
+    for (at, item) in output.as_array().unwrap().iter().enumerate() {
+        list.push(json!({"type": "response.output_item.added", "output_index": at, "item": item}));
+        let text = item["content"][0]["text"].as_str().unwrap_or_default();
+        let kind = if item["type"] == "reasoning" { "response.reasoning_text.delta" } else { "response.output_text.delta" };
+        for piece in text.as_bytes().chunks(3) {
+            list.push(json!({"type": kind, "output_index": at, "delta": std::str::from_utf8(piece).unwrap()}));
+        }
+        list.push(json!({"type": "response.output_item.done", "output_index": at, "item": item}));
+    }
+    list.push(json!({"type": "response.completed", "response": response}));
+    spoken(&OpenAiResponses, &list)
+}
+
+/// What a client is given, item by item.
+fn told(output: &Value) -> Vec<String> {
+    let tell = |item: &Value| {
+        let text = item["content"][0]["text"].as_str().unwrap_or_default();
+        let cited = item["content"][0]["annotations"].as_array().map_or(0, Vec::len);
+        let phase = item["phase"].as_str().unwrap_or("-");
+        format!("{} {phase} {text} {cited}", item["type"].as_str().unwrap())
+    };
+    output.as_array().unwrap().iter().map(tell).collect()
+}
+
+async fn answered(kit: &mut Kit, streamed: bool) -> Value {
+    let heard = kit.responses(&json!({"model": "m", "stream": streamed, "input": "hi"})).await;
+    assert_eq!(heard.status, 200, "{}", heard.text);
+    if streamed { heard.events().pop().unwrap()["response"].clone() } else { heard.json() }
+}
+
+#[tokio::test]
+async fn what_an_upstream_says_keeps_its_order_its_phases_and_its_sources_whether_policies_listen_or_not() {
+    let quiet = "return { inspect = function() end }";
+    let upper = r#"
+return { inspect = function(ctx, event)
+  for _, segment in event.segments do return { edit(segment, 1, 1, "I") } end
+end }"#;
+    let whole = "subscribe:\n  - {phases: [response], channels: [reasoning]}";
+    for (manifest, source) in [None, Some((EVERYWHERE, REDACT)), Some((EVERYWHERE, quiet)), Some((whole, upper))].map(Option::unzip)
+    {
+        for (up, down) in [(false, false), (true, true), (true, false), (false, true)] {
+            let mut kit = Kit::new();
+            if let (Some(manifest), Some(source)) = (manifest, source) {
+                kit.plugin("listens", manifest, source);
+            }
+            kit.script(said(&output("I look.", "It rains."), up));
+            let output = answered(&mut kit, down).await["output"].clone();
+            let wanted = [
+                "reasoning - I think. 0",
+                "message commentary I look. 1",
+                "message final_answer It rains. 1",
+                "reasoning - Once more. 0",
+                "web_search_call -  0",
+                "message - Done. 1",
+            ];
+            assert_eq!(told(&output), wanted, "{manifest:?}, {up} {down}");
+            assert_eq!(output[4]["id"].as_str().unwrap().split("-gw-").next(), Some("ws_a"));
+        }
+    }
+}
+
+/// That a message begins is nothing that was said.
+#[tokio::test]
+async fn a_block_of_the_first_words_of_such_an_upstream_is_a_refusal() {
+    for streamed in [false, true] {
+        let mut kit = Kit::new();
+        kit.plugin("topic", "window: 9\nsubscribe:\n  - {phases: [chunk], channels: all}", BLOCK);
+        kit.script(said(&json!([output("forbidden", "")[1]]), true));
+        let heard = kit.responses(&json!({"model": "m", "stream": streamed, "input": "hi"})).await;
+        assert_eq!((heard.status, &heard.json()["error"]["code"]), (400, &json!("content_filter")), "{}", heard.text);
+    }
+}
+
+/// It says where in the text something is, and that is elsewhere now.
+#[tokio::test]
+async fn sources_of_a_text_that_a_policy_changed_are_dropped() {
+    for streamed in [false, true] {
+        let mut kit = Kit::new();
+        kit.plugin("redact", EVERYWHERE, REDACT);
+        kit.script(said(&output("It is sk-123456, and a long text follows it.", "It rains."), streamed));
+        let told = told(&answered(&mut kit, streamed).await["output"]);
+        assert_eq!(told[1], "message commentary It is [redacted], and a long text follows it. 0");
+        assert_eq!(told[2], "message final_answer It rains. 1");
+    }
+}
+
+#[tokio::test]
+async fn sources_of_an_earlier_answer_go_up_with_its_text_and_not_with_another() {
+    let cited = json!([{"type": "url_citation", "start_index": 0, "end_index": 2, "url": "https://a.example", "title": "A"}]);
+    for (text, left) in [("fine", 1), ("sk-123456", 0)] {
+        let mut kit = Kit::new();
+        kit.plugin("redact", EVERYWHERE, REDACT);
+        kit.script(says("x"));
+        let part = json!({"type": "output_text", "text": text, "annotations": cited});
+        let input = json!([{"type": "message", "role": "assistant", "content": [part]}, {"role": "user", "content": "and?"}]);
+        assert_eq!(kit.responses(&json!({"model": "m", "input": input})).await.status, 200);
+        let asked = OpenAiResponses.write(&kit.upstream.asked.lock().unwrap()[0]).unwrap();
+        let asked: Value = serde_json::from_slice(&asked).unwrap();
+        assert_eq!(asked["input"][0]["content"][0]["annotations"].as_array().unwrap().len(), left, "{asked}");
+    }
 }

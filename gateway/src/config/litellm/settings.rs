@@ -39,7 +39,7 @@ pub(super) struct Chain {
 pub(super) fn seconds(value: &Value) -> Option<String> {
     let seconds = value.as_f64().filter(|seconds| *seconds > 0.0 && *seconds < 1e6)?;
     let millis = (seconds * 1000.0).ceil() as u64;
-    Some(if millis % 1000 == 0 { format!("{}s", millis / 1000) } else { format!("{millis}ms") })
+    Some(if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") })
 }
 
 /// The most tries of a leg that our configuration takes.

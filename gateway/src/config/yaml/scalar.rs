@@ -33,7 +33,8 @@ impl Source<'_> {
         while let Some(letter) = value.next() {
             written.read(letter, &mut value)?;
         }
-        written.mark(wanted >= self.value.chars().count())
+        let ends = written.end().filter(|_| wanted >= self.value.chars().count());
+        ends.or_else(|| written.next())
     }
 
     fn is_block(&self) -> bool {
@@ -82,13 +83,15 @@ impl Written {
         }
     }
 
-    /// Where the next one stands; behind the last one where the value ends there.
-    fn mark(&mut self, ends: bool) -> Option<Mark> {
-        match self.last {
-            Some(('\n', mark)) if ends => Some(mark),
-            Some((_, mark)) if ends => Some(Mark { column: mark.column + 1, ..mark }),
-            _ => self.letters.peek().map(|(_, mark)| *mark),
-        }
+    /// Where the next one stands.
+    fn next(&mut self) -> Option<Mark> {
+        self.letters.peek().map(|(_, mark)| *mark)
+    }
+
+    /// Behind the last one that was read; the end of a line is its own.
+    fn end(&self) -> Option<Mark> {
+        let behind = |(letter, mark): (char, Mark)| if letter == '\n' { mark } else { Mark { column: mark.column + 1, ..mark } };
+        self.last.map(behind)
     }
 }
 

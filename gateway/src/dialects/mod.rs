@@ -31,7 +31,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Ret
 
 pub use self::kept::{Echo, Page, Recalled, Renamed};
 pub use self::seal::{Seal, Sealer};
-pub(crate) use self::steering::{Place, steers};
+pub(crate) use self::steering::{Place, steers, unforced};
 
 /// A row of [`ALL`].
 pub type DialectRef = &'static dyn Dialect;
@@ -96,6 +96,11 @@ pub trait Dialect: Send + Sync {
     /// The page begins after an item that is not there.
     fn items(&self, _kept: &Recalled, _page: &Page) -> Result<Bytes, Fault> {
         Ok(Bytes::new())
+    }
+
+    /// The events of an answer that was kept, once more; those after a number alone, where one is given.
+    fn replay(&self, _kept: &Recalled, _after: Option<u64>) -> Bytes {
+        Bytes::new()
     }
 
     /// What is told of an answer that is no longer kept.
@@ -195,7 +200,7 @@ pub trait WriteEvents: Send {
     /// Told before the end of a clean stream: Unix seconds.
     fn ends_at(&mut self, _seconds: u64) {}
 
-    /// After the end, the whole answer, where it can be kept.
+    /// After the end, also of one that failed, the whole answer, where it can be kept.
     fn kept(&self) -> Option<Bytes> {
         None
     }

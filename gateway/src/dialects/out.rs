@@ -160,6 +160,19 @@ impl Out {
         self.raw(json);
     }
 
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Puts all from there on one line: a line break in JSON is only layout, but it would end an event's line.
+    pub(super) fn on_one_line(&mut self, from: usize) {
+        let written = self.0.get_mut(from..).unwrap_or_default();
+        if memchr::memchr2(b'\n', b'\r', written).is_some() {
+            written.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        }
+    }
+
     /// The data of one server-sent event, on one line.
     pub(super) fn line(&mut self, data: &[u8]) {
         // A line break in JSON is only layout, but it would end the event's line.

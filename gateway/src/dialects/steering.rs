@@ -2,6 +2,8 @@
 //!
 //! Apart because policies inspect the latter and not the former: a name here is a promise. It must not know what a field holds.
 
+use gatewright_types::ChatRequest;
+
 use super::is_owned;
 
 /// Where a field of a request is.
@@ -53,6 +55,11 @@ pub(crate) fn steers(place: Place, name: &str) -> bool {
         Place::Within => &STEERING_WITHIN,
     };
     name.split_once('.').is_some_and(|(_, field)| is_owned(name) && names.contains(&field))
+}
+
+/// Takes off what a dialect has noted of the tool that a client wants called: someone else has the word now.
+pub(crate) fn unforced(request: &mut ChatRequest) {
+    request.extras.retain(|name, _| !(is_owned(name) && name.ends_with(".tool_choice")));
 }
 
 #[cfg(test)]

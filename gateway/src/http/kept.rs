@@ -1,4 +1,4 @@
-//! Answers that were kept: given again, listed, forgotten.
+//! Answers that were kept: given again, whole or as a stream, listed, forgotten.
 //!
 //! Apart because no model is asked. It must not know where they are kept, nor what is in them.
 
@@ -32,11 +32,14 @@ pub(super) enum Wanted {
 #[derive(Debug, Default, Deserialize)]
 struct Asked {
     stream: Option<String>,
+    starting_after: Option<String>,
     limit: Option<String>,
     order: Option<String>,
     after: Option<String>,
 }
 
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
 /// The most items on a page, and how many there are where nobody says.
 const MOST_ITEMS: usize = 100;
 const USUAL_ITEMS: usize = 20;
@@ -55,9 +58,9 @@ pub(super) async fn answer(host: Arc<Host>, (dialect, request): (DialectRef, Req
         Err(refused) => return refuse(&refused, asked),
     };
     match done(&authenticated, (dialect, &found), request.uri(), wanted) {
-        Ok(body) => {
+        Ok((kind, body)) => {
             let mut response = Response::new(Body::from(body));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
             heads::put_id(response.headers_mut(), dialect, &request_id);
             response
         }
@@ -70,15 +73,17 @@ fn done(
     (dialect, found): (DialectRef, &Recalled),
     uri: &axum::http::Uri,
     wanted: Wanted,
-) -> Result<Bytes, Fault> {
+) -> Result<(&'static str, Bytes), Fault> {
     let refused = |param: &str, why: &str| Fault::caller(FaultKind::InvalidRequest, format!("Invalid '{param}': {why}.")).at(param);
     let Query(asked) = Query::<Asked>::try_from_uri(uri).unwrap_or_default();
     match wanted {
         Wanted::Again if asked.stream.is_some_and(|word| word != "false") => {
-            Err(refused("stream", "a response that was kept is given whole"))
+            let after = asked.starting_after.map(|text| text.parse::<u64>()).transpose();
+            let after = after.map_err(|_| refused("starting_after", "expected the number of an event"))?;
+            Ok((EVENTS, dialect.replay(found, after)))
         }
-        Wanted::Again => Ok(Bytes::copy_from_slice(found.body.as_bytes())),
-        Wanted::Forgotten => forget(authenticated, &found.id).map(|()| dialect.forgotten(&found.id)),
+        Wanted::Again => Ok((JSON, Bytes::copy_from_slice(found.body.as_bytes()))),
+        Wanted::Forgotten => forget(authenticated, &found.id).map(|()| (JSON, dialect.forgotten(&found.id))),
         Wanted::Cancelled => Err(refused("background", "only responses that are made in the background can be cancelled")),
         Wanted::Items => {
             let limit = asked.limit.map_or(Ok(USUAL_ITEMS), |text| text.parse().map_err(|_| text));
@@ -89,7 +94,7 @@ fn done(
                 Some("asc") => false,
                 Some(_) => return Err(refused("order", "expected one of 'asc' or 'desc'")),
             };
-            dialect.items(found, &Page { limit, newest_first, after: asked.after })
+            Ok((JSON, dialect.items(found, &Page { limit, newest_first, after: asked.after })?))
         }
     }
 }

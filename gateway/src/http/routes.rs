@@ -111,6 +111,9 @@ async fn one_model(State(cell): State<Arc<HostCell>>, id: Result<Path<String>, P
 
 async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
     let path = request.uri().path();
+    if is_no_answer(path) {
+        return not_found(State(cell), request).await;
+    }
     let message = format!("{} does not take {}.", cut(path), request.method());
     let mut response = plain(&cell, &request, Fault::caller(FaultKind::MethodNotAllowed, message));
     let asks = ALL.iter().any(|dialect| path == dialect.path() || Some(path) == dialect.count_path());
@@ -123,6 +126,15 @@ async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Re
     };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
+}
+
+/// Whether a path below that of answers is not one's id, but the name of what is not served here.
+fn is_no_answer(path: &str) -> bool {
+    let below = |dialect: &DialectRef| {
+        let rest = path.strip_prefix(dialect.path()).and_then(|rest| rest.strip_prefix('/'));
+        rest.is_some_and(|rest| !rest.contains('/') && !rest.starts_with(dialect.id_prefix()) && Some(path) != dialect.count_path())
+    };
+    ALL.iter().filter(|dialect| dialect.keeps()).any(below)
 }
 
 async fn not_found(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {

@@ -142,6 +142,7 @@ pub(crate) struct Kit {
     folder: tempfile::TempDir,
     pub(crate) upstream: Arc<Scripted>,
     pub(crate) facts: Facts,
+    pub(crate) clock: Arc<FixedClock>,
     router: Option<(Router, Arc<HostCell>)>,
 }
 
@@ -158,7 +159,8 @@ impl Kit {
         facts.providers.clear();
         let leg = LegFact::new(LegTarget::Engine, "m");
         facts.routes = BTreeMap::from([("m".to_owned(), RouteFact::plain("m", vec![leg]))]);
-        Self { folder, upstream: Arc::default(), facts, router: None }
+        let clock = Arc::new(FixedClock::at(1_700_000_000_000));
+        Self { folder, upstream: Arc::default(), facts, clock, router: None }
     }
 
     /// The route `m`.
@@ -210,7 +212,7 @@ impl Kit {
             adapters: Default::default(),
         };
         engines.add(OpenModel { fact, files: [0; 32], upstream: Arc::clone(&self.upstream) as Arc<dyn Upstream> });
-        let clock = Arc::new(FixedClock::at(1_700_000_000_000));
+        let clock = Arc::clone(&self.clock);
         let data: &Path = self.folder.path();
         let shared = Arc::new(Shared {
             plugins: gatewright_plugins::Host::new(4),

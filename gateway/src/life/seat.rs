@@ -140,8 +140,9 @@ impl Seat {
     }
 
     /// Keeps the answer for its client, where it wants that and the operator lets it: never waits. An answer that a filter or a bound has
-    /// cut is kept as it is; one that failed, was refused, or whose client has hung up never comes here. Where a policy has had it asked
-    /// again on a route of other policies, nothing is kept: what those left of the conversation is not what was there before.
+    /// cut is kept as it is, and so is a stream that broke off; one that was refused, or whose client has hung up, never comes here. Where
+    /// a policy has had it asked again on a route of other policies, nothing is kept: what those left of the conversation is not what was
+    /// there before.
     pub(crate) fn keep(&self, body: &Bytes) {
         let Some(before) = self.echo.as_ref().and_then(|echo| echo.conversation.clone()) else { return };
         let (caller, facts) = (&self.caller, self.caller.host.facts.conversations);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::to_raw_value;
 
 use crate::dialects::openai_chat::request::{note, unnote};
-use crate::dialects::recalled;
+use crate::dialects::{openai_responses, recalled};
 
 /// What a server wants otherwise. The default is a server that takes all that OpenAI's does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Quirks {
     pub refuse: Vec<String>,
     /// Fields that it does not take, and an answer is as good without.
     pub drop: Vec<String>,
+    /// Fields on how to serve, of OpenAI's, that it takes: clients of other dialects may ask for them too.
+    pub takes: Vec<String>,
     /// What some of its models do not take besides, by their names; `*` at the end matches any rest.
     pub models: BTreeMap<String, Untaken>,
 }
@@ -110,6 +112,7 @@ pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, Chat
         no_stream_options(quirks, &mut fitted);
         return Ok(fitted);
     }
+    quirks.takes.iter().for_each(|name| openai_responses::share(&mut fitted, name));
     let of_model: Vec<&Untaken> = quirks.of_model(&request.model).collect();
     for name in quirks.refuse.iter().chain(of_model.iter().flat_map(|model| &model.refuse)) {
         if has(request, name) {

@@ -161,8 +161,10 @@ fn thought(out: &mut Out, text: &str, (sealed, whom): (Option<&Sealed>, For)) {
         part(out, "reasoning_text");
         out.close_list();
     }
-    if let Some(sealed) = sealed {
-        out.value("encrypted_content", &sealed.word);
+    match (sealed, whom) {
+        (Some(sealed), For::Asking) => out.value("encrypted_content", &sealed.word),
+        (Some(sealed), For::Keeping) => out.value("encrypted_content", &sealed.told()),
+        (None, _) => {}
     }
     out.close();
 }

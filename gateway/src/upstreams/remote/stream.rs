@@ -14,6 +14,7 @@ use super::super::body::{Reading, Stop};
 use super::super::sse::{Bounds, EventReader, Overrun};
 use super::{Asking, MAX_EVENT, Opened, Target};
 use crate::dialects::ReadEvents;
+use crate::dialects::openai_responses::stamp;
 
 /// An answer, asked for when it is first polled.
 pub(super) struct Answer {
@@ -98,8 +99,9 @@ impl Answer {
                 Ok(Some(data)) => match listening.reader.event(data) {
                     Err(fault) => return self.fail(fault),
                     Ok(None) => return self.done(context),
-                    Ok(Some(chunk)) => {
+                    Ok(Some(mut chunk)) => {
                         self.ends.note(&chunk);
+                        stamp(&mut chunk, &self.target.name);
                         return Poll::Ready(Some(Ok(chunk)));
                     }
                 },
@@ -115,8 +117,9 @@ impl Answer {
                 None => match listening.events.rest().map(|data| listening.reader.event(data)) {
                     // The last event lacked its blank line only.
                     Some(Ok(None)) => return self.done(context),
-                    Some(Ok(Some(chunk))) => {
+                    Some(Ok(Some(mut chunk))) => {
                         self.ends.note(&chunk);
+                        stamp(&mut chunk, &self.target.name);
                         return Poll::Ready(Some(Ok(chunk)));
                     }
                     // Half an event is no event.
@@ -135,8 +138,9 @@ impl Stream for Answer {
         if let State::Asking(asking) = &mut this.state {
             match ready!(asking.as_mut().poll(context)) {
                 Err(fault) => return this.fail(fault),
-                Ok(Opened::Whole(chunk)) => {
+                Ok(Opened::Whole(mut chunk)) => {
                     this.state = State::Over;
+                    stamp(&mut chunk, &this.target.name);
                     return Poll::Ready(Some(Ok(*chunk)));
                 }
                 Ok(Opened::Events(reading, reader)) => {

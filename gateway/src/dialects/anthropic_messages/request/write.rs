@@ -115,7 +115,7 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
         ("logit_bias", request.extras.get("logit_bias").is_some()),
     ];
     left.iter().filter(|(_, there)| *there).for_each(|(name, _)| carried.leaves_out(name));
-    openai_responses::unknown_items(request).for_each(|kind| carried.leaves_out(&kind));
+    openai_responses::left_out(request).for_each(|name| carried.leaves_out(&name));
     carried
 }
 

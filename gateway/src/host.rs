@@ -62,6 +62,8 @@ pub struct Shared {
     pub seal: Seal,
     /// What was thought before tools were called.
     pub thoughts: crate::life::recall::Thoughts,
+    /// Answers that are made in the background.
+    pub background: crate::life::background::Background,
 }
 
 /// A model of the embedded engine that is open.

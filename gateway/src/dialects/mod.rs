@@ -29,7 +29,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Retry};
 
-pub use self::kept::{Echo, Page, Recalled, Renamed};
+pub use self::kept::{Echo, Later, Page, Recalled, Renamed, Stage};
 pub use self::seal::{Seal, Sealer};
 pub(crate) use self::steering::{Place, steers, unforced};
 
@@ -101,6 +101,11 @@ pub trait Dialect: Send + Sync {
     /// The events of an answer that was kept, once more; those after a number alone, where one is given.
     fn replay(&self, _kept: &Recalled, _after: Option<u64>) -> Bytes {
         Bytes::new()
+    }
+
+    /// How answers are told of that are made in the background, if they can be.
+    fn later(&self) -> Option<&'static dyn Later> {
+        None
     }
 
     /// What is told of an answer that is no longer kept.

@@ -19,7 +19,8 @@ pub(crate) enum Place {
 
 /// Fields of the dialects' own, on a request itself, that say how to answer and never reach the model. What holds instructions, as
 /// `context_management` may, does.
-const STEERING: [&str; 21] = [
+const STEERING: [&str; 22] = [
+    "background",
     "cache_control",
     "client_metadata",
     "header.anthropic-beta",

@@ -17,10 +17,10 @@ use super::heads::head;
 use super::kept::{self, Wanted};
 use super::refuse::{fault, refuse};
 use super::respond::respond;
-use super::{count, models, pass};
+use super::{background, count, models, pass};
 use crate::dialects::{ALL, DialectRef, guess};
 use crate::host::{Host, HostCell};
-use crate::life::{Authenticated, authenticate, live};
+use crate::life::{Authenticated, authenticate, go_on, let_in};
 
 /// The router of the clients' port.
 pub fn client_router(cell: Arc<HostCell>) -> Router {
@@ -61,10 +61,14 @@ async fn ask(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> Resp
     let (parts, body) = request.into_parts();
     let head = head(&parts.headers, &host, dialect);
     let id = head.request_id.clone();
-    match live(host, head, body.into_data_stream()).await {
-        Ok(settled) => respond(settled).await,
-        Err(refused) => refuse(&refused, (dialect, &id)),
-    }
+    let asked = async {
+        let screened = let_in(host, head, body.into_data_stream()).await?;
+        match dialect.later().filter(|later| later.wants(screened.request())) {
+            Some(later) => background::accept(screened, later),
+            None => Ok(respond(go_on(screened).await?).await),
+        }
+    };
+    asked.await.unwrap_or_else(|refused| refuse(&refused, (dialect, &id)))
 }
 
 async fn tokens(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> Response<Body> {

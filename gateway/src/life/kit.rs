@@ -227,6 +227,7 @@ impl Kit {
             clients: Default::default(),
             seal: crate::dialects::Seal::new([1; 32]),
             thoughts: Default::default(),
+            background: Default::default(),
         });
         let cell = Arc::new(HostCell::from_pointee(Host::build(self.facts.clone(), &shared).unwrap()));
         let router = client_router(Arc::clone(&cell));

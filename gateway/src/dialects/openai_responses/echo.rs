@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::request::{renamed, without_format};
 use super::{
-    CUSTOM, ENCRYPTED, HOSTED, INCLUDE, INSTRUCTIONS, NAME, NAMESPACE, PREVIOUS, REASONING, STORE, TOOL_CHOICE, items, own,
-    own_text,
+    BACKGROUND, CUSTOM, ENCRYPTED, HOSTED, INCLUDE, INSTRUCTIONS, NAME, NAMESPACE, PREVIOUS, REASONING, STORE, TOOL_CHOICE, items,
+    own, own_text,
 };
 use crate::dialects::out::Out;
 use crate::dialects::{Echo, Renamed, of_own};
@@ -42,8 +42,7 @@ fn text_of(out: Out) -> String {
 fn fields(request: &ChatRequest, (renamed, hosted): (&[Renamed], &[Value])) -> String {
     let mut out = Out::with_room(512);
     out.open();
-    out.name("background");
-    out.raw("false");
+    or(&mut out, BACKGROUND, (own(&request.extras, BACKGROUND), "false"));
     for name in ["conversation", "prompt"] {
         out.value(name, RawValue::NULL);
     }

@@ -8,6 +8,7 @@ mod delta;
 mod echo;
 mod fault;
 mod items;
+mod later;
 mod page;
 mod request;
 mod sealed;
@@ -23,7 +24,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Asked, Begin, Dialect, Echo, Listed, Page, ReadEvents, Recalled, Said, WriteEvents, openai_chat};
+use super::{Asked, Begin, Dialect, Echo, Later, Listed, Page, ReadEvents, Recalled, Said, WriteEvents, openai_chat};
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
 pub const NAME: &str = "openai_responses";
@@ -53,7 +54,7 @@ fn unknown_items(request: &ChatRequest) -> impl Iterator<Item = String> + '_ {
 }
 
 /// What of a request only this dialect has words for, by names that are fit for a header: kinds of items, and what steers the answer.
-pub(super) fn left_out(request: &ChatRequest) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn left_out(request: &ChatRequest) -> impl Iterator<Item = String> + '_ {
     let said = |name: &str| own(&request.extras, name);
     let steering = [
         ("tool_choice", request::asks_for_hosted(request)),
@@ -100,6 +101,8 @@ const SHARED: [&str; 4] = ["service_tier", "prompt_cache_key", "prompt_cache_ret
 
 /// Whether the answer is kept: always there, as `true` or `false`.
 const STORE: &str = "store";
+/// Whether the answer is made while nobody waits: there where it is, as `true`.
+const BACKGROUND: &str = "background";
 /// The answer that this one follows.
 const PREVIOUS: &str = "previous_response_id";
 /// How the model shall reason, as the client gave it.
@@ -167,6 +170,10 @@ impl Dialect for OpenAiResponses {
 
     fn replay(&self, kept: &Recalled, after: Option<u64>) -> Bytes {
         write::replay(kept, after)
+    }
+
+    fn later(&self) -> Option<&'static dyn Later> {
+        Some(&later::InBackground)
     }
 
     fn forgotten(&self, id: &str) -> Bytes {

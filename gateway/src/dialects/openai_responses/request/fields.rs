@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::turns::Turns;
 use super::{get, invalid, raw_json, text, tools};
 use crate::dialects::openai_responses::{
-    HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, SHARED, STORE, keep, keep_value,
+    BACKGROUND, HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, SHARED, STORE, keep, keep_value, own,
 };
 use crate::dialects::wire::{self, Wrong};
 use crate::dialects::{Asked, body};
@@ -75,8 +75,11 @@ impl<'a> Read<'a> {
                 wire::plain::<bool>(raw, "a boolean")?;
                 request.extras.push(name, raw.to_owned());
             }
-            "background" if !wire::plain::<bool>(raw, "a boolean")? => {}
-            "background" => return Err(Wrong::says("responses are not made in the background here")),
+            BACKGROUND => {
+                if wire::plain(raw, "a boolean")? {
+                    keep(&mut request.extras, name, raw);
+                }
+            }
             "conversation" => {
                 return Err(Wrong::says("conversations have no ids of their own here; use `previous_response_id`"));
             }
@@ -123,6 +126,10 @@ impl<'a> Read<'a> {
         if self.request.tools.is_empty() {
             self.request.tool_choice = None;
         }
+        if own(&self.request.extras, BACKGROUND).is_some() && !(self.store && asked.keeps) {
+            let why = "what is made in the background must be kept, and this request or this gateway keeps no responses";
+            return Err(invalid(Wrong::says(why).within(BACKGROUND)));
+        }
         let renamed = tools::renamed(&self.request.tools);
         let mut turns = Turns::new(asked, &renamed);
         if let Some(id) = &self.previous {
@@ -153,6 +160,10 @@ impl<'a> Read<'a> {
 
 fn unkept(id: &str, asked: &Asked<'_>) -> Fault {
     let id = &id[..id.floor_char_boundary(128)];
+    if asked.recalled.iter().any(|kept| kept.id == id) {
+        let message = format!("Previous response with id '{id}' is not complete yet.");
+        return Fault::caller(FaultKind::InvalidRequest, message).at(PREVIOUS);
+    }
     let message = match asked.keeps {
         true => format!("Previous response with id '{id}' not found."),
         false => format!("Previous response with id '{id}' not found: this gateway keeps no responses."),

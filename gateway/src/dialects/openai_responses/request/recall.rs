@@ -64,6 +64,8 @@ pub(super) struct Recall<'a> {
 /// The items of an answer that was kept.
 #[derive(Default)]
 struct Items<'a> {
+    /// Whether it is not over yet.
+    open: bool,
     /// The conversation before it.
     before: Vec<&'a RawValue>,
     /// All of it that can be gone on from.
@@ -77,9 +79,9 @@ impl<'a> Recall<'a> {
         Self { asked, answers: HashMap::new(), taken: 0 }
     }
 
-    /// All items of an answer, the conversation before it first.
+    /// All items of an answer that is over, the conversation before it first.
     pub(super) fn all(&mut self, answer: &str) -> Option<Vec<&'a RawValue>> {
-        let kept = self.kept(answer)?;
+        let kept = self.kept(answer).filter(|kept| !kept.open)?;
         let items: Vec<&RawValue> = kept.before.iter().chain(&kept.output).copied().collect();
         self.taken += items.iter().map(|item| item.get().len()).sum::<usize>();
         Some(items)
@@ -111,6 +113,8 @@ impl<'a> Recall<'a> {
 impl<'a> Items<'a> {
     fn of(kept: &'a Recalled) -> Self {
         let body: Option<wire::Fields<'a>> = serde_json::from_str(&kept.body).ok();
+        let status = body.as_ref().and_then(|fields| text(fields, "status").ok().flatten());
+        let open = matches!(status.as_deref(), Some("queued" | "in_progress"));
         let mut output = body.and_then(|fields| wire::items(get(&fields, "output")?).ok()).unwrap_or_default();
         let mut by_id = HashMap::new();
         output.retain(|item| {
@@ -123,6 +127,6 @@ impl<'a> Items<'a> {
             }
             whole
         });
-        Self { before: serde_json::from_str(&kept.conversation).unwrap_or_default(), output, by_id }
+        Self { open, before: serde_json::from_str(&kept.conversation).unwrap_or_default(), output, by_id }
     }
 }

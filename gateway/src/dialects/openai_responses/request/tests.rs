@@ -80,7 +80,7 @@ fn what_is_not_to_be_had_is_refused_by_name() {
         body
     };
     for (name, value) in [
-        ("background", json!(true)),
+        ("background", json!("yes")),
         ("conversation", json!("conv_1")),
         ("prompt", json!({"id": "p"})),
         ("temperature", json!("hot")),
@@ -96,6 +96,10 @@ fn what_is_not_to_be_had_is_refused_by_name() {
     assert_eq!(param(&with("previous_response_id", json!("resp_1"))), unknown);
     assert_eq!((param(&json!({"input": "x"})).1, param(&json!({"model": "m"})).1), ("model".to_owned(), "input".to_owned()));
     assert!(try_asking(&with("background", json!(false))).is_ok());
+    let mut unkept = with("background", json!(true));
+    assert!(try_asking(&unkept).is_ok());
+    unkept["store"] = false.into();
+    assert_eq!(param(&unkept), (FaultKind::InvalidRequest, "background".to_owned()), "it must be kept");
 }
 
 #[test]

@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::dialects::media::Media;
 use crate::dialects::openai_responses::{
-    ENCRYPTED, HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, SHARED, STORE, TOOL_CHOICE, echo, items, own,
+    BACKGROUND, ENCRYPTED, HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, SHARED, STORE, TOOL_CHOICE, echo, items, own,
 };
 use crate::dialects::out::Out;
 use crate::dialects::{is_owned, of_own, openai_chat};
 
 /// Notes of our own and fields that are written otherwise.
-const WRITTEN: [&str; 6] = [HOSTED, INCLUDE, PREVIOUS, REASONING, STORE, TOOL_CHOICE];
+const WRITTEN: [&str; 7] = [BACKGROUND, HOSTED, INCLUDE, PREVIOUS, REASONING, STORE, TOOL_CHOICE];
 
 /// Writes the body that asks an upstream of this dialect.
 ///

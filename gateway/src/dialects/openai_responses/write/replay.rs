@@ -11,7 +11,8 @@ use crate::dialects::openai_responses::request::{get, text};
 use crate::dialects::out::Out;
 use crate::dialects::{Recalled, wire};
 
-/// The events, those after a number alone where one is given. The last is always among them, for who asks has not seen the end.
+/// The events, those after a number alone where one is given. The last is always among them, for who asks has not seen the end; of an answer
+/// that is not over there is none.
 pub(in super::super) fn replay(kept: &Recalled, after: Option<u64>) -> Bytes {
     let mut all = Replay { frames: Frames::default(), after, taken: BytesMut::with_capacity(kept.body.len() * 3) };
     // What is kept was written here.
@@ -29,8 +30,13 @@ pub(in super::super) fn replay(kept: &Recalled, after: Option<u64>) -> Bytes {
         }
     }
     let status = text(&fields, "status").ok().flatten().unwrap_or_default();
+    if matches!(&*status, "queued" | "in_progress") {
+        return all.taken.freeze();
+    }
     all.frames.not_before(after.map_or(0, |after| after.saturating_add(1)));
-    all.event(&format!("response.{status}"), |out| out.field("response", &kept.body));
+    // What was cancelled has no event of its own; as all that stops before its end it is incomplete.
+    let end = if status == "cancelled" { "incomplete" } else { &status };
+    all.event(&format!("response.{end}"), |out| out.field("response", &kept.body));
     all.frames.done();
     all.taken.extend_from_slice(&all.frames.take().unwrap_or_default());
     all.taken.freeze()

@@ -18,6 +18,7 @@ mod out;
 #[cfg(test)]
 mod pairs;
 pub(crate) mod recalled;
+mod requested;
 mod seal;
 mod steering;
 pub(crate) mod texts;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Retry};
 
 pub use self::kept::{Echo, Later, Page, Recalled, Renamed, Stage};
+pub use self::requested::{Asked, Carried};
 pub use self::seal::{Seal, Sealer};
 pub(crate) use self::steering::{Place, steers, unforced};
 
@@ -226,21 +228,6 @@ pub trait ReadEvents: Send {
     fn event(&mut self, data: Bytes) -> Result<Option<Chunk>, Fault>;
 }
 
-/// What a reader of requests may know beside the body.
-#[derive(Default)]
-pub struct Asked<'a> {
-    /// The headers that the dialect keeps, and their values.
-    pub headers: &'a [(&'static str, String)],
-    /// Knows reasoning of our own again.
-    pub sealer: Option<&'a Sealer>,
-    /// Whether answers may be kept.
-    pub keeps: bool,
-    /// What the body recalls, as far as it is kept for this tenant.
-    pub recalled: &'a [Recalled],
-    /// How much may be taken from it, bytes, where that is bounded.
-    pub most_recalled: Option<usize>,
-}
-
 /// How an answer begins: what the door says of it until a [`gatewright_types::Delta::Start`] with more of it comes.
 #[derive(Clone, Debug, Default)]
 pub struct Begin {
@@ -269,25 +256,6 @@ pub struct Listed<'a> {
     pub owner: &'a str,
     /// Unix seconds.
     pub created: u64,
-}
-
-/// What becomes of a request in the words of another dialect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Carried {
-    /// How much the model is told to think, where it is told: `effort=high`, `budget=2048`, `off`.
-    pub thinking: Option<String>,
-    /// What has no words there and was left out, by its names.
-    pub left_out: Vec<String>,
-}
-
-impl Carried {
-    /// One more thing that is left out.
-    pub(crate) fn leaves_out(&mut self, name: &str) {
-        const MOST: usize = 16;
-        if self.left_out.len() < MOST && !self.left_out.iter().any(|known| known == name) {
-            self.left_out.push(name.to_owned());
-        }
-    }
 }
 
 /// The parts of an upstream's error that a fault takes over.

@@ -159,8 +159,7 @@ impl Kit {
         facts.providers.clear();
         let leg = LegFact::new(LegTarget::Engine, "m");
         facts.routes = BTreeMap::from([("m".to_owned(), RouteFact::plain("m", vec![leg]))]);
-        let clock = Arc::new(FixedClock::at(1_700_000_000_000));
-        Self { folder, upstream: Arc::default(), facts, clock, router: None }
+        Self { folder, upstream: Arc::default(), facts, clock: Arc::new(FixedClock::at(1_700_000_000_000)), router: None }
     }
 
     /// The route `m`.
@@ -212,14 +211,13 @@ impl Kit {
             adapters: Default::default(),
         };
         engines.add(OpenModel { fact, files: [0; 32], upstream: Arc::clone(&self.upstream) as Arc<dyn Upstream> });
-        let clock = Arc::clone(&self.clock);
         let data: &Path = self.folder.path();
         let shared = Arc::new(Shared {
             plugins: gatewright_plugins::Host::new(4),
-            cache: Cache::new(&data.join("cache"), &self.facts.cache, clock.clone()),
+            cache: Cache::new(&data.join("cache"), &self.facts.cache, self.clock.clone()),
             records: Records::open(&data.join("records.sqlite"), self.facts.limits.record_queue).unwrap(),
             metrics: Metrics::new(),
-            clock,
+            clock: self.clock.clone(),
             ids: Ids::fixed(1),
             limiter: Limiter::default(),
             engines,

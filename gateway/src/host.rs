@@ -65,6 +65,8 @@ pub struct Shared {
     pub affinities: crate::upstreams::affinity::Affinities,
     /// What was thought before tools were called.
     pub thoughts: crate::life::recall::Thoughts,
+    /// Answers that are made in the background.
+    pub background: crate::life::background::Background,
 }
 
 /// A model of the embedded engine that is open.

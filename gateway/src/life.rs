@@ -9,6 +9,7 @@
 
 mod admit;
 mod authenticate;
+pub(crate) mod background;
 pub(crate) mod conversations;
 mod converse;
 pub(crate) mod ears;
@@ -58,11 +59,29 @@ pub async fn live<B, E>(host: Arc<Host>, head: Head, body: B) -> Result<Settled,
 where
     B: Stream<Item = Result<Bytes, E>> + Send,
 {
+    go_on(let_in(host, head, body).await?).await
+}
+
+/// The first half of it: nobody was asked for an answer yet.
+///
+/// # Errors
+/// As [`live`].
+pub(crate) async fn let_in<B, E>(host: Arc<Host>, head: Head, body: B) -> Result<Screened, Refused>
+where
+    B: Stream<Item = Result<Bytes, E>> + Send,
+{
     let authenticated = authenticate(host, head)?; // headers alone: which key, team, tenant is this
     let received = receive(authenticated, body).await?; // bounded body -> request, by dialect
     let resolved = resolve(received)?; // model name, key -> route: plugin chain, legs
     let admitted = admit(resolved)?; // rate, concurrency: holds a seat
-    let screened = screen(admitted).await?; // request-phase plugins: edit, block, answer, set, note
+    screen(admitted).await // request-phase plugins: edit, block, answer, set, note
+}
+
+/// The second half.
+///
+/// # Errors
+/// As [`live`].
+pub(crate) async fn go_on(screened: Screened) -> Result<Settled, Refused> {
     let answered = converse(screened).await?; // cache, dispatch, guard the deltas, run tools, ask again
     Ok(settle(answered)) // the seat rides the stream to its end
 }

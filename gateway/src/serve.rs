@@ -137,6 +137,7 @@ fn open(mut facts: Facts, clients: Clients, lots: [u8; 32]) -> Result<(Host, Opt
         seal: seal(&facts),
         affinities: Default::default(),
         thoughts: Default::default(),
+        background: Default::default(),
     });
     let host = engines::host(facts, &shared)?;
     Ok((host, made))
@@ -287,8 +288,12 @@ impl Running {
         let patience = self.cell.load().facts.limits.drain_time;
         tracing::info!(patience = ?patience, "draining: requests in flight may finish; signal again to cut them");
         self.stage.send_replace(Stage::Draining);
+        let finished = async {
+            seats.all_free().await;
+            self.shared.background.over().await;
+        };
         let cut = tokio::select! {
-            () = seats.all_free() => false,
+            () = finished => false,
             () = tokio::time::sleep(patience) => true,
             () = signals.stop() => true,
         };
@@ -302,6 +307,7 @@ impl Running {
     /// Flushes what must not be lost.
     async fn close(self) -> Result<(), Vec<String>> {
         let shared = Arc::clone(&self.shared);
+        shared.background.close().await;
         let closed = tokio::task::spawn_blocking(move || {
             shared.cache.close();
             shared.records.close()

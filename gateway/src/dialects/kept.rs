@@ -4,6 +4,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use gatewright_types::{ChatRequest, Fault};
+
+use super::Begin;
+
 /// An answer that was kept.
 #[derive(Clone, Debug)]
 pub struct Recalled {
@@ -53,4 +58,35 @@ pub struct Renamed {
     pub namespace: Option<String>,
     /// Whether the client has it take a text instead of JSON.
     pub takes_text: bool,
+}
+
+/// How far an answer is that is made in the background.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a> {
+    /// It will be made.
+    Queued,
+    /// It is made.
+    InProgress,
+    /// Its client wanted it no more.
+    Cancelled,
+    /// It is not to be had.
+    Failed(&'a Fault),
+}
+
+/// How a dialect tells of answers that are made in the background.
+pub trait Later: Send + Sync {
+    /// Whether a request wants one.
+    fn wants(&self, request: &ChatRequest) -> bool;
+
+    /// The body of one that begins.
+    fn begun(&self, begin: &Begin) -> Bytes;
+
+    /// The same, at another stage.
+    fn restated(&self, body: &str, stage: Stage<'_>) -> Bytes;
+
+    /// Whether this is the body of one.
+    fn is_one(&self, body: &str) -> bool;
+
+    /// Whether it is not over in this body.
+    fn is_open(&self, body: &str) -> bool;
 }

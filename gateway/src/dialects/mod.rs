@@ -25,6 +25,7 @@ mod out;
 #[cfg(test)]
 mod pairs;
 pub(crate) mod recalled;
+mod requested;
 mod seal;
 mod signatures;
 mod steering;
@@ -38,11 +39,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Retry};
 
-pub use self::kept::{Echo, Page, Recalled, Renamed};
+pub use self::kept::{Echo, Later, Page, Recalled, Renamed, Stage};
 pub(crate) use self::marks::{announces, begins_item, is_note, points_into_text};
 pub(crate) use self::media::tokens_of;
+pub use self::requested::{Asked, Carried};
 pub use self::seal::{Seal, Sealer};
-pub(crate) use self::steering::{Place, steers};
+pub(crate) use self::steering::{Place, steers, unforced};
 pub(crate) use self::thread::{Thread, thread};
 
 /// A row of [`ALL`].
@@ -108,6 +110,16 @@ pub trait Dialect: Send + Sync {
     /// The page begins after an item that is not there.
     fn items(&self, _kept: &Recalled, _page: &Page) -> Result<Bytes, Fault> {
         Ok(Bytes::new())
+    }
+
+    /// The events of an answer that was kept, once more; those after a number alone, where one is given.
+    fn replay(&self, _kept: &Recalled, _after: Option<u64>) -> Bytes {
+        Bytes::new()
+    }
+
+    /// How answers are told of that are made in the background, if they can be.
+    fn later(&self) -> Option<&'static dyn Later> {
+        None
     }
 
     /// What is told of an answer that is no longer kept.
@@ -212,7 +224,7 @@ pub trait WriteEvents: Send {
     /// Told before the end of a clean stream.
     fn ends(&mut self, _ended: Ended) {}
 
-    /// After the end, the whole answer, where it can be kept.
+    /// After the end, also of one that failed, the whole answer, where it can be kept.
     fn kept(&self) -> Option<Bytes> {
         None
     }
@@ -236,21 +248,6 @@ pub trait ReadEvents: Send {
     fn is_over(&self) -> bool {
         false
     }
-}
-
-/// What a reader of requests may know beside the body.
-#[derive(Default)]
-pub struct Asked<'a> {
-    /// The headers that the dialect keeps, and their values.
-    pub headers: &'a [(&'static str, String)],
-    /// Knows reasoning of our own again.
-    pub sealer: Option<&'a Sealer>,
-    /// Whether answers may be kept.
-    pub keeps: bool,
-    /// What the body recalls, as far as it is kept for this tenant.
-    pub recalled: &'a [Recalled],
-    /// How much may be taken from it, bytes, where that is bounded.
-    pub most_recalled: Option<usize>,
 }
 
 /// How an answer begins: what the door says of it until a [`gatewright_types::Delta::Start`] with more of it comes.
@@ -290,25 +287,6 @@ pub struct Listed<'a> {
     pub owner: &'a str,
     /// Unix seconds.
     pub created: u64,
-}
-
-/// What becomes of a request in the words of another dialect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Carried {
-    /// How much the model is told to think, where it is told: `effort=high`, `budget=2048`, `off`.
-    pub thinking: Option<String>,
-    /// What has no words there and was left out, by its names.
-    pub left_out: Vec<String>,
-}
-
-impl Carried {
-    /// One more thing that is left out.
-    pub(crate) fn leaves_out(&mut self, name: &str) {
-        const MOST: usize = 16;
-        if self.left_out.len() < MOST && !self.left_out.iter().any(|known| known == name) {
-            self.left_out.push(name.to_owned());
-        }
-    }
 }
 
 /// The parts of an upstream's error that a fault takes over.

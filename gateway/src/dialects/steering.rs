@@ -2,6 +2,8 @@
 //!
 //! Apart because policies inspect the latter and not the former: a name here is a promise. It must not know what a field holds.
 
+use gatewright_types::ChatRequest;
+
 use super::{is_owned, openai_responses};
 
 /// Where a field of a request is.
@@ -17,7 +19,8 @@ pub(crate) enum Place {
 
 /// Fields of the dialects' own, on a request itself, that say how to answer and never reach the model. What holds instructions, as
 /// `context_management` may, does.
-const STEERING: [&str; 21] = [
+const STEERING: [&str; 22] = [
+    "background",
     "cache_control",
     "client_metadata",
     "header.anthropic-beta",
@@ -54,6 +57,11 @@ pub(crate) fn steers(place: Place, name: &str) -> bool {
     };
     openai_responses::is_known_note(place, name)
         || name.split_once('.').is_some_and(|(_, field)| is_owned(name) && names.contains(&field))
+}
+
+/// Takes off what a dialect has noted of the tool that a client wants called: someone else has the word now.
+pub(crate) fn unforced(request: &mut ChatRequest) {
+    request.extras.retain(|name, _| !(is_owned(name) && name.ends_with(".tool_choice")));
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Apart so that no stage of a request's life knows HTTP. It must not decide anything about a request.
 
 pub mod admin;
+mod background;
 mod count;
 pub mod guard;
 mod heads;

@@ -73,7 +73,7 @@ async fn gathered(mut settled: Settled) -> Response<Body> {
 }
 
 /// All of an answer as one body. An upstream's own body that nobody touched is passed on as it came.
-async fn gather(settled: &mut Settled) -> Result<Bytes, Fault> {
+pub(super) async fn gather(settled: &mut Settled) -> Result<Bytes, Fault> {
     let limit = settled.seat().caller().host.facts.limits.answer_bytes;
     let (mut begin, dialect) = (begin(settled), dialect(settled));
     let mut answer = Completion::default();

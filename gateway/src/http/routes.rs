@@ -17,10 +17,10 @@ use super::heads::head;
 use super::kept::{self, Wanted};
 use super::refuse::{fault, refuse};
 use super::respond::respond;
-use super::{count, litellm, models, pass};
+use super::{background, count, litellm, models, pass};
 use crate::dialects::{ALL, DialectRef, guess};
 use crate::host::{Host, HostCell};
-use crate::life::{Authenticated, authenticate, live};
+use crate::life::{Authenticated, authenticate, go_on, let_in};
 
 /// The router of the clients' port.
 pub fn client_router(cell: Arc<HostCell>) -> Router {
@@ -61,14 +61,18 @@ async fn ask(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> Resp
     let (parts, body) = request.into_parts();
     let head = head(&parts.headers, &host, dialect);
     let id = head.request_id.clone();
-    match live(Arc::clone(&host), head, body.into_data_stream()).await {
-        Ok(settled) => respond(settled).await,
-        Err(refused) => {
-            let mut response = refuse(&refused, (dialect, &id));
-            litellm::put_call(response.headers_mut(), &host.facts, &id);
-            response
+    let asked = async {
+        let screened = let_in(Arc::clone(&host), head, body.into_data_stream()).await?;
+        match dialect.later().filter(|later| later.wants(screened.request())) {
+            Some(later) => background::accept(screened, later),
+            None => Ok(respond(go_on(screened).await?).await),
         }
-    }
+    };
+    asked.await.unwrap_or_else(|refused| {
+        let mut response = refuse(&refused, (dialect, &id));
+        litellm::put_call(response.headers_mut(), &host.facts, &id);
+        response
+    })
 }
 
 async fn tokens(cell: Arc<HostCell>, dialect: DialectRef, request: Request) -> Response<Body> {
@@ -115,6 +119,9 @@ async fn one_model(State(cell): State<Arc<HostCell>>, id: Result<Path<String>, P
 
 async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {
     let path = request.uri().path();
+    if is_no_answer(path) {
+        return not_found(State(cell), request).await;
+    }
     let message = format!("{} does not take {}.", cut(path), request.method());
     let mut response = plain(&cell, &request, Fault::caller(FaultKind::MethodNotAllowed, message));
     let asks = ALL.iter().any(|dialect| path == dialect.path() || Some(path) == dialect.count_path());
@@ -127,6 +134,15 @@ async fn wrong_method(State(cell): State<Arc<HostCell>>, request: Request) -> Re
     };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
+}
+
+/// Whether a path below that of answers is not one's id, but the name of what is not served here.
+fn is_no_answer(path: &str) -> bool {
+    let below = |dialect: &DialectRef| {
+        let rest = path.strip_prefix(dialect.path()).and_then(|rest| rest.strip_prefix('/'));
+        rest.is_some_and(|rest| !rest.contains('/') && !rest.starts_with(dialect.id_prefix()) && Some(path) != dialect.count_path())
+    };
+    ALL.iter().filter(|dialect| dialect.keeps()).any(below)
 }
 
 async fn not_found(State(cell): State<Arc<HostCell>>, request: Request) -> Response<Body> {

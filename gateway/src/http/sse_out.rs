@@ -74,7 +74,11 @@ impl EventBody {
         if !matches!(fault.kind, FaultKind::Blocked { .. }) {
             let settled = self.settled.take();
             let id = settled.as_ref().map_or("", |settled| &settled.seat().caller().head.request_id);
-            return self.writer.fault(fault, id);
+            let said = self.writer.fault(fault, id);
+            if let (Some(settled), Some(body)) = (&settled, self.writer.kept()) {
+                settled.seat().keep(&body);
+            }
+            return said;
         }
         let finish = Chunk::of(vec![Delta::Finish { choice: 0, reason: FinishReason::ContentFilter }]);
         let mut bytes = BytesMut::from(self.writer.event(&finish).unwrap_or_default());

@@ -1,5 +1,6 @@
 //! The door, through the real router: what clients are told when things go well, and when they do not.
 
+mod background;
 mod faults;
 mod messages;
 mod pass;

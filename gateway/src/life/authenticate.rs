@@ -123,7 +123,7 @@ pub struct Authenticated {
 
 impl Authenticated {
     /// Who asks.
-    pub(crate) fn caller(&self) -> &Caller {
+    pub(crate) fn caller(&self) -> &Arc<Caller> {
         &self.caller
     }
 }

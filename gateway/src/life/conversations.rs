@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gatewright_types::{Fault, FaultKind};
 
 use super::admit;
 use super::authenticate::{Authenticated, Caller};
 use super::refused::Refused;
 use crate::dialects::Recalled;
+use crate::records::Conversation;
 
 /// Bodies as large as any may be that one request may have looked at, of which it names a part.
 const LOOKED_AT: usize = 8;
@@ -58,12 +60,33 @@ pub(crate) async fn kept(authenticated: &Authenticated, id: &str) -> Result<Reca
     found.into_iter().next().ok_or_else(missing)
 }
 
+/// The same once more, or of what this gateway makes for whoever asked: it counts for nothing.
+///
+/// # Errors
+/// [`FaultKind::Internal`] when the records cannot be read.
+pub(crate) async fn look_up(caller: &Caller, id: &str) -> Result<Option<Recalled>, Fault> {
+    Ok(recall(caller, vec![id.to_owned()]).await?.into_iter().next())
+}
+
+/// Keeps an answer for whoever asked, with the conversation before it: never waits. Whether there was room.
+pub(crate) fn keep(caller: &Caller, body: &Bytes, before: Arc<str>) -> bool {
+    let facts = caller.host.facts.conversations;
+    let Ok(body) = std::str::from_utf8(body) else { return false };
+    let time = u64::try_from(facts.time.as_millis()).unwrap_or(u64::MAX);
+    let (tenant, at_ms, until_ms) = (caller.tenant().to_owned(), caller.at_ms, caller.at_ms.saturating_add(time));
+    let answer = Conversation { tenant, id: caller.head.answer_id(), at_ms, until_ms, body: body.into(), before };
+    let kept = caller.host.shared.records.keep(answer, facts.max_bytes);
+    if !kept {
+        tracing::warn!(request_id = %caller.head.request_id, "the records do not keep up: an answer was not kept");
+    }
+    kept
+}
+
 /// Forgets an answer of whoever asks.
 ///
 /// # Errors
 /// [`FaultKind::Overloaded`] when the disk does not keep up.
-pub(crate) fn forget(authenticated: &Authenticated, id: &str) -> Result<(), Fault> {
-    let caller = &authenticated.caller;
+pub(crate) fn forget(caller: &Caller, id: &str) -> Result<(), Fault> {
     let added = caller.host.shared.records.forget((caller.tenant(), id));
     added.then_some(()).ok_or_else(|| admit::full("records that wait to be written"))
 }

@@ -147,6 +147,7 @@ pub(crate) struct Kit {
     folder: tempfile::TempDir,
     pub(crate) upstream: Arc<Scripted>,
     pub(crate) facts: Facts,
+    pub(crate) clock: Arc<FixedClock>,
     router: Option<(Router, Arc<HostCell>)>,
 }
 
@@ -163,7 +164,7 @@ impl Kit {
         facts.providers.clear();
         let leg = LegFact::new(LegTarget::Engine, "m");
         facts.routes = BTreeMap::from([("m".to_owned(), RouteFact::plain("m", vec![leg]))]);
-        Self { folder, upstream: Arc::default(), facts, router: None }
+        Self { folder, upstream: Arc::default(), facts, clock: Arc::new(FixedClock::at(1_700_000_000_000)), router: None }
     }
 
     /// The route `m`.
@@ -216,14 +217,13 @@ impl Kit {
             adapters: Default::default(),
         };
         engines.add(OpenModel { fact, files: [0; 32], upstream: Arc::clone(&self.upstream) as Arc<dyn Upstream> });
-        let clock = Arc::new(FixedClock::at(1_700_000_000_000));
         let data: &Path = self.folder.path();
         let shared = Arc::new(Shared {
             plugins: gatewright_plugins::Host::new(4),
-            cache: Cache::new(&data.join("cache"), &self.facts.cache, clock.clone()),
+            cache: Cache::new(&data.join("cache"), &self.facts.cache, self.clock.clone()),
             records: Records::open(&data.join("records.sqlite"), self.facts.limits.record_queue).unwrap(),
             metrics: Metrics::new(),
-            clock,
+            clock: self.clock.clone(),
             ids: Ids::fixed(1),
             limiter: Limiter::default(),
             engines,
@@ -232,6 +232,7 @@ impl Kit {
             seal: crate::dialects::Seal::new([1; 32]),
             affinities: Default::default(),
             thoughts: Default::default(),
+            background: Default::default(),
         });
         let cell = Arc::new(HostCell::from_pointee(Host::build(self.facts.clone(), &shared).unwrap()));
         let router = client_router(Arc::clone(&cell));

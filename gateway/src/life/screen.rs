@@ -60,6 +60,30 @@ pub struct Screened {
     _made_here: (),
 }
 
+impl Screened {
+    /// Who asks.
+    pub(crate) fn caller(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+
+    /// What is asked.
+    pub(crate) fn request(&self) -> &ChatRequest {
+        &self.request
+    }
+
+    /// The seat, for what the headers say.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// Nobody is asked for an answer after all.
+    pub(crate) fn refused(self, fault: Fault) -> Refused {
+        let Self { seat, guard, .. } = self;
+        drop(guard);
+        seat.refuse(fault)
+    }
+}
+
 /// A request on its way to a model: what plugins may look at, change, and send another way.
 pub(super) struct Bound {
     pub(super) caller: Arc<Caller>,

@@ -12,14 +12,14 @@ use gatewright_types::{ChatRequest, Fault, FaultKind, Side};
 use super::authenticate::Caller;
 use super::meter::{Ending, Figures, Meter};
 use super::refused::Refused;
-use super::{tried, verdicts};
+use super::{conversations, tried, verdicts};
 use crate::config::facts::Facts;
 use crate::dialects::{Echo, Ended};
 use crate::host::Route;
 use crate::limits::{Place, Standing, Taken};
 use crate::money::Nanos;
 use crate::observe::{Outcome, PluginMetrics, TokenKind};
-use crate::records::{Conversation, Row, Slot, micros};
+use crate::records::{Row, Slot, micros};
 
 /// What an admitted request holds.
 #[derive(Debug)]
@@ -152,17 +152,10 @@ impl Seat {
     }
 
     /// Keeps the answer for its client, where it wants that and the operator lets it: never waits. An answer that a filter or a bound has
-    /// cut is kept as it is; one that failed, was refused, or whose client has hung up never comes here.
+    /// cut is kept as it is, and so is a stream that broke off; one that was refused, or whose client has hung up, never comes here.
     pub(crate) fn keep(&self, body: &Bytes) {
-        let Some(before) = self.kept_with().cloned() else { return };
-        let (caller, facts) = (&self.caller, self.caller.host.facts.conversations);
-        let Ok(body) = std::str::from_utf8(body) else { return };
-        let id = caller.head.answer_id();
-        let time = u64::try_from(facts.time.as_millis()).unwrap_or(u64::MAX);
-        let (tenant, at_ms, until_ms) = (caller.tenant().to_owned(), caller.at_ms, caller.at_ms.saturating_add(time));
-        let answer = Conversation { tenant, id, at_ms, until_ms, body: body.into(), before };
-        if !caller.host.shared.records.keep(answer, facts.max_bytes) {
-            tracing::warn!(request_id = %caller.head.request_id, "the records do not keep up: an answer was not kept");
+        if let Some(before) = self.kept_with() {
+            conversations::keep(&self.caller, body, Arc::clone(before));
         }
     }
 

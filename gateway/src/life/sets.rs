@@ -5,6 +5,8 @@
 use gatewright_types::{ChatRequest, RawJson};
 use serde_json::Value;
 
+use crate::dialects::unforced;
+
 /// Applies settings in order; the last `/model` is returned.
 pub(super) fn apply(request: &mut ChatRequest, sets: Vec<(String, Value)>) -> Option<String> {
     let mut model = None;
@@ -33,7 +35,10 @@ fn set(request: &mut ChatRequest, pointer: &str, value: Value) {
                 _ => return,
             }
         }
-        "/tool_choice" => request.tool_choice = raw(&value),
+        "/tool_choice" => {
+            unforced(request);
+            request.tool_choice = raw(&value);
+        }
         _ => match pointer.strip_prefix("/metadata/") {
             Some(key) => set_metadata(request, key, value),
             None => tracing::warn!(pointer, "a plugin set a field that the gateway does not know; ignored"),

@@ -32,6 +32,7 @@ impl Outcome {
             FaultKind::Unauthenticated => "unauthenticated",
             FaultKind::Forbidden => "forbidden",
             FaultKind::NotFound => "not-found",
+            FaultKind::UnknownAnswer => "unknown-answer",
             FaultKind::MethodNotAllowed => "method-not-allowed",
             FaultKind::UnknownModel => "unknown-model",
             FaultKind::RateLimited => "rate-limited",

@@ -120,9 +120,15 @@ pub(super) fn write(
 ) -> Result<u64, rusqlite::Error> {
     let mut held = held;
     let mut most = None;
+    let forget = |tenant: &str, id: &str| {
+        let sql = "DELETE FROM conversation WHERE tenant = ?1 AND answer = ?2 RETURNING bytes";
+        transaction.prepare_cached(sql)?.query_row(params![tenant, id], |row| row.get(0)).optional()
+    };
     for change in changes {
         match change {
             Change::Keep(kept, bound) => {
+                // As it was before, where it is kept anew.
+                held = less(held, forget(&kept.tenant, &kept.id)?);
                 transaction
                     .prepare_cached(
                         "INSERT OR REPLACE INTO conversation (tenant, answer, at_ms, until_ms, bytes, body, before)
@@ -141,8 +147,7 @@ pub(super) fn write(
                 most = Some(*bound);
             }
             Change::Forget { tenant, id } => {
-                let sql = "DELETE FROM conversation WHERE tenant = ?1 AND answer = ?2 RETURNING bytes";
-                held = less(held, transaction.prepare_cached(sql)?.query_row(params![tenant, id], |row| row.get(0)).optional()?);
+                held = less(held, forget(tenant, id)?);
             }
         }
     }
@@ -256,6 +261,22 @@ mod tests {
         assert!(body(&records, "a", "3", 1_500).is_some());
         records.reserve().unwrap().send(Row { at_ms: 3_000, ..Row::default() });
         wait_for(|| written(&path) == 0);
+    }
+
+    #[test]
+    fn what_is_kept_anew_counts_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        let records = Records::open(&path, 10).unwrap();
+        let read = || body(&records, "a", "1", 1_500).unwrap();
+        assert!(records.keep(kept("a", "0", &"x".repeat(98)), 250));
+        for text in ["y", "z", "w"] {
+            assert!(records.keep(kept("a", "1", &text.repeat(98)), 250));
+            assert!(read().starts_with(text));
+        }
+        records.close().unwrap();
+        assert_eq!(written(&path), 2, "nothing had to go for it");
+        assert!(body(&records, "a", "1", 1_500).unwrap().starts_with('w'));
     }
 
     #[test]

@@ -12,9 +12,9 @@ use gatewright_engine::{Engine, EngineError, Generation, TIME_BOUNDS, Terms};
 use gatewright_types::{ChatRequest, Chunk, Delta, Fault, FaultKind, Retry};
 use tokio::time::Sleep;
 
-use super::{Deadline, Deltas, Load, Times, Upstream};
+use super::{Carried, Deadline, Deltas, Load, Times, Upstream};
 use crate::clock::Clock;
-use crate::dialects::recalled;
+use crate::dialects::{openai_responses, recalled};
 
 /// One model of the embedded engine.
 #[derive(Clone, Debug)]
@@ -41,6 +41,10 @@ impl Upstream for EngineUpstream {
         Box::pin(Answer { upstream: self.clone(), state: State::Asked(request), beside: None, deadline, alarm })
     }
 
+    fn carries(&self, request: &ChatRequest) -> Carried {
+        carried(request)
+    }
+
     fn load(&self) -> Option<Load> {
         let stats = self.engine.stats();
         Some(Load {
@@ -54,6 +58,13 @@ impl Upstream for EngineUpstream {
             between_tokens: times(&stats.between_tokens),
         })
     }
+}
+
+/// What becomes of a request here: what only OpenAI has, no model of ours has either.
+fn carried(request: &ChatRequest) -> Carried {
+    let mut carried = Carried::default();
+    openai_responses::left_out(request).for_each(|name| carried.leaves_out(&name));
+    carried
 }
 
 struct Answer {
@@ -199,6 +210,7 @@ mod tests {
     use gatewright_types::Role;
 
     use super::*;
+    use crate::dialects::{Asked, Dialect};
 
     #[test]
     fn a_model_here_sees_no_thought_that_its_client_did_not_send() {
@@ -213,6 +225,14 @@ mod tests {
         let fitted = fit(&request);
         assert!(fitted.messages[0].reasoning.is_some() && fitted.messages[1].reasoning.is_none());
         assert!(request.messages[1].reasoning.is_some(), "another leg may demand it");
+    }
+
+    #[test]
+    fn what_only_openai_has_is_told() {
+        let body = br#"{"model":"m","truncation":"auto","input":[{"type":"computer_call"},{"role":"user","content":"x"}]}"#;
+        let request = openai_responses::OpenAiResponses.read(body, &Asked::default()).unwrap();
+        assert_eq!(carried(&request).left_out, ["truncation", "computer_call"]);
+        assert_eq!(carried(&ChatRequest::default()), Carried::default());
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Quirks {
     pub refuse: Vec<String>,
     /// Fields that it does not take, and an answer is as good without.
     pub drop: Vec<String>,
+    /// Fields on how to serve, of OpenAI's, that it takes: clients of other dialects may ask for them too.
+    pub takes: Vec<String>,
     /// What holds of some of its models besides, by their names; `*` at the end matches any rest.
     pub models: BTreeMap<String, OfModel>,
 }
@@ -136,6 +138,7 @@ pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, Chat
         no_stream_options(quirks, &mut fitted);
         return Ok(fitted);
     }
+    quirks.takes.iter().for_each(|name| openai_responses::share(&mut fitted, name));
     let of_model = quirks.of_model(&request.model);
     for name in quirks.refuse.iter().chain(of_model.iter().flat_map(|model| &model.refuse)) {
         if asks(request, name) {

@@ -48,6 +48,8 @@ pub enum FaultKind {
     Forbidden,
     /// No such path or object.
     NotFound,
+    /// The answer that the request goes on from is not kept.
+    UnknownAnswer,
     /// The path exists, the method does not.
     MethodNotAllowed,
     /// No route or provider of that name.
@@ -160,7 +162,8 @@ impl Fault {
     /// The HTTP status that says this best, before anything was sent.
     pub fn status(&self) -> u16 {
         match &self.kind {
-            FaultKind::InvalidJson | FaultKind::InvalidRequest | FaultKind::ContextLength | FaultKind::Blocked { .. } => 400,
+            FaultKind::InvalidJson | FaultKind::InvalidRequest | FaultKind::UnknownAnswer => 400,
+            FaultKind::ContextLength | FaultKind::Blocked { .. } => 400,
             FaultKind::Unauthenticated => 401,
             FaultKind::Forbidden => 403,
             FaultKind::NotFound | FaultKind::UnknownModel => 404,

@@ -1,6 +1,6 @@
 //! OpenAI's Responses from end to end: before upstreams of both dialects, and answers that are kept while the gateway is not.
 
-use gatewright_tests::{Gateway, Mock, Request, Setup, read_stream};
+use gatewright_tests::{Gateway, Mock, Request, Setup, read_stream, wait_until};
 use serde_json::{Value, json};
 
 const SCRIPT: &str = r#"
@@ -86,6 +86,31 @@ fn a_kept_answer_survives_the_gateway_and_a_failed_one_leaves_nothing() {
     assert_eq!(said, ["hello", "Hello.", "and?"]);
     assert_eq!(Request::get(&path).method("DELETE").send(&gateway.url).unwrap().status, 200);
     assert_eq!(Request::get(&path).send(&gateway.url).unwrap().status, 404);
+}
+
+#[test]
+fn what_is_made_in_the_background_can_be_cancelled_and_fails_when_the_gateway_ends() {
+    let mock = Mock::playing("rules:\n  - then: {text: [a, b, c, d], fault: {stall_after_chunks: 3}}\n").unwrap();
+    let setup = Setup { config: Some(mock.config("limits: {drain_time: 300ms}\n")), ..Setup::default() };
+    let mut gateway = Gateway::start(&setup).unwrap();
+    let begin = |gateway: &Gateway| {
+        let (status, body) = responses(gateway, &json!({"model": "mock/m", "input": "x", "background": true}));
+        let told: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &told["status"]), (200, &json!("queued")), "{body}");
+        wait_until("the upstream is asked", || mock.seen().unwrap()["open"] == 1).unwrap();
+        format!("/v1/responses/{}", told["id"].as_str().unwrap())
+    };
+    let first = begin(&gateway);
+    let cancelled = Request::post(&format!("{first}/cancel"), String::new()).send(&gateway.url).unwrap();
+    assert_eq!((cancelled.status, &cancelled.json()["status"]), (200, &json!("cancelled")));
+    wait_until("the upstream call is let go", || mock.seen().unwrap()["open"] == 0).unwrap();
+    let second = begin(&gateway);
+    gateway.signal("TERM").unwrap();
+    assert!(gateway.ended().unwrap().success(), "{}", gateway.log());
+    gateway.restart(&setup).unwrap();
+    assert_eq!(Request::get(&first).send(&gateway.url).unwrap().json(), cancelled.json());
+    let failed = Request::get(&second).send(&gateway.url).unwrap().json();
+    assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("internal_error")));
 }
 
 /// The gateway in front is asked in one dialect and asks another gateway by Responses, which asks the mock by chat completions.

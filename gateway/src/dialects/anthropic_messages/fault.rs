@@ -45,7 +45,7 @@ fn word(kind: &FaultKind) -> &'static str {
     const REQUEST: &str = "invalid_request_error";
     const SERVER: &str = "api_error";
     match kind {
-        FaultKind::InvalidJson | FaultKind::InvalidRequest | FaultKind::MethodNotAllowed => REQUEST,
+        FaultKind::InvalidJson | FaultKind::InvalidRequest | FaultKind::UnknownAnswer | FaultKind::MethodNotAllowed => REQUEST,
         FaultKind::ClientTimeout | FaultKind::ContextLength | FaultKind::Blocked { .. } => REQUEST,
         FaultKind::BodyTooLarge => "request_too_large",
         FaultKind::Unauthenticated => "authentication_error",

@@ -50,6 +50,7 @@ pub(crate) fn words(kind: &FaultKind) -> (&'static str, Option<&'static str>) {
     const RATE: &str = "rate_limit_error";
     match kind {
         FaultKind::InvalidJson | FaultKind::InvalidRequest | FaultKind::NotFound | FaultKind::MethodNotAllowed => (REQUEST, None),
+        FaultKind::UnknownAnswer => (REQUEST, Some("previous_response_not_found")),
         FaultKind::BodyTooLarge => (REQUEST, Some("body_too_large")),
         FaultKind::ClientTimeout => (REQUEST, Some("request_timeout")),
         FaultKind::ContextLength => (REQUEST, Some("context_length_exceeded")),

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use super::request::{renamed, without_format};
 use super::{
-    CUSTOM, HOSTED, INCLUDE, INSTRUCTIONS, NAME, NAMESPACE, PREVIOUS, REASONING, STORE, TOOL_CHOICE, items, own, own_text,
+    BACKGROUND, CUSTOM, ENCRYPTED, HOSTED, INCLUDE, INSTRUCTIONS, NAME, NAMESPACE, PREVIOUS, REASONING, STORE, TOOL_CHOICE, items,
+    own, own_text,
 };
 use crate::dialects::out::Out;
 use crate::dialects::{Echo, Renamed, of_own};
@@ -28,7 +29,7 @@ pub(super) fn of(request: &ChatRequest) -> Echo {
         fields: fields(request, (&tools, &hosted)),
         conversation,
         left_out: kinds.map(|kind| format!("tools:{kind}")).collect(),
-        seals: wanted.iter().any(|name| name == "reasoning.encrypted_content"),
+        seals: wanted.iter().any(|name| name == ENCRYPTED),
         tools,
     }
 }
@@ -42,8 +43,7 @@ fn text_of(out: Out) -> String {
 fn fields(request: &ChatRequest, (renamed, hosted): (&[Renamed], &[Value])) -> [String; 2] {
     let mut out = Out::with_room(512);
     out.open();
-    out.name("background");
-    out.raw("false");
+    or(&mut out, BACKGROUND, (own(&request.extras, BACKGROUND), "false"));
     for name in ["conversation", "prompt"] {
         out.value(name, RawValue::NULL);
     }
@@ -137,7 +137,7 @@ pub(super) fn text(out: &mut Out, request: &ChatRequest) {
 pub(super) fn choice(out: &mut Out, request: &ChatRequest, renamed: &[Renamed]) {
     let found: Value = request.tool_choice.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     out.name("tool_choice");
-    if let Some(said) = own(&request.extras, TOOL_CHOICE).filter(|said| said.contains("\"allowed_tools\"")) {
+    if let Some(said) = own(&request.extras, TOOL_CHOICE) {
         return out.raw(said);
     }
     match (found["function"]["name"].as_str(), found.as_str()) {

@@ -186,8 +186,10 @@ fn thought(out: &mut Out, (text, named): (&str, &Extras), (sealed, whom): (Optio
         part(out, "reasoning_text");
         out.close_list();
     }
-    if let Some(sealed) = sealed.filter(|_| whom != For::Showing) {
-        out.value("encrypted_content", &sealed.word);
+    match (sealed, whom) {
+        (Some(sealed), For::Asking) => out.value("encrypted_content", &sealed.word),
+        (Some(sealed), For::Keeping) => out.value("encrypted_content", &sealed.told()),
+        _ => {}
     }
     out.close();
 }

@@ -9,6 +9,7 @@ mod echo;
 mod fault;
 mod ids;
 mod items;
+mod later;
 mod page;
 mod request;
 mod sealed;
@@ -17,13 +18,15 @@ mod write;
 #[cfg(test)]
 mod golden;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, Begin, Carried, Dialect, Echo, Listed, Page, Place, ReadEvents, Recalled, Renamed, Said, WriteEvents, openai_chat,
+    Asked, Begin, Carried, Dialect, Echo, Later, Listed, Page, Place, ReadEvents, Recalled, Renamed, Said, WriteEvents, openai_chat,
 };
 
 /// The name of this dialect, as [`gatewright_types::Raw`] and [`gatewright_types::Fault::body`] carry it.
@@ -39,7 +42,7 @@ pub(super) fn is_hosted(field: &str) -> bool {
     super::own(NAME, HOSTED) == field
 }
 /// The kinds of items of a conversation that no other dialect has.
-pub(super) fn unknown_items(request: &ChatRequest) -> impl Iterator<Item = String> + '_ {
+fn unknown_items(request: &ChatRequest) -> impl Iterator<Item = String> + '_ {
     #[derive(serde::Deserialize)]
     struct Item {
         #[serde(rename = "type")]
@@ -53,17 +56,65 @@ pub(super) fn unknown_items(request: &ChatRequest) -> impl Iterator<Item = Strin
         .filter(|kind| kind.len() <= 64 && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')))
 }
 
+/// What of a request only this dialect has words for, by names that are fit for a header: kinds of items, and what steers the answer.
+pub(crate) fn left_out(request: &ChatRequest) -> impl Iterator<Item = String> + '_ {
+    let said = |name: &str| own(&request.extras, name);
+    let steering = [
+        ("tool_choice", request::asks_for_hosted(request)),
+        ("max_tool_calls", said("max_tool_calls").is_some()),
+        ("truncation", said("truncation").is_some_and(|word| word != "\"disabled\"")),
+        ("service_tier", said("service_tier").is_some_and(|tier| !matches!(tier, "\"auto\"" | "\"default\""))),
+        ("prompt_cache_key", said("prompt_cache_key").is_some()),
+        ("prompt_cache_retention", said("prompt_cache_retention").is_some()),
+        ("safety_identifier", said("safety_identifier").is_some()),
+        (ENCRYPTED, sealed::has(request)),
+    ];
+    let steering = steering.into_iter().filter(|(_, there)| *there).map(|(name, _)| name.to_owned());
+    steering.chain(unknown_items(request))
+}
+
+/// Gives a field that OpenAI's chat completions have too to a server of that dialect which takes it, by its name; other servers refuse
+/// all that they do not know.
+pub(crate) fn share(request: &mut Cow<'_, ChatRequest>, name: &str) {
+    if SHARED.contains(&name) && own(&request.extras, name).is_some() {
+        let extras = &mut request.to_mut().extras;
+        if let Some(value) = extras.take(&super::own(NAME, name)) {
+            extras.push(name, value);
+        }
+    }
+}
+
+/// A provider's seals on what it answers are noted as its own.
+pub(crate) fn stamp(chunk: &mut Chunk, provider: &str) {
+    sealed::stamp(chunk, provider);
+}
+
+/// A request as this provider may have it: without what others have sealed.
+pub(crate) fn withhold<'a>(request: Cow<'a, ChatRequest>, provider: &str) -> Cow<'a, ChatRequest> {
+    sealed::withhold(request, provider)
+}
+
+/// What a provider of this dialect is not shown, by the name of it.
+pub(crate) fn withheld(request: &ChatRequest, provider: &str) -> Option<&'static str> {
+    sealed::has_others(request, provider).then_some(ENCRYPTED)
+}
+
+/// Fields on how to serve that OpenAI's chat completions have too, each a text.
+const SHARED: [&str; 4] = ["service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"];
+
 /// Whether the answer is kept: always there, as `true` or `false`.
 const STORE: &str = "store";
+/// Whether the answer is made while nobody waits: there where it is, as `true`.
+const BACKGROUND: &str = "background";
 /// The answer that this one follows.
 const PREVIOUS: &str = "previous_response_id";
 /// How the model shall reason, as the client gave it.
 const REASONING: &str = "reasoning";
 /// What else the client wants to see.
 const INCLUDE: &str = "include";
-/// Of that: a vendor's own sealed thought.
+/// Among the latter: thought that its vendor has sealed.
 const ENCRYPTED: &str = "reasoning.encrypted_content";
-/// Which tool to call, where the canonical request cannot say it.
+/// Which tool to call, as the client said it, where the canonical request cannot say it.
 const TOOL_CHOICE: &str = "tool_choice";
 /// Of a tool: the namespace that it is in, `{name, description}`. Of a call of a tool that nobody declared: its name.
 const NAMESPACE: &str = "namespace";
@@ -157,6 +208,14 @@ impl Dialect for OpenAiResponses {
 
     fn items(&self, kept: &Recalled, page: &Page) -> Result<Bytes, Fault> {
         page::page(kept, page)
+    }
+
+    fn replay(&self, kept: &Recalled, after: Option<u64>) -> Bytes {
+        write::replay(kept, after)
+    }
+
+    fn later(&self) -> Option<&'static dyn Later> {
+        Some(&later::InBackground)
     }
 
     fn forgotten(&self, id: &str) -> Bytes {

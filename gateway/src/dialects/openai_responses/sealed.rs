@@ -1,14 +1,20 @@
-//! Thought that its vendor has sealed: what of a message's thought it is, and the vendor's own word for it, byte for byte.
+//! Thought that its vendor has sealed: what of a message's thought it is, whose, and the vendor's own word for it, byte for byte.
 //!
-//! Apart because here, and nowhere else, a vendor's seal meets the text that it came with: it goes back on that very text, and is dropped
-//! where a policy changed it. It must not know who answers, nor our own envelopes.
+//! Apart because here, and nowhere else, a vendor's seal meets the text that it came with: it goes back on that very text, to that very
+//! vendor, and is dropped where a policy changed it. On its way through a client whose it is stands before the word, for there it is kept
+//! alone. It must not know our own envelopes.
 
-use gatewright_types::Extras;
+use std::borrow::Cow;
+
+use gatewright_types::{ChatRequest, Chunk, Delta, Extras, RawJson};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{NAME, SEALED, keep_value};
 use crate::dialects::of_own;
+
+/// What stands before whose a word is.
+const MARK: &str = "\"gatewright.by.";
 
 /// A seal, and what it is on.
 #[derive(Clone, Deserialize, Serialize)]
@@ -21,6 +27,9 @@ pub(super) struct Sealed {
     pub(super) shown: Shown,
     /// The vendor's word.
     pub(super) word: Box<RawValue>,
+    /// Whose it is, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 /// What is shown of a thought.
@@ -39,9 +48,21 @@ fn sum(text: &str) -> String {
 }
 
 impl Sealed {
-    /// A vendor's word on this text, which begins there in the thought.
+    /// A word on this text, which begins there in the thought: a vendor's, or what a client was told of it.
     pub(super) fn new((at, text): (usize, &str), shown: Shown, word: &RawValue) -> Self {
-        Self { at, bytes: text.len(), sum: sum(text), shown, word: word.to_owned() }
+        let marked = word.get().strip_prefix(MARK).and_then(|rest| rest.split_once('.'));
+        let (by, word) = match marked.and_then(|(by, word)| Some((by, RawValue::from_string(format!("\"{word}")).ok()?))) {
+            Some((by, word)) => (Some(by.to_owned()), word),
+            None => (None, word.to_owned()),
+        };
+        Self { at, bytes: text.len(), sum: sum(text), shown, word, by }
+    }
+
+    /// What a client is told of it.
+    pub(super) fn told(&self) -> RawJson {
+        let word = self.by.as_ref().zip(self.word.get().strip_prefix('"'));
+        let marked = word.and_then(|(by, word)| RawValue::from_string(format!("{MARK}{by}.{word}")).ok());
+        marked.unwrap_or_else(|| self.word.clone())
     }
 
     /// All that are in a pocket.
@@ -61,6 +82,55 @@ impl Sealed {
     }
 }
 
+/// Stands for a provider in words that clients keep: they need not learn who it is.
+fn mark(provider: &str) -> String {
+    sum(provider)[..16].to_owned()
+}
+
+/// Notes in what a provider answers that its seals are its own.
+pub(super) fn stamp(chunk: &mut Chunk, provider: &str) {
+    for delta in &mut chunk.deltas {
+        let Delta::Other { delta, .. } = delta else { continue };
+        let sealed = Sealed::all(delta);
+        if sealed.is_empty() {
+            continue;
+        }
+        delta.retain(|name, _| of_own(NAME, name) != Some(SEALED));
+        sealed.into_iter().for_each(|sealed| Sealed { by: Some(mark(provider)), ..sealed }.put(delta));
+    }
+}
+
+/// Whether there are seals in a request, by the mark of whose they are, that this says of.
+fn any(request: &ChatRequest, says: impl Fn(Option<&str>) -> bool) -> bool {
+    request.messages.iter().flat_map(|message| Sealed::all(&message.extras)).any(|sealed| says(sealed.by.as_deref()))
+}
+
+/// Whether a request has thought that is sealed.
+pub(super) fn has(request: &ChatRequest) -> bool {
+    any(request, |_| true)
+}
+
+/// Whether it has some that another than this provider has sealed.
+pub(super) fn has_others(request: &ChatRequest, provider: &str) -> bool {
+    let own = mark(provider);
+    any(request, |by| by.is_some_and(|by| by != own))
+}
+
+/// The request without what others than this provider have sealed: it could not open that, and would refuse it all.
+pub(super) fn withhold<'a>(request: Cow<'a, ChatRequest>, provider: &str) -> Cow<'a, ChatRequest> {
+    if !has_others(&request, provider) {
+        return request;
+    }
+    let (mut request, own) = (request.into_owned(), mark(provider));
+    for message in &mut request.messages {
+        let mut sealed = Sealed::all(&message.extras);
+        message.extras.retain(|name, _| of_own(NAME, name) != Some(SEALED));
+        sealed.retain(|sealed| sealed.by.as_ref().is_none_or(|by| *by == own));
+        sealed.iter().for_each(|sealed| sealed.put(&mut message.extras));
+    }
+    Cow::Owned(request)
+}
+
 /// A thought in the pieces that were sealed, and those between them. What was changed has no seal any more.
 pub(super) fn pieces<'a>(text: &'a str, extras: &Extras) -> Vec<(&'a str, Option<Sealed>)> {
     let (mut from, mut pieces) = (0, Vec::new());
@@ -74,4 +144,51 @@ pub(super) fn pieces<'a>(text: &'a str, extras: &Extras) -> Vec<(&'a str, Option
     pieces.extend(text.get(from..).map(|rest| (rest, None)));
     pieces.retain(|(text, sealed)| !text.is_empty() || sealed.is_some());
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::dialects::openai_responses::OpenAiResponses;
+    use crate::dialects::{Asked, Dialect};
+
+    fn asking(word: &str) -> ChatRequest {
+        let thought = json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": "t"}], "encrypted_content": word});
+        let body = json!({"model": "m", "input": [thought, {"role": "user", "content": "x"}]}).to_string();
+        OpenAiResponses.read(body.as_bytes(), &Asked { keeps: true, ..Asked::default() }).unwrap()
+    }
+
+    fn sent(request: &ChatRequest, provider: &str) -> String {
+        String::from_utf8(OpenAiResponses.write(&withhold(Cow::Borrowed(request), provider)).unwrap().into()).unwrap()
+    }
+
+    #[test]
+    fn a_seal_goes_back_to_its_vendor_alone_byte_for_byte() {
+        let mut delta = Extras::new();
+        let word = RawValue::from_string("\"gA\\/+=.x\"".to_owned()).unwrap();
+        Sealed::new((0, "t"), Shown::Summary, &word).put(&mut delta);
+        let mut chunk = Chunk::of(vec![Delta::Other { choice: 0, delta, around: Extras::new() }]);
+        stamp(&mut chunk, "first-vendor");
+        let [Delta::Other { delta, .. }] = &chunk.deltas[..] else { panic!() };
+        let told = Sealed::all(delta)[0].told();
+        assert!(told.get().starts_with(MARK) && !told.get().contains("first-vendor"), "{told}");
+        let body = format!(r#"{{"model":"m","input":[{{"type":"reasoning","summary":[],"encrypted_content":{told}}}]}}"#);
+        let request = OpenAiResponses.read(body.as_bytes(), &Asked { keeps: true, ..Asked::default() }).unwrap();
+        assert!(sent(&request, "first-vendor").contains(&format!(r#""encrypted_content":{word}"#)), "as it came");
+        assert!(!sent(&request, "second-vendor").contains("gA") && has(&request));
+        assert!(has_others(&request, "second-vendor") && !has_others(&request, "first-vendor"));
+        let kept = OpenAiResponses.echo(&request).unwrap().conversation.unwrap();
+        assert!(kept.contains(told.get()), "whose it is is kept too: {kept}");
+    }
+
+    #[test]
+    fn what_nobody_knows_the_vendor_of_goes_to_any() {
+        let request = asking("gAAAA");
+        assert!(sent(&request, "one").contains("gAAAA") && sent(&request, "two").contains("gAAAA"));
+        assert!(!has_others(&request, "one"));
+        let odd = asking("gatewright.by.nobody");
+        assert!(sent(&odd, "one").contains("gatewright.by.nobody"));
+    }
 }

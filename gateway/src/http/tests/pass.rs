@@ -81,6 +81,16 @@ async fn what_is_not_let_through_is_not_there() {
 }
 
 #[tokio::test]
+async fn what_is_not_served_below_kept_answers_passes_where_the_operator_lets_it() {
+    let (mut kit, rig) = kit(vec![rig::json("{}")]).await;
+    kit.facts.providers.insert("rig".to_owned(), passing(&rig, &["responses/compact"]));
+    let heard = send(&mut kit, upload("/v1/responses/compact")).await;
+    assert_eq!((heard.status, heard.header("x-gatewright-inspected"), rig.asked()), (200, "none", 1));
+    assert_eq!(send(&mut kit, upload("/v1/responses/other")).await.status, 404);
+    assert_eq!((send(&mut kit, upload("/v1/responses/resp_1")).await.status, rig.asked()), (405, 1));
+}
+
+#[tokio::test]
 async fn keys_and_limits_hold() {
     let (mut kit, rig) = kit(vec![rig::json("{}")]).await;
     let models = |models: &[&str]| models.iter().map(|model| (*model).to_owned()).collect();

@@ -81,7 +81,10 @@ async fn refusals_have_openais_envelope_and_a_broken_stream_ends_in_a_failure() 
     assert_eq!(kinds, ["response.failed", "error"]);
     assert!(!heard.is_done());
     let id = heard.events()[0]["response"]["id"].as_str().unwrap().to_owned();
-    assert_eq!(kit.get(&format!("/v1/responses/{id}")).await.status, 404, "what failed is not kept");
+    let kept = kit.get(&format!("/v1/responses/{id}")).await.json();
+    assert_eq!(kept, heard.events().pop().unwrap()["response"], "what failed is kept as it failed");
+    assert_eq!((&kept["status"], &kept["error"]["code"]), (&json!("failed"), &json!("upstream_cut")));
+    assert_eq!(kept["output"][0]["content"][0]["text"], "hel");
     let wrong = kit.get("/v1/responses").await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, "POST"));
 }
@@ -135,7 +138,6 @@ async fn what_is_kept_can_be_listed_and_forgotten() {
     let named = json!({"model": "m", "input": [{"type": "item_reference", "id": after}, {"role": "user", "content": "and?"}]});
     assert_eq!(kit.responses(&named).await.status, 200);
     assert_eq!(told(&kit)[0], (Role::Assistant, "b".to_owned()));
-    assert_eq!(kit.get(&format!("{path}?stream=true")).await.status, 400);
     assert_eq!(send(&mut kit, "POST", &format!("{path}/cancel")).await.status, 400);
     let gone = send(&mut kit, "DELETE", &path).await;
     assert_eq!((gone.status, &gone.json()["deleted"]), (200, &json!(true)));
@@ -161,7 +163,65 @@ async fn nothing_is_kept_where_the_client_or_the_operator_does_not_want_it() {
     let mut body = ask("and?");
     body["previous_response_id"] = heard["id"].clone();
     let refused = kit.responses(&body).await;
-    assert!(refused.status == 404 && refused.text.contains("keeps no responses"), "{}", refused.text);
+    assert!(refused.status == 400 && refused.text.contains("keeps no responses"), "{}", refused.text);
+    let error = &refused.json()["error"];
+    assert_eq!((&error["code"], &error["param"]), (&json!("previous_response_not_found"), &json!("previous_response_id")));
+}
+
+#[tokio::test]
+async fn what_is_kept_is_streamed_once_more_from_any_event_on() {
+    let mut kit = Kit::new();
+    let call = r#"{"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{}"}}]}"#;
+    let said = [r#"{"reasoning_content":"I think."}"#, r#"{"content":"hello"}"#, call];
+    kit.script(stream_of(&said));
+    let pretty = "{\"model\":\"m\",\"input\":\"x\",\"stream\":true,\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\n\"type\":\r\n\"object\"}}]}";
+    let first = kit.send(post_to("/v1/responses", pretty, &[])).await.whole().await.events();
+    let path = format!("/v1/responses/{}?stream=true", first[0]["response"]["id"].as_str().unwrap());
+    let again = kit.get(&path).await;
+    assert_eq!((again.status, again.header("content-type"), again.is_done()), (200, "text/event-stream", true));
+    assert_eq!(again.events(), first);
+    let last = first.len() - 1;
+    for after in [0, 4, last - 1] {
+        assert_eq!(kit.get(&format!("{path}&starting_after={after}")).await.events(), first[after + 1..]);
+    }
+    let late = kit.get(&format!("{path}&starting_after={}", last + 5)).await.events();
+    let [end] = &late[..] else { panic!("the end is always told") };
+    assert_eq!((&end["response"], &end["sequence_number"]), (&first[last]["response"], &json!(last + 6)));
+    let wrong = kit.get(&format!("{path}&starting_after=x")).await;
+    assert_eq!((wrong.status, &wrong.json()["error"]["param"]), (400, &json!("starting_after")));
+}
+
+#[tokio::test]
+async fn an_answer_that_reached_its_bound_is_kept_for_its_time_and_no_longer() {
+    let mut kit = Kit::new();
+    kit.facts.conversations.time = std::time::Duration::from_secs(60);
+    kit.script(events(&[&event(r#"{"content":"and so"}"#), &crate::life::kit::finish("length")]));
+    let kept = kit.responses(&ask("hi")).await.json();
+    assert_eq!((&kept["status"], &kept["incomplete_details"]["reason"]), (&json!("incomplete"), &json!("max_output_tokens")));
+    let path = format!("/v1/responses/{}", kept["id"].as_str().unwrap());
+    kit.clock.advance(59_000);
+    assert_eq!(kit.get(&path).await.json(), kept);
+    kit.clock.advance(1_000);
+    assert_eq!(kit.get(&path).await.status, 404);
+    assert_eq!(kit.get(&format!("{path}/input_items")).await.status, 404);
+    let mut body = ask("go on");
+    body["previous_response_id"] = kept["id"].clone();
+    assert_eq!(kit.responses(&body).await.json()["error"]["code"], "previous_response_not_found");
+}
+
+#[tokio::test]
+async fn what_is_not_served_below_answers_is_not_there() {
+    let mut kit = Kit::new();
+    let heard = send(&mut kit, "POST", "/v1/responses/compact").await;
+    assert!(heard.status == 404 && heard.text.contains("There is no /v1/responses/compact here."), "{}", heard.text);
+    for (method, path, allow) in [
+        ("POST", "/v1/responses/resp_1", "GET, HEAD, DELETE"),
+        ("GET", "/v1/responses/resp_1/cancel", "POST"),
+        ("GET", "/v1/responses/input_tokens", "POST"),
+    ] {
+        let heard = send(&mut kit, method, path).await;
+        assert_eq!((heard.status, heard.header("allow")), (405, allow), "{method} {path}");
+    }
 }
 
 fn key(name: &str) -> KeyFact {
@@ -195,7 +255,8 @@ async fn another_tenants_answer_is_not_there_and_an_id_is_never_the_clients() {
     assert!(!id.contains("mine"));
     let mut follows = ask("and?");
     follows["previous_response_id"] = id.clone().into();
-    assert_eq!(kit.send(post("b", follows.clone())).await.whole().await.status, 404);
+    let refused = kit.send(post("b", follows.clone())).await.whole().await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("previous_response_not_found")));
     for (name, status) in [("b", 404), ("a", 200), ("none", 401)] {
         let request = Request::get(format!("/v1/responses/{id}")).header("authorization", format!("Bearer gw-{name}"));
         assert_eq!(kit.send(request.body(Body::empty()).unwrap()).await.whole().await.status, status, "{name}");

@@ -196,3 +196,65 @@ async fn the_effort_in_effect_is_told_as_the_models_row_has_it() {
     assert_eq!(sent(&rigs[2].2, 0)["reasoning"], json!({"effort": "minimal"}));
     assert_eq!(sent(&rigs[2].2, 1).get("reasoning"), None);
 }
+
+#[tokio::test]
+async fn a_client_of_responses_gets_its_thought_back_by_the_answers_id_and_by_its_calls() {
+    let rig = Rig::new(vec![vec![body(CALLED)], vec![body(&rig::answer("done"))]]).await;
+    let mut kit = Kit::new();
+    kit.facts.providers.insert("rig".to_owned(), provider(&rig, Reasoning::WithCalls));
+    let first = ask(&mut kit, "/v1/responses", &json!({"model": "rig/m", "input": "x"})).await.json();
+    let call = first["output"].as_array().unwrap().iter().find(|item| item["type"] == "function_call").unwrap();
+    let result = json!({"type": "function_call_output", "call_id": "call_1", "output": "found"});
+    let follows = json!({"model": "rig/m", "previous_response_id": first["id"], "input": [result]});
+    let items = json!({"model": "rig/m", "input": [{"role": "user", "content": "x"}, call, result]});
+    let named = json!({"model": "rig/m", "input": [{"role": "user", "content": "x"}, {"id": call["id"]}, result]});
+    for (at, asked) in [(1, &follows), (2, &items), (3, &named)] {
+        let heard = ask(&mut kit, "/v1/responses", asked).await;
+        assert_eq!(heard.status, 200, "{}", heard.text);
+        let message = &sent(&rig, at)["messages"][1];
+        assert_eq!(message["reasoning_content"], "I look it up, sk-123456.", "{asked}");
+        assert_eq!(message["tool_calls"][0]["id"], "call_1");
+    }
+}
+
+#[tokio::test]
+async fn what_a_vendor_has_sealed_goes_back_to_it_alone_and_elsewhere_that_is_told() {
+    let thought = json!({"type": "reasoning", "id": "rs_up", "summary": [{"type": "summary_text", "text": "So."}], "encrypted_content": "gA+/=="});
+    let said = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "x", "annotations": []}]});
+    let whole = json!({"id": "resp_up", "object": "response", "status": "completed", "model": "m", "output": [thought, said]});
+    let done = json!({"type": "response.completed", "response": whole});
+    let item = |at: usize| json!({"type": "response.output_item.done", "output_index": at, "item": whole["output"][at]});
+    let stream = [item(0), item(1), done].map(|event| piece(&format!("data: {event}\n\n")));
+    let stream = [vec![stream_head()], stream.to_vec(), vec![last_piece()]].concat();
+    for (first, streamed) in [(vec![body(&whole.to_string())], false), (stream, true)] {
+        let (one, two) =
+            (Rig::new(vec![first, vec![body(&whole.to_string())]]).await, Rig::new(vec![vec![body(&whole.to_string())]]).await);
+        let chat = Rig::new(vec![vec![body(&rig::answer("x"))]]).await;
+        let mut kit = Kit::new();
+        let kinds = [
+            ("one", &one, ProviderKind::OpenAiResponses),
+            ("two", &two, ProviderKind::OpenAiResponses),
+            ("chat", &chat, ProviderKind::OpenAi),
+        ];
+        for (name, rig, kind) in kinds {
+            kit.facts.providers.insert(name.to_owned(), ProviderFact { name: name.to_owned(), kind, ..rig::fact(&rig.url) });
+        }
+        let asked =
+            json!({"model": "one/m", "input": "x", "store": false, "stream": streamed, "include": ["reasoning.encrypted_content"]});
+        let heard = ask(&mut kit, "/v1/responses", &asked).await;
+        let told = if streamed { heard.events().pop().unwrap()["response"].clone() } else { heard.json() };
+        let input = json!([{"role": "user", "content": "x"}, told["output"][0], {"role": "user", "content": "and?"}]);
+        assert!(input.to_string().contains("gA+/=="), "{told}");
+        for (model, rig, goes, left) in [
+            ("one/m", &one, true, ""),
+            ("two/m", &two, false, "reasoning.encrypted_content"),
+            ("chat/m", &chat, false, "reasoning.encrypted_content"),
+        ] {
+            let heard = ask(&mut kit, "/v1/responses", &json!({"model": model, "input": input})).await;
+            assert_eq!((heard.status, heard.header("x-gatewright-not-carried")), (200, left), "{model}: {}", heard.text);
+            let body = sent(rig, rig.asked() - 1).to_string();
+            assert_eq!(body.contains(r#""encrypted_content":"gA+/==""#), goes, "{body}");
+            assert!(!body.contains("gatewright.by") && (goes || !body.contains("gA+")), "{body}");
+        }
+    }
+}

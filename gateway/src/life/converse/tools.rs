@@ -15,7 +15,7 @@ use gatewright_types::{
 
 use super::talk::{Stage, Talk};
 use crate::config::facts::ToolLoopFact;
-use crate::dialects::owned;
+use crate::dialects::{owned, unforced};
 use crate::host::Route;
 use crate::life::ears;
 use crate::life::guard::Guard;
@@ -204,6 +204,7 @@ impl Talk {
         request.messages.extend(results);
         // A client that forces a call means the first one: forced again, the loop would never end.
         request.tool_choice = None;
+        unforced(request);
     }
 }
 

@@ -31,6 +31,7 @@ use super::quirks::{self, Quirks};
 use super::{Carried, Deadline, Deltas, Upstream};
 use crate::config::facts::{ProviderFact, Secret, Timeouts};
 use crate::dialects::openai_completions::texts;
+use crate::dialects::openai_responses;
 use crate::dialects::{ALL, DialectRef, ReadEvents};
 
 /// Largest answer that is read unless [`RemoteUpstream::bounded`] says otherwise, bytes.
@@ -138,6 +139,9 @@ impl Upstream for RemoteUpstream {
         };
         let mut carried = dialect.carries(&fitted);
         quirks::dropped(quirks, request).iter().for_each(|name| carried.leaves_out(name));
+        if dialect.name() == openai_responses::NAME {
+            openai_responses::withheld(request, &self.0.name).into_iter().for_each(|name| carried.leaves_out(name));
+        }
         carried
     }
 
@@ -159,7 +163,7 @@ impl Target {
     async fn ask(self: Arc<Self>, request: &ChatRequest, deadline: Deadline) -> Result<Opened, Fault> {
         let until = deadline.0.min(Instant::now() + self.timeouts.total);
         let patience = Patience { idle: self.timeouts.idle, until };
-        let fitted = quirks::fit(&self.quirks, request)?;
+        let fitted = openai_responses::withhold(quirks::fit(&self.quirks, request)?, &self.name);
         let (dialect, uri) = self.way(request)?;
         let call = self.request(&fitted, (dialect, uri))?;
         drop(fitted);

@@ -14,6 +14,7 @@ use super::super::body::{Reading, Stop};
 use super::super::sse::{Bounds, EventReader, Overrun};
 use super::{Asking, MAX_EVENT, Opened, Target};
 use crate::dialects::ReadEvents;
+use crate::dialects::openai_responses::stamp;
 
 /// An answer, asked for when it is first polled.
 pub(super) struct Answer {
@@ -130,7 +131,10 @@ impl Answer {
                     Err(fault) => return self.fail(fault),
                     Ok(None) => return self.done(context),
                     Ok(Some(chunk)) => match self.ends.note(chunk) {
-                        Some(chunk) => return Poll::Ready(Some(Ok(chunk))),
+                        Some(mut chunk) => {
+                            stamp(&mut chunk, &self.target.name);
+                            return Poll::Ready(Some(Ok(chunk)));
+                        }
                         None => continue,
                     },
                 },
@@ -147,7 +151,8 @@ impl Answer {
                     // The last event lacked its blank line only.
                     Some(Ok(None)) => return self.done(context),
                     Some(Ok(Some(chunk))) => {
-                        if let Some(chunk) = self.ends.note(chunk) {
+                        if let Some(mut chunk) = self.ends.note(chunk) {
+                            stamp(&mut chunk, &self.target.name);
                             return Poll::Ready(Some(Ok(chunk)));
                         }
                     }
@@ -167,8 +172,9 @@ impl Stream for Answer {
         if let State::Asking(asking) = &mut this.state {
             match ready!(asking.as_mut().poll(context)) {
                 Err(fault) => return this.fail(fault),
-                Ok(Opened::Whole(chunk)) => {
+                Ok(Opened::Whole(mut chunk)) => {
                     this.state = State::Over;
+                    stamp(&mut chunk, &this.target.name);
                     return Poll::Ready(Some(Ok(*chunk)));
                 }
                 Ok(Opened::Events(reading, reader)) => {

@@ -89,7 +89,7 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
         carried.leaves_out("reasoning");
     }
     signatures::foreign(request, NAME).for_each(|name| carried.leaves_out(name));
-    openai_responses::unknown_items(request).for_each(|kind| carried.leaves_out(&kind));
+    openai_responses::left_out(request).for_each(|name| carried.leaves_out(&name));
     foreign::leave_out(request, NAME, &mut carried);
     carried
 }

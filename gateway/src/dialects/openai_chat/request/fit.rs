@@ -130,7 +130,7 @@ pub(in super::super) fn carries(request: &ChatRequest) -> Carried {
     // The answer's echo names these one by one.
     let fields = fields.filter(|(name, _)| !openai_responses::is_hosted(name));
     fields.filter_map(|(name, _)| name.rsplit('.').next()).for_each(|name| carried.leaves_out(name));
-    openai_responses::unknown_items(request).for_each(|kind| carried.leaves_out(&kind));
+    openai_responses::left_out(request).for_each(|name| carried.leaves_out(&name));
     foreign::leave_out(request, NAME, &mut carried);
     for message in &request.messages {
         if anthropic_messages::failed(message) {

@@ -8,22 +8,14 @@ use serde_json::value::RawValue;
 
 use super::turns::Turns;
 use super::{get, invalid, raw_json, text, tools};
-use crate::dialects::openai_responses::{HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, STORE, keep, keep_value};
+use crate::dialects::openai_responses::{
+    BACKGROUND, HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, SHARED, STORE, keep, keep_value, own,
+};
 use crate::dialects::wire::{self, Wrong};
 use crate::dialects::{Asked, body};
 
 /// Fields that are of this dialect alone, and say how to answer.
-const KEPT: [&str; 9] = [
-    "client_metadata",
-    "max_tool_calls",
-    "metadata",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "truncation",
-];
+const KEPT: [&str; 5] = ["client_metadata", "max_tool_calls", "metadata", "prompt_cache_options", "truncation"];
 /// Names of notes of our own: a client may not write them.
 const NOTES: [&str; 1] = [HOSTED];
 
@@ -41,8 +33,8 @@ struct Read<'a> {
 /// Reads a request.
 ///
 /// # Errors
-/// [`FaultKind::InvalidJson`] with line and column; [`FaultKind::InvalidRequest`] with the field's path; [`FaultKind::NotFound`] when it
-/// follows an answer that is not kept.
+/// [`FaultKind::InvalidJson`] with line and column; [`FaultKind::InvalidRequest`] with the field's path; [`FaultKind::UnknownAnswer`]
+/// when it follows an answer that is not kept.
 pub(in super::super) fn read(body: &[u8], asked: &Asked<'_>) -> Result<ChatRequest, Fault> {
     let fields = body::fields(body)?;
     let mut read = Read { store: true, ..Read::default() };
@@ -83,8 +75,11 @@ impl<'a> Read<'a> {
                 wire::plain::<bool>(raw, "a boolean")?;
                 request.extras.push(name, raw.to_owned());
             }
-            "background" if !wire::plain::<bool>(raw, "a boolean")? => {}
-            "background" => return Err(Wrong::says("responses are not made in the background here")),
+            BACKGROUND => {
+                if wire::plain(raw, "a boolean")? {
+                    keep(&mut request.extras, name, raw);
+                }
+            }
             "conversation" => {
                 return Err(Wrong::says("conversations have no ids of their own here; use `previous_response_id`"));
             }
@@ -113,6 +108,10 @@ impl<'a> Read<'a> {
                 wire::object(raw)?;
                 keep(&mut self.request.extras, name, raw);
             }
+            name if SHARED.contains(&name) => {
+                wire::text(raw)?;
+                keep(&mut self.request.extras, name, raw);
+            }
             name if KEPT.contains(&name) => keep(&mut self.request.extras, name, raw),
             name if NOTES.contains(&name) => return Err(Wrong::says("no field of that name is taken here")),
             _ => keep(&mut self.request.extras, name, raw),
@@ -126,6 +125,10 @@ impl<'a> Read<'a> {
         }
         if self.request.tools.is_empty() {
             self.request.tool_choice = None;
+        }
+        if own(&self.request.extras, BACKGROUND).is_some() && !(self.store && asked.keeps) {
+            let why = "what is made in the background must be kept, and this request or this gateway keeps no responses";
+            return Err(invalid(Wrong::says(why).within(BACKGROUND)));
         }
         let renamed = tools::renamed(&self.request.tools);
         let mut turns = Turns::new(asked, &renamed);
@@ -157,11 +160,15 @@ impl<'a> Read<'a> {
 
 fn unkept(id: &str, asked: &Asked<'_>) -> Fault {
     let id = &id[..id.floor_char_boundary(128)];
+    if asked.recalled.iter().any(|kept| kept.id == id) {
+        let message = format!("Previous response with id '{id}' is not complete yet.");
+        return Fault::caller(FaultKind::InvalidRequest, message).at(PREVIOUS);
+    }
     let message = match asked.keeps {
         true => format!("Previous response with id '{id}' not found."),
         false => format!("Previous response with id '{id}' not found: this gateway keeps no responses."),
     };
-    Fault::caller(FaultKind::NotFound, message).at(PREVIOUS)
+    Fault::caller(FaultKind::UnknownAnswer, message).at(PREVIOUS)
 }
 
 /// `{effort, summary}`: the effort counts for every upstream.

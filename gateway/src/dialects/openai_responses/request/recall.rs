@@ -14,7 +14,9 @@ use crate::dialects::{Asked, Recalled, wire};
 /// Answers that one request may recall.
 const MOST: usize = 32;
 /// Whether a body may recall anything is seen by these words in it.
-const WORDS: [&[u8]; 2] = [b"previous_response_id", b"item_reference"];
+const WORDS: [&[u8]; 2] = [b"previous_response_id", b"\"id\""];
+/// The longest that a name of an item is, bytes: longer items are themselves there.
+const LONGEST_NAME: usize = 512;
 
 /// Ids of the answers that a body recalls. What is wrong with it is said when it is read.
 pub(in super::super) fn recalls(body: &[u8]) -> Vec<String> {
@@ -25,7 +27,7 @@ pub(in super::super) fn recalls(body: &[u8]) -> Vec<String> {
     let Ok(fields) = serde_json::from_slice::<wire::Fields<'_>>(body) else { return ids };
     ids.extend(text(&fields, PREVIOUS).ok().flatten());
     let items = get(&fields, "input").and_then(|raw| wire::items(raw).ok()).unwrap_or_default();
-    for item in items.into_iter().filter(|raw| raw.get().contains("item_reference")) {
+    for item in items.into_iter().filter(|raw| raw.get().len() <= LONGEST_NAME) {
         let named = wire::object(item).ok().filter(|fields| is_reference(fields));
         let id = named.and_then(|fields| text(&fields, "id").ok().flatten());
         if let Some(id) = id.as_deref().and_then(answer_of).filter(|id| !ids.contains(id) && ids.len() < MOST) {
@@ -35,9 +37,12 @@ pub(in super::super) fn recalls(body: &[u8]) -> Vec<String> {
     ids
 }
 
-/// Whether an item is only a name of one.
+/// Whether an item is only a name of one. Its type may be left out, as that of a message may, which has a role.
 pub(super) fn is_reference(fields: &wire::Fields<'_>) -> bool {
-    get(fields, "type").is_some_and(|kind| kind.get() == "\"item_reference\"")
+    match get(fields, "type") {
+        Some(kind) => kind.get() == "\"item_reference\"",
+        None => get(fields, "id").is_some() && ["role", "content"].iter().all(|name| get(fields, name).is_none()),
+    }
 }
 
 /// The answer whose item has this id.
@@ -59,8 +64,11 @@ pub(super) struct Recall<'a> {
 /// The items of an answer that was kept.
 #[derive(Default)]
 struct Items<'a> {
+    /// Whether it is not over yet.
+    open: bool,
     /// The conversation before it.
     before: Vec<&'a RawValue>,
+    /// All of it that can be gone on from.
     output: Vec<&'a RawValue>,
     /// Those of the output, by id.
     by_id: HashMap<String, &'a RawValue>,
@@ -71,9 +79,9 @@ impl<'a> Recall<'a> {
         Self { asked, answers: HashMap::new(), taken: 0 }
     }
 
-    /// All items of an answer with their ids, the conversation before it first.
+    /// All items of an answer that is over with their ids, the conversation before it first.
     pub(super) fn all(&mut self, answer: &str) -> Option<Vec<(String, &'a RawValue)>> {
-        let kept = self.kept(answer)?;
+        let kept = self.kept(answer).filter(|kept| !kept.open)?;
         let items: Vec<_> = kept.before.iter().chain(&kept.output).copied().enumerate().collect();
         self.taken += items.iter().map(|(_, item)| item.get().len()).sum::<usize>();
         let core = answer.strip_prefix(PREFIX).unwrap_or(answer);
@@ -106,14 +114,20 @@ impl<'a> Recall<'a> {
 impl<'a> Items<'a> {
     fn of(kept: &'a Recalled) -> Self {
         let body: Option<wire::Fields<'a>> = serde_json::from_str(&kept.body).ok();
-        let output = body.and_then(|fields| wire::items(get(&fields, "output")?).ok()).unwrap_or_default();
+        let status = body.as_ref().and_then(|fields| text(fields, "status").ok().flatten());
+        let open = matches!(status.as_deref(), Some("queued" | "in_progress"));
+        let mut output = body.and_then(|fields| wire::items(get(&fields, "output")?).ok()).unwrap_or_default();
         let mut by_id = HashMap::new();
-        for item in &output {
-            let id = wire::object(item).ok().and_then(|fields| text(&fields, "id").ok().flatten());
-            if let Some(id) = id {
+        output.retain(|item| {
+            let Ok(fields) = wire::object(item) else { return true };
+            let said = |name: &str| text(&fields, name).ok().flatten();
+            // A call that broke off was never made: nobody can say what came of it.
+            let whole = said("call_id").is_none() || said("status").as_deref() != Some("incomplete");
+            if let Some(id) = said("id").filter(|_| whole) {
                 by_id.entry(id).or_insert(*item);
             }
-        }
-        Self { before: serde_json::from_str(&kept.conversation).unwrap_or_default(), output, by_id }
+            whole
+        });
+        Self { open, before: serde_json::from_str(&kept.conversation).unwrap_or_default(), output, by_id }
     }
 }

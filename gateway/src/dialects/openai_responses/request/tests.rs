@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{read, recalls};
 use crate::dialects::anthropic_messages::AnthropicMessages;
 use crate::dialects::openai_chat::OpenAiChat;
-use crate::dialects::openai_responses::{HOSTED, OpenAiResponses, own};
+use crate::dialects::openai_responses::{HOSTED, OpenAiResponses, own, share};
 use crate::dialects::{Asked, Dialect, Page, Recalled, Seal};
 
 fn try_asking(body: &Value) -> Result<ChatRequest, Fault> {
@@ -80,7 +80,7 @@ fn what_is_not_to_be_had_is_refused_by_name() {
         body
     };
     for (name, value) in [
-        ("background", json!(true)),
+        ("background", json!("yes")),
         ("conversation", json!("conv_1")),
         ("prompt", json!({"id": "p"})),
         ("temperature", json!("hot")),
@@ -89,12 +89,17 @@ fn what_is_not_to_be_had_is_refused_by_name() {
     ] {
         assert_eq!(param(&with(name, value)), (FaultKind::InvalidRequest, name.to_owned()));
     }
-    assert_eq!(param(&with("tool_choice", json!({"type": "web_search"}))), (FaultKind::InvalidRequest, "tool_choice".to_owned()));
+    assert_eq!(param(&with("tool_choice", json!("any"))), (FaultKind::InvalidRequest, "tool_choice".to_owned()));
     assert_eq!(param(&with("input", json!([{"role": "user", "content": [{"type": "input_text"}]}]))).1, "input[0].content[0].text");
     assert_eq!(param(&with("input", json!([{"type": "item_reference", "id": "msg_1_0"}]))).1, "input[0].id");
-    assert_eq!(param(&with("previous_response_id", json!("resp_1"))), (FaultKind::NotFound, "previous_response_id".to_owned()));
+    let unknown = (FaultKind::UnknownAnswer, "previous_response_id".to_owned());
+    assert_eq!(param(&with("previous_response_id", json!("resp_1"))), unknown);
     assert_eq!((param(&json!({"input": "x"})).1, param(&json!({"model": "m"})).1), ("model".to_owned(), "input".to_owned()));
     assert!(try_asking(&with("background", json!(false))).is_ok());
+    let mut unkept = with("background", json!(true));
+    assert!(try_asking(&unkept).is_ok());
+    unkept["store"] = false.into();
+    assert_eq!(param(&unkept), (FaultKind::InvalidRequest, "background".to_owned()), "it must be kept");
 }
 
 #[test]
@@ -197,6 +202,80 @@ fn a_call_of_a_tool_that_nobody_declared_keeps_its_namespace() {
     assert_eq!(request.messages[0].tool_calls[0].name, "mcp__linear__create", "as other upstreams see it");
 }
 
+/// What asks an upstream of a dialect, what is left out there, and what the answer says again.
+fn becomes(dialect: &dyn Dialect, fields: &Value) -> (Value, Vec<String>, Value) {
+    let mut body = json!({"model": "m", "input": "x"});
+    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let request = try_asking(&body).unwrap();
+    let echo = OpenAiResponses.echo(&request).unwrap();
+    let sent = serde_json::from_slice(&dialect.write(&request).unwrap()).unwrap();
+    let [before, after] = &echo.fields;
+    (sent, dialect.carries(&request).left_out, serde_json::from_str(&format!("{{{before},{after}}}")).unwrap())
+}
+
+#[test]
+fn the_word_on_tools_that_only_their_vendor_runs_reaches_it_and_is_told_where_it_is_lost() {
+    let hosted = |kind: &str| json!({"type": kind});
+    let allowed = json!({"type": "allowed_tools", "mode": "required", "tools": [hosted("web_search")]});
+    let mcp = json!({"type": "mcp", "server_label": "s", "name": "t"});
+    for (choice, lost) in [
+        (json!("required"), true),
+        (json!("none"), false),
+        (hosted("web_search"), true),
+        (hosted("file_search"), true),
+        (mcp, true),
+        (allowed, true),
+    ] {
+        let asked = json!({"tools": [hosted("web_search")], "tool_choice": choice});
+        let (sent, left_out, echoed) = becomes(&OpenAiResponses, &asked);
+        assert_eq!((&sent["tool_choice"], &echoed["tool_choice"]), (&choice, &choice));
+        assert!(left_out.is_empty());
+        for dialect in [&OpenAiChat as &dyn Dialect, &AnthropicMessages] {
+            let (sent, left_out, _) = becomes(dialect, &asked);
+            assert_eq!((sent.get("tool_choice"), left_out.contains(&"tool_choice".to_owned())), (None, lost), "{choice}");
+        }
+    }
+    let function = json!({"type": "function", "name": "f"});
+    for choice in [json!("required"), function.clone(), json!({"type": "allowed_tools", "tools": [function]})] {
+        let asked = json!({"tools": [hosted("web_search"), function], "tool_choice": choice});
+        let (sent, left_out, _) = becomes(&OpenAiChat, &asked);
+        assert!(sent["tool_choice"] != json!(null) && left_out.is_empty(), "{choice}: functions say it");
+        assert_eq!(becomes(&OpenAiResponses, &asked).0["tool_choice"], choice);
+    }
+    let mut request = try_asking(&json!({"model": "m", "input": "x", "tool_choice": hosted("web_search")})).unwrap();
+    crate::dialects::unforced(&mut request);
+    assert_eq!(request.extras.iter().filter(|(name, _)| name.contains("tool_choice")).count(), 0, "another has the word");
+}
+
+#[test]
+fn what_says_how_to_answer_goes_where_it_is_known_and_is_told_elsewhere() {
+    let asked = json!({"metadata": {"topic": "demo"}, "parallel_tool_calls": false, "max_tool_calls": 3, "truncation": "auto",
+        "service_tier": "flex", "prompt_cache_key": "k", "prompt_cache_retention": "24h", "safety_identifier": "s", "user": "u"});
+    let has = |body: &Value, name: &str| body[name] == asked[name];
+    let (sent, left_out, echoed) = becomes(&OpenAiResponses, &asked);
+    assert!(asked.as_object().unwrap().keys().all(|name| has(&sent, name) && has(&echoed, name)), "{sent} {echoed}");
+    assert!(left_out.is_empty());
+    let here = ["max_tool_calls", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "truncation"];
+    for dialect in [&OpenAiChat as &dyn Dialect, &AnthropicMessages] {
+        let (sent, mut left_out, _) = becomes(dialect, &asked);
+        left_out.sort_unstable();
+        assert_eq!(left_out, here);
+        assert!(here.iter().all(|name| sent.get(name).is_none()));
+    }
+    let mut body = json!({"model": "m", "input": "x"});
+    body.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+    let request = try_asking(&body).unwrap();
+    let mut fitted = std::borrow::Cow::Borrowed(&request);
+    share(&mut fitted, "service_tier");
+    share(&mut fitted, "truncation");
+    let sent: Value = serde_json::from_slice(&OpenAiChat.write(&fitted).unwrap()).unwrap();
+    assert!(has(&sent, "service_tier") && sent.get("truncation").is_none(), "who takes it gets it: {sent}");
+    assert!(!OpenAiChat.carries(&fitted).left_out.iter().any(|name| name == "service_tier"));
+    let again: Value = serde_json::from_slice(&OpenAiResponses.write(&fitted).unwrap()).unwrap();
+    assert_eq!(again["service_tier"], "flex");
+    assert_eq!(param(&json!({"model": "m", "input": "x", "service_tier": 3})).1, "service_tier");
+}
+
 fn kept() -> Recalled {
     let conversation = json!([{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "my name is Ada"}]}]);
     let output = json!([
@@ -231,6 +310,13 @@ fn an_item_that_was_kept_can_be_named() {
     assert_eq!(recalls(body.as_bytes()), ["resp_1"]);
     let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept()], ..Asked::default() }).unwrap();
     assert_eq!(request.messages[0].content.joined(), "Hello Ada.");
+    for name in [json!({"id": "msg_1_1"}), json!({"id": "msg_1_1", "type": null})] {
+        let body = json!({"model": "m", "input": [name]}).to_string();
+        assert_eq!(recalls(body.as_bytes()), ["resp_1"], "the type may be left out");
+        let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept()], ..Asked::default() }).unwrap();
+        assert_eq!(request.messages[0].content.joined(), "Hello Ada.");
+    }
+    assert_eq!(param(&json!({"model": "m", "input": [{"id": "msg_1_1", "content": "x"}]})).1, "input[0].type");
     assert!(recalls(br#"{"model":"m","input":"previous_response_id"}"#).is_empty());
 }
 
@@ -270,6 +356,16 @@ fn what_is_recalled_stays_known_by_its_id_here_and_is_not_told_upstreams() {
     assert!(asks(&request).iter().all(|item| item["id"].is_null()));
     let heard = crate::dialects::steers(crate::dialects::Place::Message, "openai_responses.item_id");
     assert!(heard, "no policy need look at ids of ours");
+}
+
+#[test]
+fn a_call_that_broke_off_is_not_gone_on_from() {
+    let call = |id: &str, status: &str| json!({"type": "function_call", "id": id, "call_id": id, "name": "f", "arguments": "{", "status": status});
+    let body = json!({"output": [call("fc_1_0", "completed"), call("fc_1_1", "incomplete")]}).to_string();
+    let kept = Recalled { id: "resp_1".into(), body: body.into(), conversation: "[]".into() };
+    let body = r#"{"model":"m","previous_response_id":"resp_1","input":"go on"}"#;
+    let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept], ..Asked::default() }).unwrap();
+    assert_eq!(request.messages[0].tool_calls.len(), 1);
 }
 
 #[test]

@@ -179,12 +179,18 @@ pub(super) fn known(tools: &[Renamed]) -> Known<'_> {
     tools.iter().rev().map(|tool| ((&*tool.name, tool.namespace.as_deref()), &*tool.called)).collect()
 }
 
-/// Reads which tool to call: a word, a tool, or those among which to choose.
+/// Reads which tool to call: a word, a tool, or those among which to choose. What functions alone cannot say is kept as it came.
 pub(super) fn choice(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wrong> {
     if wire::is_string(raw) {
-        let known = matches!(&*wire::text(raw)?, "auto" | "none" | "required");
-        request.tool_choice = known.then(|| raw.to_owned());
-        return if known { Ok(()) } else { Err(Wrong::says("expected one of 'auto', 'none' or 'required', or an object")) };
+        if !matches!(&*wire::text(raw)?, "auto" | "none" | "required") {
+            return Err(Wrong::says("expected one of 'auto', 'none' or 'required', or an object"));
+        }
+        // A word on no function may be one on tools that only their vendor runs; elsewhere it is an error.
+        match request.tools.is_empty() {
+            true => keep(&mut request.extras, TOOL_CHOICE, raw),
+            false => request.tool_choice = Some(raw.to_owned()),
+        }
+        return Ok(());
     }
     let fields = wire::object(raw).map_err(|_| Wrong::kind("a string or an object", raw))?;
     match &*must(&fields, "type")? {
@@ -193,13 +199,26 @@ pub(super) fn choice(request: &mut ChatRequest, raw: &RawValue) -> Result<(), Wr
             let choice = json!({ "type": "function", "function": { "name": called } });
             request.tool_choice = to_raw_value(&choice).ok();
         }
-        "allowed_tools" => allowed(request, &fields)?,
-        kind => {
-            return Err(Wrong::says(format!("the tool `{kind}` cannot be called for here: no model behind this gateway has it")));
+        "allowed_tools" => {
+            allowed(request, &fields)?;
+            keep(&mut request.extras, TOOL_CHOICE, raw);
         }
+        // One that only its vendor runs.
+        _ => keep(&mut request.extras, TOOL_CHOICE, raw),
     }
-    keep(&mut request.extras, TOOL_CHOICE, raw);
     Ok(())
+}
+
+/// Whether a request wants, or may only have, tools called that only their vendor runs.
+pub(in super::super) fn asks_for_hosted(request: &ChatRequest) -> bool {
+    let said: Option<Value> = own(&request.extras, TOOL_CHOICE).and_then(|json| serde_json::from_str(json).ok());
+    let Some(said) = said else { return false };
+    let is_function = |tool: &Value| matches!(tool["type"].as_str(), Some("function" | "custom"));
+    match said["type"].as_str() {
+        None => said == "required" && own(&request.extras, HOSTED).is_some(),
+        Some("allowed_tools") => said["tools"].as_array().is_some_and(|tools| !tools.iter().all(is_function)),
+        Some(_) => true,
+    }
 }
 
 /// The model's name for a tool that the client names.

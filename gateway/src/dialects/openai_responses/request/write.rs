@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::dialects::media::Media;
 use crate::dialects::openai_responses::{
-    ENCRYPTED, HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, STORE, TOOL_CHOICE, echo, items, own,
+    BACKGROUND, ENCRYPTED, HOSTED, INCLUDE, INSTRUCTIONS, NAME, PREVIOUS, REASONING, SHARED, STORE, TOOL_CHOICE, echo, items, own,
 };
 use crate::dialects::out::Out;
 use crate::dialects::{foreign, is_owned, of_own, openai_chat};
 
 /// Notes of our own and fields that are written otherwise.
-const WRITTEN: [&str; 6] = [HOSTED, INCLUDE, PREVIOUS, REASONING, STORE, TOOL_CHOICE];
+const WRITTEN: [&str; 7] = [BACKGROUND, HOSTED, INCLUDE, PREVIOUS, REASONING, STORE, TOOL_CHOICE];
 
 /// Writes the body that asks an upstream of this dialect.
 ///
@@ -37,7 +37,7 @@ pub(in super::super) fn write(request: &ChatRequest) -> Result<Bytes, Fault> {
     if request.response_format.is_some() || request.extras.get("verbosity").is_some() {
         echo::text(&mut out, request);
     }
-    for name in ["parallel_tool_calls", "user"] {
+    for name in ["parallel_tool_calls", "user"].into_iter().chain(SHARED) {
         request.extras.get(name).into_iter().for_each(|json| out.field(name, json));
     }
     out.name(STORE);
@@ -85,7 +85,7 @@ fn tools(out: &mut Out, request: &ChatRequest) {
         return;
     }
     echo::tools(out, &request.tools, &hosted);
-    if request.tool_choice.is_some() {
+    if request.tool_choice.is_some() || own(&request.extras, TOOL_CHOICE).is_some() {
         echo::choice(out, request, &super::renamed(&request.tools));
     }
 }

@@ -21,6 +21,16 @@ impl Frames {
         Self { muted: true, ..Self::default() }
     }
 
+    /// The next event has this number, if it would have a smaller one.
+    pub(super) fn not_before(&mut self, number: u64) {
+        self.sequence = self.sequence.max(number);
+    }
+
+    /// The number of the next event.
+    pub(super) fn next(&self) -> u64 {
+        self.sequence
+    }
+
     /// An event of that type, with these fields.
     pub(super) fn event(&mut self, kind: &str, fields: impl FnOnce(&mut Out)) {
         if self.muted {

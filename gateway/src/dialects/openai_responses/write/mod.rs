@@ -8,6 +8,7 @@ mod calls;
 mod frames;
 mod item;
 mod output;
+mod replay;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use serde_json::value::RawValue;
 use self::frames::Frames;
 use self::item::State;
 use self::output::Output;
+pub(super) use self::replay::replay;
 use super::{PREFIX, STORE, fault};
 use crate::dialects::out::Out;
 use crate::dialects::{Begin, Echo, Ended, WriteEvents};
@@ -101,10 +103,15 @@ impl Events {
         let status = ending(self.finish.as_ref());
         let state = if matches!(status, Status::Completed) { State::Complete } else { State::Cut };
         self.output.end(state, &mut self.frames);
+        self.whole = Some(self.written(status));
+        status
+    }
+
+    /// The answer as it is.
+    fn written(&self, status: Status<'_>) -> Bytes {
         let mut out = Out::with_room(1024);
         write_response(&mut out, (&self.begin, &self.echo), (&self.output, self.usage.as_ref()), status);
-        self.whole = Some(out.done());
-        status
+        out.done()
     }
 }
 
@@ -229,6 +236,7 @@ impl WriteEvents for Events {
         self.frames.event("error", |out| fault::event(out, fault));
         self.output.end(State::Cut, &mut Frames::muted());
         self.lifecycle("response.failed", Status::Failed(fault));
+        self.whole = Some(self.written(Status::Failed(fault)));
         self.frames.take().unwrap_or_default()
     }
 

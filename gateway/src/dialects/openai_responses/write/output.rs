@@ -82,7 +82,7 @@ impl Output {
             };
             let Some(Item { what: What::Reasoning(thought), .. }) = at.and_then(|at| self.items.get_mut(at)) else { continue };
             if sealed.is_on(&thought.text) {
-                thought.envelope = Some(sealed.word);
+                thought.envelope = Some(sealed.told());
                 self.open = at;
                 self.end_open(State::Complete, frames);
             }

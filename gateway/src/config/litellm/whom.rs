@@ -93,7 +93,12 @@ impl Carrier<'_> {
             );
         }
         for row in rows.into_iter().filter(|_| name == "*") {
-            let prefixes = row.litellm.clone();
+            // An entry for one of them alone is closer.
+            let mut prefixes = row.litellm.clone();
+            prefixes.retain(|prefix| !self.groups.iter().any(|group| group.name == format!("{prefix}/*")));
+            if prefixes.is_empty() {
+                continue;
+            }
             let known = Known { key: row.key_variable.clone(), row, model: "*".to_owned(), responses: false };
             let empty = Entry { at: entry.at.clone(), params: &Map::new(), info: None };
             let section = self.section(&empty, &known, settings);

@@ -153,6 +153,8 @@ fn any_model_of_anybody_is_that_of_those_whose_keys_are_set() {
     assert!(facts.providers.values().all(|provider| provider.any_model));
     assert_eq!(routes(&carried)["gpt-*"], json!({"legs": ["openai/gpt-*"]}));
     assert!(carried.notes.is_empty(), "{:?}", carried.notes);
+    let closer = made(&[("groq/*", "model: groq/*, api_key: own"), ("*", "model: '*'")], "");
+    assert_eq!(served(&closer).providers.keys().collect::<Vec<_>>(), ["groq", "openai"], "an entry of its own is closer");
     let with_key = made(&[("*", "model: '*', api_key: k")], "");
     assert!(told(&with_key)[0].starts_with("3:34: model_list[0].litellm_params.api_key: "), "{:?}", with_key.notes);
     assert!(!made(&[("any", "model: '*'")], "").notes.is_empty());

@@ -105,7 +105,13 @@ mod tests {
             let mut fact = ProviderFact { name: name.to_owned(), any_model, ..rig::fact("http://127.0.0.1:9/v1") };
             fact.prices.insert(
                 "claude-a".to_owned(),
-                Price::flat(Rates { input: Nanos(1), cached: Nanos(1), written: Nanos(1), written_long: Nanos(1), output: Nanos(1) }),
+                Price::flat(Rates {
+                    input: Nanos(1),
+                    cached: Nanos(1),
+                    written: Nanos(1),
+                    written_long: Nanos(1),
+                    output: Nanos(1),
+                }),
             );
             kit.facts.providers.insert(name.to_owned(), fact);
         }

@@ -159,7 +159,7 @@ async fn the_end_of_the_gateway_is_the_end_of_it() {
     asked(&kit, 1).await;
     kit.host().shared.background.close().await;
     let told = kit.get(&path).await.json();
-    assert_eq!((&told["status"], &told["error"]["code"]), (&json!("failed"), &json!("internal_error")));
+    assert_eq!((&told["status"], &told["error"]["code"]), (&json!("failed"), &json!("server_error")));
     assert_eq!(kit.upstream.alive.load(Ordering::SeqCst), 0);
     // As one is left by a process that was killed.
     let body = json!({"id": "resp_old", "status": "in_progress", "error": null, "background": true, "output": []}).to_string();

@@ -220,8 +220,5 @@ fn ids_of_calls_are_made_such_as_the_server_takes_alike_in_call_and_result() {
     assert!(call == result && call.len() == 9 && call.chars().all(|letter| letter.is_ascii_alphanumeric()), "{call} {result}");
     assert_eq!(ids("call_ids = 'nine'", "aB3xK9mP2"), ["aB3xK9mP2"; 2]);
     assert_eq!(ids("", "functions.f:0"), ["functions.f:0"; 2]);
-    assert_eq!(
-        Catalog::packed().unwrap().find("mistral").unwrap().present.quirks.call_ids,
-        CallIds::Nine
-    );
+    assert_eq!(Catalog::packed().unwrap().find("mistral").unwrap().present.quirks.call_ids, CallIds::Nine);
 }

@@ -102,7 +102,7 @@ fn an_error_is_known_in_every_form_that_servers_send_it_in() {
     let failed = json!({"type": "response.failed", "response": {"error": {"code": error["code"], "message": error["message"]}}});
     for event in [json!({"error": error}), json!({"type": "error", "error": error, "sequence_number": 3}), flat, failed] {
         let fault = read(&mut Reader::default(), &event).unwrap_err();
-        assert_eq!((fault.kind.clone(), fault.message.as_str()), (FaultKind::UpstreamStatus(400), "too long"), "{event}");
+        assert_eq!((fault.kind.clone(), fault.message.as_str()), (FaultKind::ContextLength, "too long"), "{event}");
         let told: Value = serde_json::from_slice(&super::fault::envelope(&fault)).unwrap();
         let mut wanted = error.clone();
         wanted["param"] = fault.param.clone().into();

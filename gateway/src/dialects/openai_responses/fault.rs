@@ -34,6 +34,10 @@ const OF_ANSWERS: [&str; 18] = [
     "image_file_not_found",
 ];
 
+/// Codes that OpenAI's service sends there all the same, and clients act upon: Codex makes its conversation shorter, or gives up
+/// (https://github.com/openai/codex, codex-rs/codex-api/src/sse/responses.rs).
+const ACTED_UPON: [&str; 2] = ["context_length_exceeded", "insufficient_quota"];
+
 /// The error body for a client: the envelope that both of OpenAI's APIs have.
 pub(super) fn envelope(fault: &Fault) -> Bytes {
     fault::envelope(fault)
@@ -82,7 +86,7 @@ pub(super) fn event(out: &mut Out, fault: &Fault) {
 pub(super) fn of_answer(out: &mut Out, fault: &Fault) {
     let own = code(fault);
     let code = match fault::words(&fault.kind).0 {
-        _ if OF_ANSWERS.contains(&&*own) => &*own,
+        _ if OF_ANSWERS.iter().chain(&ACTED_UPON).any(|code| *code == own) => &*own,
         "rate_limit_error" => "rate_limit_exceeded",
         "invalid_request_error" => "invalid_prompt",
         _ => "server_error",
@@ -120,7 +124,8 @@ mod tests {
         assert_eq!((event, failed), (flat, json!({"code": "server_error", "message": "it broke off"})));
         let code = |kind| written(&Fault::gateway(kind, "m")).1["code"].clone();
         assert_eq!(code(FaultKind::UpstreamStatus(429)), "rate_limit_exceeded");
-        assert_eq!(code(FaultKind::ContextLength), "invalid_prompt");
+        assert_eq!(code(FaultKind::ContextLength), "context_length_exceeded");
+        assert_eq!(code(FaultKind::InvalidRequest), "invalid_prompt");
         assert_eq!(code(FaultKind::Engine), "server_error");
     }
 
@@ -135,7 +140,7 @@ mod tests {
             (body["error"]["type"].clone(), failed["code"].clone())
         };
         assert_eq!(own("invalid_image_url"), (json!("server_error"), json!("invalid_image_url")));
-        assert_eq!(own("insufficient_quota"), (json!("rate_limit_error"), json!("rate_limit_exceeded")));
+        assert_eq!(own("insufficient_quota"), (json!("rate_limit_error"), json!("insufficient_quota")));
         let overloaded = Bytes::from_static(b"{\"error\":{\"message\":\"m\",\"code\":\"overloaded_error\"}}");
         let mut theirs = Fault::upstream("u", FaultKind::UpstreamStatus(529), "m");
         theirs.body = Some(("anthropic_messages", overloaded));

@@ -12,7 +12,9 @@ use super::legs::{Provider, care, place_of, provider_leg};
 use super::patterns::Patterned;
 use super::route::{Home, Legs, Plugins, Route};
 use super::{Host, Shared};
-use crate::config::facts::{CareFact, Facts, LegFact, LegTarget, ModelFact, RouteFact, RuleFact, Strategy};
+use crate::config::facts::{
+    CareFact, Facts, LegFact, LegTarget, ModelFact, ProviderFact, ProviderKind, RouteFact, RuleFact, Strategy,
+};
 use crate::config::keys::KeyRing;
 use crate::config::pattern::Pattern;
 use crate::services::fetch::Fetcher;
@@ -146,10 +148,13 @@ impl Builder<'_> {
     }
 
     fn make_providers(&mut self) {
+        let seals = |fact: &ProviderFact| fact.kind == ProviderKind::OpenAiResponses;
+        let several = self.facts.providers.values().filter(|fact| seals(fact)).count() > 1;
         for (name, fact) in &self.facts.providers {
             match RemoteUpstream::new(fact, &self.shared.clients) {
                 Ok(upstream) => {
-                    let upstream = Arc::new(upstream.bounded(self.facts.limits.answer_bytes));
+                    let upstream = upstream.bounded(self.facts.limits.answer_bytes);
+                    let upstream = Arc::new(if several && seals(fact) { upstream.one_of_several() } else { upstream });
                     let provider = Provider { fact: fact.clone(), place: place_of(fact), upstream };
                     self.providers.insert(name.clone(), provider);
                 }

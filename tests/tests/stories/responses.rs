@@ -110,7 +110,7 @@ fn what_is_made_in_the_background_can_be_cancelled_and_fails_when_the_gateway_en
     gateway.restart(&setup).unwrap();
     assert_eq!(Request::get(&first).send(&gateway.url).unwrap().json(), cancelled.json());
     let failed = Request::get(&second).send(&gateway.url).unwrap().json();
-    assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("internal_error")));
+    assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("server_error")));
 }
 
 /// The gateway in front is asked in one dialect and asks another gateway by Responses, which asks the mock by chat completions.

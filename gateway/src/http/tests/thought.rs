@@ -258,3 +258,21 @@ async fn what_a_vendor_has_sealed_goes_back_to_it_alone_and_elsewhere_that_is_to
         }
     }
 }
+
+/// Who is the only one that seals gets all back, so nothing need say whose it is.
+#[tokio::test]
+async fn what_the_only_vendor_that_seals_has_sealed_is_the_clients_byte_for_byte() {
+    let thought = json!({"type": "reasoning", "id": "rs_up", "summary": [], "encrypted_content": "gA+/=="});
+    let said = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "x", "annotations": []}]});
+    let whole = json!({"id": "resp_up", "object": "response", "status": "completed", "model": "m", "output": [thought, said]});
+    let one = Rig::new(vec![vec![body(&whole.to_string())]]).await;
+    let mut kit = Kit::new();
+    let fact = ProviderFact { name: "one".to_owned(), kind: ProviderKind::OpenAiResponses, ..rig::fact(&one.url) };
+    kit.facts.providers.insert("one".to_owned(), fact);
+    let asked = json!({"model": "one/m", "input": "x", "store": false, "include": ["reasoning.encrypted_content"]});
+    let told = ask(&mut kit, "/v1/responses", &asked).await.json();
+    assert_eq!(told["output"][0]["encrypted_content"], "gA+/==", "{told}");
+    let input = json!([{"role": "user", "content": "x"}, told["output"][0], {"role": "user", "content": "and?"}]);
+    ask(&mut kit, "/v1/responses", &json!({"model": "one/m", "input": input})).await;
+    assert!(sent(&one, 1).to_string().contains(r#""encrypted_content":"gA+/==""#));
+}

@@ -41,7 +41,7 @@ fn of_rules(rules: &Rules) -> String {
         return "no models are listed; any name is passed through\n".to_owned();
     }
     let mut lines =
-        vec![["model", "context", "input", "cached", "written", "for long", "output", "can", "source"].map(str::to_owned)];
+        vec![["model", "context", "input", "cached", "written", "written long", "output", "can", "source"].map(str::to_owned)];
     for (name, model) in &rules.models {
         lines.extend(of_model(name, model));
     }

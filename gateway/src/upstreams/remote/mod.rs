@@ -55,6 +55,8 @@ struct Target {
     timeouts: Timeouts,
     quirks: Quirks,
     max_answer: usize,
+    /// Whether others seal thought as it does, and cannot open what it sealed.
+    is_one_of_several: bool,
     /// What must never be shown to a client.
     secrets: Vec<Secret>,
 }
@@ -102,7 +104,19 @@ impl RemoteUpstream {
         let (name, timeouts) = (fact.name.clone(), fact.timeouts);
         let quirks = fact.quirks.clone();
         let max_answer = MAX_ANSWER;
-        Ok(Self(Arc::new(Target { name, dialect, uri, beside, headers, http, timeouts, quirks, max_answer, secrets })))
+        Ok(Self(Arc::new(Target {
+            name,
+            dialect,
+            uri,
+            beside,
+            headers,
+            http,
+            timeouts,
+            quirks,
+            max_answer,
+            is_one_of_several: false,
+            secrets,
+        })))
     }
 
     /// The same, with another bound on the bytes of one answer.
@@ -110,6 +124,16 @@ impl RemoteUpstream {
     pub fn bounded(mut self, max_answer: usize) -> Self {
         if let Some(target) = Arc::get_mut(&mut self.0) {
             target.max_answer = max_answer;
+        }
+        self
+    }
+
+    /// The same, where other providers seal thought too: what it sealed is marked as its own on the way to clients, for it goes back to it
+    /// alone. Without others it travels byte for byte.
+    #[must_use]
+    pub fn one_of_several(mut self) -> Self {
+        if let Some(target) = Arc::get_mut(&mut self.0) {
+            target.is_one_of_several = true;
         }
         self
     }

@@ -119,6 +119,24 @@ impl Answer {
         self.fail(fault)
     }
 
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Chunk, Fault>>> {
+        if let State::Asking(asking) = &mut self.state {
+            match ready!(asking.as_mut().poll(context)) {
+                Err(fault) => return self.fail(fault),
+                Ok(Opened::Whole(chunk)) => {
+                    self.state = State::Over;
+                    return Poll::Ready(Some(Ok(*chunk)));
+                }
+                Ok(Opened::Events(reading, reader)) => {
+                    let bounds = Bounds { event: MAX_EVENT.min(self.target.max_answer), total: self.target.max_answer };
+                    let events = EventReader::new(bounds);
+                    self.state = State::Listening(Box::new(Listening { reading, events, reader }));
+                }
+            }
+        }
+        self.poll_listening(context)
+    }
+
     fn poll_listening(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Chunk, Fault>>> {
         loop {
             let State::Listening(listening) = &mut self.state else { return Poll::Ready(None) };
@@ -131,10 +149,7 @@ impl Answer {
                     Err(fault) => return self.fail(fault),
                     Ok(None) => return self.done(context),
                     Ok(Some(chunk)) => match self.ends.note(chunk) {
-                        Some(mut chunk) => {
-                            stamp(&mut chunk, &self.target.name);
-                            return Poll::Ready(Some(Ok(chunk)));
-                        }
+                        Some(chunk) => return Poll::Ready(Some(Ok(chunk))),
                         None => continue,
                     },
                 },
@@ -151,8 +166,7 @@ impl Answer {
                     // The last event lacked its blank line only.
                     Some(Ok(None)) => return self.done(context),
                     Some(Ok(Some(chunk))) => {
-                        if let Some(mut chunk) = self.ends.note(chunk) {
-                            stamp(&mut chunk, &self.target.name);
+                        if let Some(chunk) = self.ends.note(chunk) {
                             return Poll::Ready(Some(Ok(chunk)));
                         }
                     }
@@ -168,22 +182,12 @@ impl Stream for Answer {
     type Item = Result<Chunk, Fault>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if let State::Asking(asking) = &mut this.state {
-            match ready!(asking.as_mut().poll(context)) {
-                Err(fault) => return this.fail(fault),
-                Ok(Opened::Whole(mut chunk)) => {
-                    this.state = State::Over;
-                    stamp(&mut chunk, &this.target.name);
-                    return Poll::Ready(Some(Ok(*chunk)));
-                }
-                Ok(Opened::Events(reading, reader)) => {
-                    let bounds = Bounds { event: MAX_EVENT.min(this.target.max_answer), total: this.target.max_answer };
-                    let events = EventReader::new(bounds);
-                    this.state = State::Listening(Box::new(Listening { reading, events, reader }));
-                }
-            }
+        let mut polled = self.poll_chunk(context);
+        if let Poll::Ready(Some(Ok(chunk))) = &mut polled
+            && self.target.is_one_of_several
+        {
+            stamp(chunk, &self.target.name);
         }
-        this.poll_listening(context)
+        polled
     }
 }

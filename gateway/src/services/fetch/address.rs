@@ -17,16 +17,24 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 pub(super) fn is_inside(address: IpAddr) -> bool {
     let v4 = |address: Ipv4Addr| {
         let [a, b, ..] = address.octets();
-        address.is_private() || address.is_loopback() || (a == 100 && (b & 0xc0) == 64)
+        address.is_private() || address.is_loopback() || (a == 100 && (b & 0xc0) == 64 && address != ALIBABA)
     };
     match address {
         IpAddr::V4(address) => v4(address),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {
             Some(mapped) => v4(mapped),
-            None => address.is_loopback() || address.segments()[0] & 0xfe00 == 0xfc00,
+            None => {
+                let [a, b, ..] = address.segments();
+                address.is_loopback() || (a & 0xfe00 == 0xfc00 && !SURROUNDINGS_V6.contains(&[a, b]))
+            }
         },
     }
 }
+
+/// Alibaba's metadata service, among addresses that else are those of private networks.
+const ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// The same of Amazon (`fd00:ec2::254`, and what gives out credentials beside it) and Google (`fd20:ce::254`): how their networks begin.
+const SURROUNDINGS_V6: [[u16; 2]; 2] = [[0xfd00, 0x0ec2], [0xfd20, 0x00ce]];
 
 /// Networks of IPv4 that are not public: IANA's special-purpose registry, multicast, and the metadata service of Azure.
 const SPECIAL_V4: [([u8; 4], u32); 17] = [
@@ -115,6 +123,10 @@ mod tests {
             "fec0::1",
             "ff02::1",
             "::ffff:169.254.169.254",
+            "100.100.100.200",
+            "::ffff:100.100.100.200",
+            "fd00:ec2::254",
+            "fd20:ce::254",
             "::7f00:1",
             "64:ff9b:1::1",
             "100::1",

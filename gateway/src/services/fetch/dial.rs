@@ -68,7 +68,9 @@ impl Dialer {
 
     async fn dial(self, to: Uri) -> Result<TokioIo<TcpStream>, Error> {
         let place = Place::of(to).map_err(|_| Refused)?;
-        let allowed: Vec<&HostFact> = self.hosts.iter().filter(|host| place.is_at(host)).collect();
+        // A name may say what must not leave, and whoever looks it up is told it.
+        let is_near = |host: &&HostFact| self.range == Range::Anywhere || host.private;
+        let allowed: Vec<&HostFact> = self.hosts.iter().filter(|host| place.is_at(host)).filter(is_near).collect();
         if allowed.is_empty() {
             return Err(Box::new(Refused));
         }

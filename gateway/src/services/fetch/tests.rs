@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Mutex;
 
 use super::*;
 use crate::config::facts::{HostFact, Secret};
@@ -15,6 +16,18 @@ struct Names(BTreeMap<&'static str, Vec<IpAddr>>);
 impl Resolve for Names {
     async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         self.0.get(host).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// The names that were looked up: nobody is there.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl Resolve for Heard {
+    async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        self.0.lock().unwrap().push(host.to_owned());
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 
@@ -125,6 +138,20 @@ async fn a_name_is_only_worth_where_it_leads() {
     }
     let fetcher = Fetcher::with(&fact(&["http://8.8.8.8:80"]), names()).unwrap();
     assert_eq!(fetcher.send(get("http://8.8.8.8:80/"), Range::Inside).await, Err(ServiceError::Denied));
+}
+
+#[tokio::test]
+async fn a_name_that_may_say_what_must_not_leave_is_not_looked_up() {
+    let names = Arc::new(Heard::default());
+    let mut fact = fact(&["https://*.example.org", "https://wiki.corp.example"]);
+    fact.hosts[1].private = true;
+    let fetcher = Fetcher::with(&fact, Arc::clone(&names) as Arc<dyn Resolve>).unwrap();
+    assert_eq!(fetcher.send(get("https://68656c6c6f.example.org/"), Range::Inside).await, Err(ServiceError::Denied));
+    assert!(names.0.lock().unwrap().is_empty());
+    for (url, range) in [("https://wiki.corp.example/", Range::Inside), ("https://x.example.org/", Range::Anywhere)] {
+        assert!(matches!(fetcher.send(get(url), range).await, Err(ServiceError::Failed(_))), "{url}");
+    }
+    assert_eq!(*names.0.lock().unwrap(), ["wiki.corp.example", "x.example.org"]);
 }
 
 #[tokio::test]

@@ -14,6 +14,9 @@ use super::meter::prompt_estimate;
 use crate::conditions::{Seen, Undecided};
 use crate::host::{Legs, Route};
 
+/// Times that rules and plugins may send a request to another route.
+pub(super) const MAX_ROUTES: usize = 3;
+
 /// Whether a request may leave, and if not, why; and the notes that it has.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leave {
@@ -53,19 +56,24 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Whether it must stay: a rule holds that keeps it, or sends it where nothing leaves.
+    /// Whether it must stay: a rule holds that keeps it, or sends it where nothing leaves, be it by other routes. One that rules send from
+    /// route to route goes nowhere.
     ///
     /// # Errors
     /// As [`Leave::heed`].
     pub(crate) fn keep(&self, caller: &Caller, notes: &[(String, String)]) -> Result<bool, Fault> {
-        let seen = seen(caller, (&self.request, &self.route), notes);
-        let (model, tools) = self.asked.as_ref().map(|(model, tools)| (model.as_str(), *tools)).unzip();
+        let (asked, tools) = self.asked.as_ref().map(|(model, tools)| (model.clone(), *tools)).unzip();
+        let (mut model, mut route) = (asked, Arc::clone(&self.route));
         let mut now = Leave { kept: self.leave.kept.clone(), notes: Vec::new() };
-        let to = now.heed(&self.route, &Seen { model, tools, ..seen })?;
-        if let Some(to) = to.and_then(|to| caller.host.route(caller.key.as_deref(), to)) {
-            now.on(&to);
+        for _ in 0..=MAX_ROUTES {
+            let seen = Seen { model: model.as_deref(), tools, ..seen(caller, (&self.request, &route), notes) };
+            let to = now.heed(&route, &seen)?.filter(|to| *to != route.name).map(str::to_owned);
+            let next = to.as_deref().and_then(|to| caller.host.route(caller.key.as_deref(), to));
+            let Some(next) = next else { return Ok(now.kept.is_some()) };
+            now.on(&next);
+            (model, route) = (to, next);
         }
-        Ok(now.kept.is_some())
+        Ok(true)
     }
 }
 

@@ -26,7 +26,7 @@ use super::admit::Admitted;
 use super::authenticate::Caller;
 use super::ears::of_request;
 use super::guard::{Guard, Order, fault_of, not_json};
-use super::leave::{self, Bounds, Leave};
+use super::leave::{self, Bounds, Leave, MAX_ROUTES};
 use super::meter::Meter;
 use super::parameters;
 use super::refused::Refused;
@@ -150,9 +150,6 @@ impl Bound {
 
 /// What the plugins of a request's route came to.
 pub(super) type Looked = (Option<Guard>, Option<Substitute>);
-
-/// Times that plugins may send a request to another route.
-const MAX_ROUTES: usize = 3;
 
 /// Shows the request to the plugins of its route, and of the routes that they send it to.
 ///

@@ -107,6 +107,27 @@ async fn a_rule_that_sends_it_where_nothing_leaves_and_one_that_nobody_can_judge
 }
 
 #[tokio::test]
+async fn the_rules_of_where_a_rule_sends_it_keep_questions_too_and_those_that_lead_round_keep_all() {
+    let keeps = || vec![rule("has(notes.secret) && request.model == \"between\"", None)];
+    let leads = |to: &str| vec![rule("has(notes.secret)", Some(to))];
+    for (of_between, last, asked) in
+        [(keeps(), false, 0), (leads("last"), true, 0), (leads("last"), false, 1), (leads("m"), false, 0)]
+    {
+        let cloud = cloud().await;
+        let mut kit = kit_of(&cloud, ("request", "user"));
+        let legs = kit.route().legs.clone();
+        let mut between = RouteFact::plain("between", legs.clone());
+        between.rules = of_between;
+        let last = RouteFact { local_only: last, ..RouteFact::plain("last", legs) };
+        kit.facts.routes.extend([between, last].map(|route| (route.name.clone(), route)));
+        kit.facts.rules.clear();
+        kit.route().rules = leads("between");
+        kit.chat(&asking("the patient sleeps")).await;
+        assert_eq!(cloud.asked(), asked);
+    }
+}
+
+#[tokio::test]
 async fn what_must_not_leave_is_fetched_with_from_the_operators_own_network_alone() {
     let near = Rig::new(vec![vec![body("{}")]]).await;
     let mut kit = kit_of(&near, ("request", "user"));

@@ -53,7 +53,10 @@ pub(super) fn carry(document: &Document, environment: &Environment) -> Carried {
     if models.is_none() {
         carrier.note("/model_list", "a list is expected here");
     }
-    for (index, entry) in models.into_iter().flatten().enumerate() {
+    let mut entries: Vec<(usize, &Value)> = models.into_iter().flatten().enumerate().collect();
+    // Which entries are closer than that of everybody is known once they are all there.
+    entries.sort_by_key(|(_, entry)| whom::is_everybody(entry));
+    for (index, entry) in entries {
         carrier.deployment(index, entry, &settings);
     }
     let mut missing = Vec::new();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::super::yaml::escape;
 use super::prices::is_cost;
 use super::settings::{Settings, seconds};
-use super::whom::Known;
+use super::whom::{Known, is_everybody};
 use super::{Carrier, Deployed, ENVIRON, Made, SHARES, text_of};
 use crate::config::facts::ProviderKind;
 use crate::config::pattern::stars;
@@ -79,7 +79,7 @@ impl Carrier<'_> {
             self.note(&entry.at, format!("`{name}` is not carried over: of modes these are served: {modes}; not `{mode}`"));
             return;
         }
-        if entry.text("model") == Some("*") && entry.text("custom_llm_provider").is_none() {
+        if is_everybody(value) {
             self.everybody(&entry, name, settings);
             return;
         }

@@ -73,7 +73,13 @@ impl Carrier<'_> {
             self.note(&at, "it has other prices for long prompts, which are not carried over");
         }
         let rates = price.rates;
-        let amounts = [("input", rates.input), ("cached", rates.cached), ("written", rates.written), ("output", rates.output)];
+        let amounts = [
+            ("input", rates.input),
+            ("cached", rates.cached),
+            ("written", rates.written),
+            ("written_long", rates.written_long),
+            ("output", rates.output),
+        ];
         let number = |nanos: crate::money::Nanos| serde_json::from_str::<Value>(&nanos.to_string()).ok();
         amounts.into_iter().filter_map(|(name, nanos)| Some((name.to_owned(), number(nanos)?))).collect()
     }

@@ -3,7 +3,7 @@
 //! Apart because LiteLLM's prefixes mean several things: a provider, an API that others speak too, one of two APIs. It must not know what
 //! else an entry says.
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::deployment::Entry;
 use super::settings::Settings;
@@ -21,6 +21,12 @@ pub(super) struct Known {
     pub(super) model: String,
     /// Whether it is asked by OpenAI's other API.
     pub(super) responses: bool,
+}
+
+/// Whether an entry is for any model of anybody.
+pub(super) fn is_everybody(entry: &Value) -> bool {
+    let text = |key: &str| entry.get("litellm_params")?.get(key)?.as_str();
+    text("model") == Some("*") && text("custom_llm_provider").is_none()
 }
 
 impl Carrier<'_> {

@@ -153,8 +153,14 @@ fn any_model_of_anybody_is_that_of_those_whose_keys_are_set() {
     assert!(facts.providers.values().all(|provider| provider.any_model));
     assert_eq!(routes(&carried)["gpt-*"], json!({"legs": ["openai/gpt-*"]}));
     assert!(carried.notes.is_empty(), "{:?}", carried.notes);
-    let closer = made(&[("groq/*", "model: groq/*, api_key: own"), ("*", "model: '*'")], "");
-    assert_eq!(served(&closer).providers.keys().collect::<Vec<_>>(), ["groq", "openai"], "an entry of its own is closer");
+    let mut entries = [("groq/*", "model: groq/*, api_key: own"), ("*", "model: '*'")];
+    for _ in 0..2 {
+        let closer = served(&made(&entries, ""));
+        assert_eq!(closer.providers.keys().collect::<Vec<_>>(), ["groq", "openai"], "an entry of its own is closer");
+        let key = closer.providers["groq"].api_key.as_ref().map(|key| key.reveal().to_owned());
+        assert_eq!(key.as_deref(), Some("own"), "{entries:?}");
+        entries.reverse();
+    }
     let with_key = made(&[("*", "model: '*', api_key: k")], "");
     assert!(told(&with_key)[0].starts_with("3:34: model_list[0].litellm_params.api_key: "), "{:?}", with_key.notes);
     assert!(!made(&[("any", "model: '*'")], "").notes.is_empty());
@@ -187,10 +193,13 @@ fn a_deployment_costs_what_its_entry_says_or_what_the_model_costs_that_it_is() {
                 - model_name: a\n  litellm_params: {model: azure/mine, api_base: 'http://h'}\n  model_info: {base_model: azure/gpt-4o}\n\
                 - model_name: b\n  litellm_params: {model: openai/b, input_cost_per_token: 1e-07}\n  model_info: {mode: embedding}\n\
                 - model_name: c\n  litellm_params: {model: openai/c}\n  model_info: {base_model: nobodys/x}\n\
-                - model_name: d\n  litellm_params: {model: azure/d, api_base: 'http://h'}\n  model_info: {base_model: azure/gpt-5.5}\n";
+                - model_name: d\n  litellm_params: {model: azure/d, api_base: 'http://h'}\n  model_info: {base_model: azure/gpt-5.5}\n\
+                - model_name: e\n  litellm_params: {model: openai/e}\n  model_info: {base_model: claude-sonnet-4-5}\n";
     let carried = carried(text);
     let prices = |provider: &str, model: &str| carried.document.value["providers"][provider]["prices"][model].clone();
-    assert_eq!(prices("azure", "mine"), json!({"input": 2.5, "cached": 1.25, "written": 2.5, "output": 10}));
+    assert_eq!(prices("azure", "mine"), json!({"input": 2.5, "cached": 1.25, "written": 2.5, "written_long": 2.5, "output": 10}));
+    let of_claude = json!({"input": 3, "cached": 0.3, "written": 3.75, "written_long": 6, "output": 15});
+    assert_eq!(prices("openai", "e"), of_claude, "what is kept for an hour costs more");
     assert_eq!((prices("openai", "b"), prices("openai", "c")), (json!({"input": 0.1, "output": 0}), json!(null)));
     let told = told(&carried).join("\n");
     assert!(told.contains("10:16: model_list[2].model_info.base_model: nobody says what this model costs"), "{told}");

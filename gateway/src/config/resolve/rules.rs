@@ -69,7 +69,8 @@ impl Resolver<'_> {
         if self.is_route(to) {
             return;
         }
-        if to.contains('/') || known.1.contains_key(to) {
+        // There `*` stands for nothing.
+        if known.1.contains_key(to) || (to.contains('/') && !to.contains('*')) {
             self.leg(pointer, to, known);
             return;
         }

@@ -29,6 +29,7 @@ fn what_a_star_cannot_stand_for_is_told_where_it_stands() {
         ),
         ("a*bc*: {legs: [far/m]}\n  a*cb*: {legs: [far/m]}", "5:3: routes.a*cb*: there are names that `a*bc*` means as closely"),
         ("a*: {legs: [far/m], rules: [{when: tokens > 5, to: a*}]}", "routes.a*.rules[0].to: `a*` is no route, model"),
+        ("a*: {legs: [far/*], rules: [{when: tokens > 5, to: far/*}]}", "routes.a*.rules[0].to: `far/*` is no route, model"),
         ("a*: {legs: [far/m], rules: [{when: tokens > 5, to: b}]}", "routes.a*.rules[0].to: `b` is no route, model"),
         ("a: {legs: [far/m], context_fallbacks: [fra/m]}", "routes.a.context_fallbacks[0]: no provider is named `fra`"),
         ("a: {legs: [far/m], local_only: true, context_fallbacks: [far/m]}", "routes.a.context_fallbacks[0]: `far/m` is not local"),

@@ -15,6 +15,8 @@ use crate::config::facts::BreakerFact;
 pub enum Health {
     /// It answers.
     Good,
+    /// It began to answer, and nobody waited for the end.
+    Began,
     /// It fails.
     Bad,
     /// It has too much to do, and wants to be left alone for so long.
@@ -29,6 +31,13 @@ pub struct Permit {
     probe: bool,
     /// Which opening it came after: what began before says nothing of what is now.
     era: u32,
+}
+
+impl Permit {
+    /// Whether it is one of those that decide if the leg is asked again.
+    pub const fn is_probe(&self) -> bool {
+        self.probe
+    }
 }
 
 /// As the breaker is seen from outside.
@@ -142,15 +151,20 @@ impl Breaker {
                 *probing = probing.saturating_sub(1);
                 match health {
                     Health::Nothing => return false,
-                    Health::Good => self.close(),
+                    Health::Good | Health::Began => self.close(),
                     Health::Bad => self.trip(rules, now),
                     Health::Busy(after) => self.rest(after, rules, now),
                 }
-                !matches!(health, Health::Good)
+                matches!(health, Health::Bad | Health::Busy(_))
             }
             (Phase::Closed, false) => self.count(health, rules, now),
             _ => false,
         }
+    }
+
+    /// Whether it is asked like any other, and was not left alone lately.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
     }
 
     /// How it stands.
@@ -170,7 +184,7 @@ impl Breaker {
     /// Failures are one rule and having too much to do another: each is judged by its own share of all tries.
     fn count(&mut self, health: Health, rules: &BreakerFact, now: Instant) -> bool {
         let kind = match health {
-            Health::Good => GOOD,
+            Health::Good | Health::Began => GOOD,
             Health::Bad => BAD,
             Health::Busy(_) => BUSY,
             Health::Nothing => return false,

@@ -97,10 +97,13 @@ pub trait Witness: Sync {
     /// A leg is asked.
     fn asks(&self, leg: &Leg);
 
-    /// The try at this leg ended so. One that was [`AttemptOutcome::Skipped`] was none: nobody was asked.
+    /// The try at this leg ended so. One that was [`AttemptOutcome::Skipped`] was none: nobody was asked, for it is left alone, or for
+    /// its retry budget is spent.
     fn ended(&self, leg: &Leg, ended: Ended);
 }
 
+/// Why a leg is not asked again that waited for its turn.
+const RETRIES: &str = "retries";
 /// For so long Retry-Afters are waited for, all of a call together; a longer one is handed on to the client or makes the next leg's turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A longer wait comes after other legs that stand by.
@@ -221,7 +224,9 @@ impl<W: Witness> Walk<'_, W> {
         }
         let Some(ticket) = self.leave(at) else { return Next::Leg };
         let again = matches!(turn, Turn::Later(_));
-        if again && !self.legs[at].merits.state.may_again(&self.care.retries, Instant::now()) {
+        let now = Instant::now();
+        if again && !self.legs[at].merits.state.may_again(&self.care.retries, now) {
+            self.tell((at, now), AttemptOutcome::Skipped, Some(RETRIES));
             return Next::Leg;
         }
         let attempt = self.begin(at, ticket);
@@ -231,11 +236,15 @@ impl<W: Witness> Walk<'_, W> {
     /// A try failed: whether its leg is asked again, and when.
     fn fail(&mut self, (at, began): (usize, Instant), fault: Fault, company: Company) -> Next {
         let now = Instant::now();
+        if self.first_word(at).is_some_and(|limit| now.saturating_duration_since(began) >= limit) {
+            self.legs[at].merits.state.was_silent();
+        }
         let (turn, outcome) = match self.pause(at, &fault) {
             None => (Turn::Over, AttemptOutcome::Failed),
             Some(pause) if company == Company::Another || self.others_first(pause, &fault) => {
                 (Turn::Later(now + pause), AttemptOutcome::Failed)
             }
+            Some(pause) if self.rests_longer(at, pause) => (Turn::Over, AttemptOutcome::Failed),
             Some(pause) if self.legs[at].merits.state.may_again(&self.care.retries, now) => {
                 (Turn::Soon(now + pause), AttemptOutcome::Retried)
             }
@@ -243,7 +252,7 @@ impl<W: Witness> Walk<'_, W> {
         };
         self.turns[at] = turn;
         self.too_long |= length::is_of(&fault);
-        self.tell((at, began), outcome, Some(&fault));
+        self.tell((at, began), outcome, Some(Outcome::of(&fault).as_str()));
         if fault.retry == Retry::Never || now >= self.deadline.0 {
             return Next::Over(fault);
         }
@@ -270,12 +279,21 @@ impl<W: Witness> Walk<'_, W> {
         (now + wait < self.deadline.0).then_some(wait)
     }
 
-    /// Whether other legs come before a leg that failed so is asked again after so long.
+    /// Whether other legs come before a leg that failed so is asked again after so long: those that stand by, where it is long or the leg
+    /// has too much to do, and one that waits for its turn and has it before.
     fn others_first(&self, pause: Duration, fault: &Fault) -> bool {
-        let now = Instant::now();
-        let is_open = |at: usize| matches!(self.legs[at].merits.state.standing(&self.care.breaker, now), Standing::Open(_));
+        let until = Instant::now() + pause;
         let mut all = 0..self.legs.len();
-        (pause > SHORT_WAIT || matches!(health_of(fault), Health::Busy(_))) && all.any(|at| self.stands_by(at) && !is_open(at))
+        let gives_way = pause > SHORT_WAIT || matches!(health_of(fault), Health::Busy(_));
+        let is_before = |turn: &Turn| matches!(turn, Turn::Later(from) if *from < until);
+        self.turns.iter().any(is_before)
+            || (gives_way && all.any(|at| self.stands_by(at) && !self.rests_longer(at, Duration::ZERO)))
+    }
+
+    /// Whether a leg is left alone for longer than this.
+    fn rests_longer(&self, at: usize, pause: Duration) -> bool {
+        let standing = self.legs[at].merits.state.standing(&self.care.breaker, Instant::now());
+        matches!(standing, Standing::Open(left) if left > pause)
     }
 
     /// Leave to ask a leg; one that is left alone is passed over.
@@ -324,8 +342,7 @@ impl<W: Witness> Walk<'_, W> {
         Dispatched { deltas: held.with(ticket, self.deadline), leg: leg.name.clone(), price: leg.merits.price, carried }
     }
 
-    fn tell(&self, (at, began): (usize, Instant), outcome: AttemptOutcome, fault: Option<&Fault>) {
-        let why = fault.map(|fault| Outcome::of(fault).as_str());
+    fn tell(&self, (at, began): (usize, Instant), outcome: AttemptOutcome, why: Option<&'static str>) {
         self.witness.ended(&self.legs[at], Ended { outcome, why, began, took: began.elapsed() });
     }
 

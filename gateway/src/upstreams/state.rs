@@ -39,8 +39,24 @@ struct Inner {
     /// Microseconds to the first delta of its last streams, in a ring.
     firsts: Vec<u64>,
     next_first: usize,
-    /// Since when it says nothing to those who let it go, and how long they waited, all together.
-    silent: Option<(Instant, Duration)>,
+    /// How it has been silent since its last word.
+    silence: Silence,
+}
+
+/// How a leg has been silent since its last word.
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    /// Since when, and how long those have waited who let it go, all together: since it was waited for alone, if it was.
+    waited: Option<(Instant, Duration)>,
+    /// How many have waited for all of the time that it has for its first word.
+    whole: u32,
+}
+
+impl Silence {
+    /// For how long it has said nothing to those who let it go: no longer than has passed.
+    fn lasts(&self, now: Instant) -> Duration {
+        self.waited.map_or(Duration::ZERO, |(since, waited)| waited.min(now.saturating_duration_since(since)))
+    }
 }
 
 impl Inner {
@@ -127,10 +143,31 @@ impl LegState {
         }
         let mut inner = self.lock();
         inner.first_word(took);
-        let (since, waited) = inner.silent.unwrap_or((now.checked_sub(took).unwrap_or(now), Duration::ZERO));
-        let waited = waited.saturating_add(took);
-        inner.silent = Some((since, waited));
-        waited.min(now.saturating_duration_since(since))
+        let (since, waited) = inner.silence.waited.unwrap_or((now.checked_sub(took).unwrap_or(now), Duration::ZERO));
+        inner.silence.waited = Some((since, waited.saturating_add(took)));
+        inner.silence.lasts(now)
+    }
+
+    /// Somebody waited for all of the time that it has for its first word, and there was none.
+    pub fn was_silent(&self) {
+        let whole = &mut self.lock().silence.whole;
+        *whole = whole.saturating_add(1);
+    }
+
+    /// How often that was so since its last word.
+    pub fn silences(&self) -> u32 {
+        self.lock().silence.whole
+    }
+
+    /// Whether it was let go for so long that it must show whether it says a word in this time. Who is told so waits for it alone; the
+    /// others count from there.
+    pub fn must_show(&self, limit: Duration, now: Instant) -> bool {
+        let silence = &mut self.lock().silence;
+        let must = silence.lasts(now) >= limit;
+        if must {
+            silence.waited = None;
+        }
+        must
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -159,10 +196,15 @@ impl Ticket {
         self.state.spoke(took);
         self.spoke = true;
         let mut inner = self.state.lock();
-        inner.silent = None;
+        inner.silence = Silence::default();
         if let Some(permit) = &mut self.permit {
             inner.breaker.spoke(permit);
         }
+    }
+
+    /// Whether it decides if the leg is asked again.
+    pub fn is_probe(&self) -> bool {
+        self.permit.is_some_and(|permit| permit.is_probe())
     }
 
     /// It said the first word of a stream after this long.
@@ -184,7 +226,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.ended(if self.spoke { Health::Good } else { Health::Nothing }, Instant::now());
+        self.ended(if self.spoke { Health::Began } else { Health::Nothing }, Instant::now());
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -220,15 +262,20 @@ type Key = (String, [u8; 32]);
 pub struct LegStates(Mutex<BTreeMap<Key, Arc<LegState>>>);
 
 impl LegStates {
-    /// How a leg fares. Those that nobody asks and no route names are forgotten when there are too many.
+    /// How a leg fares. Those that nobody asks and no route names are forgotten when there are too many: first those that may be asked
+    /// freely, then also those that are left alone. So names that clients make up do not have a leg in trouble asked again.
     pub fn of(&self, name: &str, place: [u8; 32]) -> Arc<LegState> {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (name.to_owned(), place);
         if let Some(state) = states.get(&key) {
             return Arc::clone(state);
         }
+        let is_used = |state: &Arc<LegState>| Arc::strong_count(state) > 1;
         if states.len() >= MOST {
-            states.retain(|_, state| Arc::strong_count(state) > 1);
+            states.retain(|_, state| is_used(state) || !state.lock().breaker.is_closed());
+        }
+        if states.len() >= MOST {
+            states.retain(|_, state| is_used(state));
         }
         let of_name = states.range((name.to_owned(), [0; 32])..).next().filter(|((of, _), _)| of == name);
         let trips = of_name.map(|(_, state)| Arc::clone(&state.trips)).unwrap_or_default();
@@ -241,136 +288,4 @@ impl LegStates {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULES: BreakerFact = BreakerFact::DEFAULT;
-
-    #[test]
-    fn callers_mistakes_say_nothing_of_a_leg() {
-        let status = |status| health_of(&Fault::upstream("p", FaultKind::UpstreamStatus(status), "x"));
-        for of_caller in [400, 402, 403, 404, 409, 413, 415, 422] {
-            assert_eq!(status(of_caller), Health::Nothing, "{of_caller}");
-        }
-        for of_leg in [401, 407, 408, 500, 502, 503, 504, 529] {
-            assert_eq!(status(of_leg), Health::Bad, "{of_leg}");
-        }
-        assert_eq!(status(429), Health::Busy(None));
-        let after = Some(Duration::from_secs(3));
-        let busy = Fault::upstream("p", FaultKind::UpstreamStatus(429), "x").retry(Retry::Here(after));
-        assert_eq!(health_of(&busy), Health::Busy(after));
-        // The embedded engine says it in its own word.
-        for kind in [FaultKind::RateLimited, FaultKind::Overloaded] {
-            assert_eq!(health_of(&Fault::gateway(kind, "full").retry(Retry::Here(after))), Health::Busy(after));
-        }
-        for kind in [FaultKind::UpstreamUnreachable, FaultKind::UpstreamTimeout, FaultKind::UpstreamCut, FaultKind::UpstreamInvalid]
-        {
-            assert_eq!(health_of(&Fault::upstream("p", kind, "x")), Health::Bad);
-        }
-        assert_eq!(health_of(&Fault::caller(FaultKind::InvalidRequest, "x")), Health::Nothing);
-        assert_eq!(health_of(&Fault::gateway(FaultKind::Internal, "x")), Health::Nothing);
-    }
-
-    #[test]
-    fn a_ticket_that_is_dropped_says_nothing_and_frees_its_place() {
-        let (state, now) = (Arc::<LegState>::default(), Instant::now());
-        for _ in 0..100 {
-            drop(state.ask(&RULES, now).unwrap());
-        }
-        assert_eq!((state.in_flight(), state.standing(&RULES, now)), (0, Standing::Closed));
-        for _ in 0..RULES.least {
-            state.ask(&RULES, now).unwrap().ended(Health::Bad, now);
-        }
-        assert_eq!((state.trips(), state.ask(&RULES, now).unwrap_err()), (1, RULES.rest));
-        let probe = state.ask(&RULES, now + RULES.rest).unwrap();
-        assert!(state.ask(&RULES, now + RULES.rest).is_err());
-        drop(probe);
-        assert!(state.ask(&RULES, now + RULES.rest).is_ok());
-    }
-
-    #[test]
-    fn a_stream_that_spoke_and_was_not_waited_for_says_that_the_leg_answers() {
-        let (state, now) = (Arc::<LegState>::default(), Instant::now());
-        for _ in 0..RULES.least {
-            state.ask(&RULES, now).unwrap().ended(Health::Bad, now);
-            (0..4).for_each(|_| state.ask(&RULES, now).unwrap().spoke(Duration::from_millis(1)));
-        }
-        assert_eq!(state.standing(&RULES, now), Standing::Closed);
-    }
-
-    #[test]
-    fn a_percentile_is_of_the_last_streams_and_needs_some() {
-        let state = Arc::<LegState>::default();
-        let ticket = state.ask(&RULES, Instant::now()).unwrap();
-        for millis in 1..=19 {
-            ticket.first_word(Duration::from_millis(millis));
-        }
-        assert_eq!(state.percentile(50), None);
-        for millis in 1..=100 {
-            ticket.first_word(Duration::from_millis(millis));
-        }
-        assert!(state.percentile(95).unwrap() <= Duration::from_millis(96));
-        for _ in 0..FIRSTS {
-            ticket.first_word(Duration::from_millis(7));
-        }
-        assert_eq!(state.percentile(99), Some(Duration::from_millis(7)));
-    }
-
-    #[test]
-    fn the_trips_of_a_leg_are_counted_on_where_it_leads_elsewhere() {
-        let (states, now) = (LegStates::default(), Instant::now());
-        let others = states.of("other", [9; 32]);
-        for place in [[5; 32], [3; 32], [7; 32]] {
-            let state = states.of("leg", place);
-            (0..RULES.least).for_each(|_| state.ask(&RULES, now).unwrap().ended(Health::Bad, now));
-        }
-        assert_eq!((states.of("leg", [5; 32]).trips(), states.of("leg", [1; 32]).trips(), others.trips()), (3, 3, 0));
-    }
-
-    #[test]
-    fn one_that_was_let_go_took_at_least_so_long() {
-        let state = Arc::<LegState>::default();
-        state.spoke(Duration::from_millis(100));
-        state.outwaited(Duration::from_millis(10), Instant::now());
-        assert_eq!(state.latency_us(), 100_000, "that it takes longer than this was known");
-        state.outwaited(Duration::from_millis(500), Instant::now());
-        assert_eq!(state.latency_us(), 200_000);
-        for _ in 0..FEWEST_FIRSTS {
-            state.outwaited(Duration::from_millis(500), Instant::now());
-        }
-        assert_eq!(state.percentile(50), Some(Duration::from_millis(500)));
-    }
-
-    #[test]
-    fn silence_is_as_long_as_it_was_waited_and_no_longer_than_has_passed_and_a_word_ends_it() {
-        let (state, start, second) = (Arc::<LegState>::default(), Instant::now(), Duration::from_secs(1));
-        let let_go = |at: u64| state.outwaited(second, start + second * u32::try_from(at).unwrap());
-        assert_eq!([let_go(1), let_go(1), let_go(1)], [second; 3], "three at once have waited for one second");
-        assert_eq!([let_go(100), let_go(200)], [second * 4, second * 5], "hours in which nobody asked are no silence");
-        state.ask(&RULES, start).unwrap().spoke(second);
-        assert_eq!(let_go(300), second);
-    }
-
-    #[test]
-    fn what_fails_before_its_first_word_is_slow_and_what_its_caller_did_wrong_is_not() {
-        let latency = |health| {
-            let state = Arc::<LegState>::default();
-            state.ask(&RULES, Instant::now()).unwrap().ended(health, Instant::now());
-            state.latency_us()
-        };
-        assert_eq!([Health::Bad, Health::Busy(None)].map(latency), [micros(FAILURE); 2]);
-        assert_eq!([Health::Good, Health::Nothing].map(latency), [0, 0]);
-    }
-
-    #[test]
-    fn names_that_nobody_uses_make_room() {
-        let states = LegStates::default();
-        let kept = states.of("kept", [0; 32]);
-        for n in 0..MOST * 2 {
-            drop(states.of(&format!("p/{n}"), [0; 32]));
-        }
-        assert!(Arc::ptr_eq(&kept, &states.of("kept", [0; 32])));
-        assert!(!Arc::ptr_eq(&kept, &states.of("kept", [1; 32])));
-        assert!(states.0.lock().unwrap().len() <= MOST);
-    }
-}
+mod tests;

@@ -16,10 +16,14 @@ use crate::upstreams::breaker::Health;
 /// A leg without a limit for its first word that was waited for so many times as long as it usually takes says nothing at all.
 const SEVERAL: u32 = 10;
 
+/// After so many silences for all of its time, and no word between them, a leg that has a limit is taken to say nothing at all. One that
+/// exceeds it now and then does not come to so many.
+const SILENCES: u32 = 3;
+
 impl<W: Witness> Walk<'_, W> {
     /// Listens to a try until it speaks; another one may speak in its place.
     pub(super) async fn hear(&mut self, mut first: Attempt) -> Next {
-        let Some(delay) = self.delay(first.at) else {
+        let Some(delay) = self.delay(first.at).filter(|_| !self.must_show(&first)) else {
             let heard = (&mut first).await;
             return self.heard(first, heard);
         };
@@ -70,6 +74,13 @@ impl<W: Witness> Walk<'_, W> {
         }
     }
 
+    /// Whether a try is waited for alone, for the time that its leg has for its first word: a probe, and one at a leg that was let go for as
+    /// long as that. Where another always speaks in its place, one that is slow within its limit looks like one that never says a word.
+    fn must_show(&self, attempt: &Attempt) -> bool {
+        let must = |limit| self.legs[attempt.at].merits.state.must_show(limit, Instant::now());
+        self.first_word(attempt.at).is_some_and(|limit| attempt.ticket.is_probe() || must(limit))
+    }
+
     /// After how long a second leg is asked beside this one.
     fn delay(&self, at: usize) -> Option<Duration> {
         let hedge = self.care.hedge.filter(|_| self.request.stream && !self.hedged)?;
@@ -101,13 +112,18 @@ impl<W: Witness> Walk<'_, W> {
     }
 
     /// The first try was let go, for one at that leg spoke. Where only those that were fast enough counted, the usual time would shrink with
-    /// every hedge; and a leg that never says a word is one that fails, though nobody waits for it to the end. One that speaks at
-    /// another try does say a word.
+    /// every hedge; and a leg that never says a word is one that fails, though nobody waits for it to the end: one that said none in all
+    /// of its time, time and again, and none since, or one that has no such limit and was waited for long enough in all. One that speaks
+    /// at another try does say a word.
     fn outwaited(&self, first: &mut Attempt, (spoke, delay): (usize, Duration)) {
         let now = Instant::now();
-        let silent = self.legs[first.at].merits.state.outwaited(first.began.elapsed(), now);
-        let limit = self.first_word(first.at).unwrap_or(delay.saturating_mul(SEVERAL));
-        if first.at != spoke && silent >= limit {
+        let state = &self.legs[first.at].merits.state;
+        let silent = state.outwaited(first.began.elapsed(), now);
+        let fails = match self.first_word(first.at) {
+            Some(_) => state.silences() >= SILENCES,
+            None => silent >= delay.saturating_mul(SEVERAL),
+        };
+        if first.at != spoke && fails {
             first.ticket.ended(Health::Bad, now);
         }
     }

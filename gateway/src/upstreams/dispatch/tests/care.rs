@@ -6,6 +6,8 @@ use super::*;
 use crate::config::facts::{BreakerFact, HedgeFact, RetryFact};
 use crate::upstreams::breaker::Standing;
 
+mod turns;
+
 /// An upstream that says some and then never anything again, until it is let go.
 struct Stuck {
     says: Vec<Chunk>,

@@ -50,6 +50,13 @@ impl Bucket {
         if over <= 1e-6 { Duration::ZERO } else { seconds(over * MINUTE / float(limit)) }
     }
 
+    /// How long until `amount` fits under a limit, where it does not fit now.
+    fn over(&mut self, limit: Option<u64>, amount: u64, now: Instant) -> Option<Duration> {
+        let limit = limit?;
+        self.drain(limit, now);
+        Some(self.wait(limit, amount)).filter(|wait| !wait.is_zero())
+    }
+
     fn gauge(&self, limit: u64) -> Gauge {
         Gauge { limit, remaining: whole(float(limit) - self.level), reset: seconds(self.level * MINUTE / float(limit)) }
     }
@@ -117,13 +124,8 @@ impl KeyState {
     /// Which limit stands in the way.
     pub fn take(self: &Arc<Self>, key: &KeyFact, tokens: u64, now: Instant) -> Result<(Taken, Standing), (Over, Standing)> {
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |bucket: &mut Bucket, limit: Option<u64>, amount: u64| {
-            let limit = limit?;
-            bucket.drain(limit, now);
-            Some(bucket.wait(limit, amount)).filter(|wait| !wait.is_zero())
-        };
-        let requests = fits(&mut levels.requests, key.requests_per_minute, 1);
-        let over_tokens = fits(&mut levels.tokens, key.tokens_per_minute, tokens.max(1));
+        let requests = levels.requests.over(key.requests_per_minute, 1, now);
+        let over_tokens = levels.tokens.over(key.tokens_per_minute, tokens.max(1), now);
         let over = requests.map(Over::Requests).or(over_tokens.map(Over::Tokens)).or_else(|| self.enter(key.in_flight));
         if let Some(over) = over {
             return Err((over, levels.standing(key)));
@@ -133,6 +135,21 @@ impl KeyState {
         let standing = levels.standing(key);
         drop(levels);
         Ok((Taken { state: Arc::clone(self), reserved: tokens }, standing))
+    }
+
+    /// Counts one request that no model is asked for: it uses no tokens, and is not in flight.
+    ///
+    /// # Errors
+    /// There were too many requests.
+    pub fn count(&self, key: &KeyFact, now: Instant) -> Result<(), (Over, Standing)> {
+        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        // How the tokens stand is told beside; they are in nobody's way.
+        levels.tokens.over(key.tokens_per_minute, 0, now);
+        if let Some(wait) = levels.requests.over(key.requests_per_minute, 1, now) {
+            return Err((Over::Requests(wait), levels.standing(key)));
+        }
+        levels.requests.level += 1.0;
+        Ok(())
     }
 
     /// Enters the flight, or says that it is full.
@@ -333,6 +350,17 @@ mod tests {
         assert_eq!(state.take(&key, 0, start).unwrap_err().0, Over::InFlight);
         drop(first);
         assert!(state.take(&key, 0, start).is_ok());
+    }
+
+    #[test]
+    fn what_is_only_counted_needs_no_flight_and_pays_no_debt_of_tokens() {
+        let start = Instant::now();
+        let (state, key) = (Arc::new(KeyState::new(start)), key(Some(3), Some(600), Some(1)));
+        let (mut taken, _) = state.take(&key, 100, start).unwrap();
+        taken.used(1200);
+        assert!(state.take(&key, 0, start).is_err());
+        assert!(state.count(&key, start).is_ok() && state.count(&key, start).is_ok());
+        assert_eq!(state.count(&key, start).unwrap_err().0, Over::Requests(Duration::from_secs(20)));
     }
 
     #[test]

@@ -17,8 +17,8 @@ use gatewright_types::{Fault, FaultKind};
 
 use super::heads;
 use super::respond::gather;
-use crate::dialects::{Begin, DialectRef, Later, Recalled, Stage};
-use crate::life::background::{Job, Running, Stop};
+use crate::dialects::{Begin, DialectRef, Ended, Later, Recalled, Stage};
+use crate::life::background::{Job, Running, Stop, closed};
 use crate::life::conversations::{forget, keep, look_up};
 use crate::life::{Caller, Refused, Screened, go_on};
 
@@ -44,7 +44,9 @@ pub(super) fn accept(screened: Screened, later: &'static dyn Later) -> Result<Re
         Err(full) => return Err(screened.refused(full)),
     };
     let (id, created, sealer) = (caller.head.answer_id(), caller.at_ms / 1000, Some(caller.sealer()));
-    let begin = Begin { id, model: screened.seat().model(), created, sealer, echo, ..Begin::default() };
+    // What is told of it at each stage is kept, however it ends.
+    let ended = Ended { kept: true, ..Ended::default() };
+    let begin = Begin { id, model: screened.seat().model(), created, sealer, echo, ended, ..Begin::default() };
     let made = Made { open: later.begun(&begin), caller: Arc::clone(&caller), later, before };
     if !made.keeps(Stage::InProgress) {
         return Err(screened.refused(Fault::gateway(FaultKind::Overloaded, "The records do not keep up. Try again in a moment.")));
@@ -107,11 +109,6 @@ async fn make(screened: Screened, running: Running, made: Made) {
         Err(Stop::Cancelled) => drop(made.keeps(Stage::Cancelled)),
         Err(Stop::Closing) => drop(made.keeps(Stage::Failed(&closed()))),
     }
-}
-
-/// Why an answer failed that nobody makes any more.
-pub(super) fn closed() -> Fault {
-    Fault::gateway(FaultKind::Internal, "The gateway was stopped before this response was complete.")
 }
 
 /// An answer that is watched, and by whom.

@@ -12,13 +12,13 @@ use bytes::Bytes;
 use gatewright_types::{Fault, FaultKind};
 use serde::Deserialize;
 
-use super::background::{Watched, closed, watch};
+use super::background::{Watched, watch};
 use super::heads::{self, head};
 use super::refuse::{fault, refuse};
-use crate::dialects::{DialectRef, Page, Recalled, Stage};
+use crate::dialects::{DialectRef, Page, Recalled};
 use crate::host::Host;
 use crate::life::background::{Job, Stop};
-use crate::life::conversations::{forget, kept, look_up};
+use crate::life::conversations::{count, forget, kept};
 use crate::life::{Authenticated, Caller, Refused, authenticate};
 
 /// What is to be done with an answer.
@@ -69,25 +69,20 @@ pub(super) async fn answer(host: Arc<Host>, (dialect, request): (DialectRef, Req
     }
 }
 
-/// The answer as it is now, and whether it is being made. What nobody makes any more has failed; what is to be gone is stopped.
+/// The answer as it is now, and whether it is being made. What is to be gone is stopped first, though what was kept of it had to make room
+/// for others: how it ends is kept anew.
 async fn found(authenticated: &Authenticated, (id, wanted): (&str, Wanted)) -> Result<(Recalled, Option<Arc<Job>>), Refused> {
+    count(authenticated)?;
     let caller = authenticated.caller();
     // Before it is read: one that is over by then is kept as it ended.
     let mut job = caller.host.shared.background.find(caller.tenant(), id);
-    let mut found = kept(authenticated, id).await?;
     if let Some(running) = job.take_if(|_| matches!(wanted, Wanted::Forgotten | Wanted::Cancelled)) {
         running.stop(Stop::Cancelled);
         running.over().await;
-        if let Some(ended) = look_up(caller, id).await? {
-            found = ended;
-        }
     }
-    let open = caller.head.dialect.later().filter(|later| later.is_open(&found.body));
-    if let (Some(later), None) = (open, &job) {
-        let failed = later.restated(&found.body, Stage::Failed(&closed()));
-        found.body = String::from_utf8_lossy(&failed).into();
-    }
-    Ok((found, job.filter(|_| open.is_some())))
+    let found = kept(caller, id).await?;
+    let open = caller.head.dialect.later().is_some_and(|later| later.is_open(&found.body));
+    Ok((found, job.filter(|_| open)))
 }
 
 fn done(

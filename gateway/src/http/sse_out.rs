@@ -74,6 +74,9 @@ impl EventBody {
         if !matches!(fault.kind, FaultKind::Blocked { .. }) {
             let settled = self.settled.take();
             let id = settled.as_ref().map_or("", |settled| &settled.seat().caller().head.request_id);
+            if let Some(settled) = &settled {
+                self.writer.ends(settled.seat().ended());
+            }
             let said = self.writer.fault(fault, id);
             if let (Some(settled), Some(body)) = (&settled, self.writer.kept()) {
                 settled.seat().keep(&body);

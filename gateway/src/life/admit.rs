@@ -80,32 +80,39 @@ pub(super) fn full(of: &str) -> Fault {
 /// # Errors
 /// As [`admit`], but for records: it leaves none.
 pub(super) fn pass(resolved: &Resolved) -> Result<(Place, Option<Taken>), Refused> {
-    pass_by(&resolved.caller, &resolved.request.model)
-}
-
-/// The same, where no model is named.
-pub(super) fn pass_by(caller: &Caller, model: &str) -> Result<(Place, Option<Taken>), Refused> {
+    let caller = &resolved.caller;
     let passed = || {
         let place =
             caller.host.shared.limiter.enter(caller.host.facts.limits.in_flight).ok_or_else(|| full("requests in flight"))?;
         Ok((place, take(caller, 0)?.0))
     };
-    passed().map_err(|refused: Refused| caller.turn_away(model, refused))
+    passed().map_err(|refused: Refused| caller.turn_away(&resolved.request.model, refused))
+}
+
+/// Counts a request for what is kept as one of its key's. It needs no place in flight, for what it is about may hold the last one while it
+/// is made, and uses no tokens.
+///
+/// # Errors
+/// [`FaultKind::RateLimited`] when the key has had too many requests.
+pub(super) fn count(caller: &Caller) -> Result<(), Refused> {
+    let (Some(key), Some(state)) = (&caller.key, &caller.limits) else { return Ok(()) };
+    state.count(key, Instant::now()).map_err(|over| caller.turn_away("", over_limit(over)))
 }
 
 fn take(caller: &Caller, tokens: u64) -> Result<(Option<Taken>, Standing), Refused> {
     let (Some(key), Some(state)) = (&caller.key, &caller.limits) else { return Ok((None, Standing::default())) };
     match state.take(key, tokens, Instant::now()) {
         Ok((taken, standing)) => Ok((Some(taken), standing)),
-        Err((over, standing)) => {
-            let (what, wait) = match over {
-                Over::Requests(wait) => ("requests per minute", wait),
-                Over::Tokens(wait) => ("tokens per minute", wait),
-                Over::InFlight => ("requests in flight", Duration::from_secs(1)),
-            };
-            let message = format!("The API key is over its limit of {what}. Try again in {} s.", wait.as_secs() + 1);
-            let fault = Fault::caller(FaultKind::RateLimited, message).retry(Retry::Here(Some(wait)));
-            Err(Refused::new(fault, standing))
-        }
+        Err(over) => Err(over_limit(over)),
     }
+}
+
+fn over_limit((over, standing): (Over, Standing)) -> Refused {
+    let (what, wait) = match over {
+        Over::Requests(wait) => ("requests per minute", wait),
+        Over::Tokens(wait) => ("tokens per minute", wait),
+        Over::InFlight => ("requests in flight", Duration::from_secs(1)),
+    };
+    let message = format!("The API key is over its limit of {what}. Try again in {} s.", wait.as_secs() + 1);
+    Refused::new(Fault::caller(FaultKind::RateLimited, message).retry(Retry::Here(Some(wait))), standing)
 }

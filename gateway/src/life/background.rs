@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gatewright_types::Fault;
+use gatewright_types::{Fault, FaultKind};
 use tokio::sync::watch;
 
 use super::admit::full;
@@ -29,6 +29,11 @@ pub(crate) enum Stop {
     Cancelled,
     /// The gateway ends.
     Closing,
+}
+
+/// Why an answer failed that nobody makes any more.
+pub(crate) fn closed() -> Fault {
+    Fault::gateway(FaultKind::Internal, "The gateway was stopped before this response was complete.")
 }
 
 /// Answers that are under way.

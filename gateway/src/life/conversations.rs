@@ -10,14 +10,15 @@ use gatewright_types::{Fault, FaultKind};
 
 use super::admit;
 use super::authenticate::{Authenticated, Caller};
+use super::background::closed;
 use super::refused::Refused;
-use crate::dialects::Recalled;
+use crate::dialects::{DialectRef, Recalled, Stage};
 use crate::records::Conversation;
 
 /// Bodies as large as any may be that one request may have looked at, of which it names a part.
 const LOOKED_AT: usize = 8;
 
-/// Those of these answers that are kept for whoever asks.
+/// Those of these answers that are kept for whoever asks, each as it is now.
 ///
 /// # Errors
 /// [`FaultKind::Internal`] when the records cannot be read.
@@ -26,17 +27,22 @@ pub(super) async fn recall(caller: &Caller, ids: Vec<String>) -> Result<Vec<Reca
     if ids.is_empty() || !host.facts.conversations.keep {
         return Ok(Vec::new());
     }
-    let (tenant, now) = (caller.tenant().to_owned(), host.shared.clock.now_ms());
+    let (tenant, now, dialect) = (caller.tenant().to_owned(), host.shared.clock.now_ms(), caller.head.dialect);
     // What a request names is bounded in bytes when it is read; this is what is looked at for it.
     let most = host.facts.limits.body_bytes.saturating_mul(LOOKED_AT);
     let read = move || {
         let mut looked = 0_usize;
         let found = ids.into_iter().map(|id| {
+            // Before it is read: one that is over by then is kept as it ended.
+            let is_made = host.shared.background.find(&tenant, &id).is_some();
             let kept = host.shared.records.recall((&tenant, &id), now)?.filter(|kept| {
                 looked = looked.saturating_add(kept.body.len() + kept.before.len());
                 looked <= most
             });
-            Ok(kept.map(|kept| Recalled { id, body: Arc::clone(&kept.body), conversation: Arc::clone(&kept.before) }))
+            Ok(kept.map(|kept| {
+                let body = if is_made { Arc::clone(&kept.body) } else { left(&kept.body, dialect) };
+                Recalled { id, body, conversation: Arc::clone(&kept.before) }
+            }))
         });
         found.filter_map(Result::transpose).collect::<Result<Vec<_>, crate::records::RecordsError>>()
     };
@@ -44,13 +50,27 @@ pub(super) async fn recall(caller: &Caller, ids: Vec<String>) -> Result<Vec<Reca
     tokio::task::spawn_blocking(read).await.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
 }
 
-/// An answer that is kept for whoever asks. Asking counts as one of its key's requests.
+/// An answer that nobody makes: one that is kept as if it were still made has failed.
+fn left(body: &Arc<str>, dialect: DialectRef) -> Arc<str> {
+    match dialect.later().filter(|later| later.is_open(body)) {
+        Some(later) => String::from_utf8_lossy(&later.restated(body, Stage::Failed(&closed()))).into(),
+        None => Arc::clone(body),
+    }
+}
+
+/// Counts whoever asks for an answer that was kept: that is one of its key's requests.
 ///
 /// # Errors
-/// [`FaultKind::NotFound`] when there is none, or it is another tenant's; a limit of the key.
-pub(crate) async fn kept(authenticated: &Authenticated, id: &str) -> Result<Recalled, Refused> {
-    let caller = &authenticated.caller;
-    let _taken = admit::pass_by(caller, "")?;
+/// A limit of the key.
+pub(crate) fn count(authenticated: &Authenticated) -> Result<(), Refused> {
+    admit::count(&authenticated.caller)
+}
+
+/// An answer that is kept for whoever asks.
+///
+/// # Errors
+/// [`FaultKind::NotFound`] when there is none, or it is another tenant's.
+pub(crate) async fn kept(caller: &Caller, id: &str) -> Result<Recalled, Refused> {
     let found = recall(caller, vec![id.to_owned()]).await.map_err(|fault| caller.turn_away("", fault))?;
     let missing = || {
         let id = &id[..id.floor_char_boundary(128)];

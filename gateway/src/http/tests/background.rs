@@ -26,6 +26,7 @@ async fn begin(kit: &mut Kit) -> String {
     let heard = kit.responses(&asks()).await;
     let (status, told) = (heard.status, heard.json());
     assert_eq!((status, &told["status"], &told["background"]), (200, &json!("queued"), &json!(true)), "{told}");
+    assert_eq!(told["store"], true);
     assert_eq!((&told["output"], &told["completed_at"], &told["usage"]), (&json!([]), &Value::Null, &Value::Null));
     format!("/v1/responses/{}", told["id"].as_str().unwrap())
 }
@@ -87,13 +88,14 @@ async fn it_can_be_cancelled_and_then_nothing_more_is_asked_for_it() {
     kit.script(hangs());
     let path = begin(&mut kit).await;
     asked(&kit, 1).await;
-    assert_eq!(kit.get(&path).await.json()["status"], "in_progress");
+    let begun = kit.get(&path).await.json();
+    assert_eq!((&begun["status"], &begun["store"]), (&json!("in_progress"), &json!(true)));
     let id = path.rsplit('/').next().unwrap();
     let follows = kit.responses(&json!({"model": "m", "input": "and?", "previous_response_id": id})).await;
     assert!(follows.status == 400 && follows.text.contains("not complete yet"), "{}", follows.text);
     let watched = kit.send(Request::get(format!("{path}?stream=true")).body(Body::empty()).unwrap()).await;
     let told = send(&mut kit, "POST", &format!("{path}/cancel")).await;
-    assert_eq!((told.status, &told.json()["status"]), (200, &json!("cancelled")));
+    assert_eq!((told.status, &told.json()["status"], &told.json()["store"]), (200, &json!("cancelled"), &json!(true)));
     assert_eq!(kit.upstream.alive.load(Ordering::SeqCst), 0);
     assert_eq!(kit.get(&path).await.json(), told.json());
     assert_eq!(send(&mut kit, "POST", &format!("{path}/cancel")).await.json(), told.json());
@@ -146,6 +148,7 @@ async fn what_goes_wrong_is_told_by_the_answer() {
         let path = begin(&mut kit).await;
         let told = over(&mut kit, &path).await;
         assert_eq!((&told["status"], &told["error"]["message"]), (&json!("failed"), &json!(message)), "{told}");
+        assert_eq!(told["store"], true);
     }
     let refused = kit.responses(&json!({"model": "no", "input": "x", "background": true})).await;
     assert_eq!(refused.status, 404, "what is wrong at once is told at once");
@@ -176,6 +179,50 @@ async fn the_end_of_the_gateway_is_the_end_of_it() {
         let told = send(&mut kit, method, path).await.json();
         assert_eq!(told["status"], "failed", "{told}");
     }
+    kit.script(says("y"));
+    let follows = kit.responses(&json!({"model": "m", "input": "and?", "previous_response_id": "resp_old"})).await;
+    assert_eq!(follows.status, 200, "what failed is gone on from: {}", follows.text);
+}
+
+#[tokio::test]
+async fn it_is_asked_for_and_ended_though_it_holds_the_last_place_and_all_tokens_of_its_key() {
+    let mut kit = Kit::new();
+    let full = KeyFact { in_flight: Some(1), tokens_per_minute: Some(1), ..super::key("a", "a") };
+    kit.facts.keys = vec![full, KeyFact { requests_per_minute: Some(1), ..super::key("b", "b") }];
+    kit.facts.limits.in_flight = 1;
+    kit.script(hangs());
+    let bearer = ("authorization", "Bearer a");
+    let begun = kit.send(post_to("/v1/responses", &asks().to_string(), &[bearer])).await.whole().await.json();
+    let path = format!("/v1/responses/{}", begun["id"].as_str().unwrap());
+    asked(&kit, 1).await;
+    let about = |method: &str, rest: &str| {
+        Request::builder().method(method).uri(format!("{path}{rest}")).header(bearer.0, bearer.1).body(Body::empty()).unwrap()
+    };
+    assert_eq!(kit.send(about("GET", "")).await.whole().await.json()["status"], "in_progress");
+    assert_eq!(kit.send(about("GET", "/input_items")).await.whole().await.status, 200);
+    let watched = kit.send(about("GET", "?stream=true")).await;
+    let told = kit.send(about("POST", "/cancel")).await.whole().await;
+    assert_eq!((told.status, &told.json()["status"]), (200, &json!("cancelled")), "{}", told.text);
+    assert_eq!(watched.whole().await.events().pop().unwrap()["response"], told.json());
+    assert_eq!(kit.send(about("DELETE", "")).await.whole().await.status, 200);
+    for status in [404, 429] {
+        let other = Request::get(&path).header("authorization", "Bearer b").body(Body::empty()).unwrap();
+        assert_eq!(kit.send(other).await.whole().await.status, status, "they are requests all the same");
+    }
+}
+
+#[tokio::test]
+async fn it_is_ended_though_what_was_kept_of_it_made_room_for_others() {
+    let mut kit = Kit::new();
+    kit.script(hangs());
+    let path = begin(&mut kit).await;
+    asked(&kit, 1).await;
+    assert!(kit.host().shared.records.forget(("-", path.rsplit('/').next().unwrap())));
+    assert_eq!(kit.get(&path).await.status, 404);
+    let told = send(&mut kit, "POST", &format!("{path}/cancel")).await;
+    assert_eq!((told.status, &told.json()["status"]), (200, &json!("cancelled")), "{}", told.text);
+    assert_eq!(kit.upstream.alive.load(Ordering::SeqCst), 0);
+    assert_eq!(kit.get(&path).await.json(), told.json());
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@ async fn refusals_have_openais_envelope_and_a_broken_stream_ends_in_a_failure() 
     let kept = kit.get(&format!("/v1/responses/{id}")).await.json();
     assert_eq!(kept, heard.events().pop().unwrap()["response"], "what failed is kept as it failed");
     assert_eq!((&kept["status"], &kept["error"]["code"]), (&json!("failed"), &json!("server_error")));
+    assert_eq!(kept["store"], true);
     assert_eq!(kept["output"][0]["content"][0]["text"], "hel");
     let wrong = kit.get("/v1/responses").await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, "POST"));

@@ -16,7 +16,7 @@ pub(crate) fn announces(name: &str) -> bool {
     openai_responses::announces(name)
 }
 
-/// Whether a field is a note of ours that holds a short word at most, as a tool's name is one, and no text.
+/// Whether a field is a note of ours that holds a word of ours, and no text.
 pub(crate) fn is_note(name: &str, json: &str) -> bool {
     openai_responses::is_note(name) && is_word(json)
 }
@@ -40,11 +40,13 @@ mod tests {
 
     #[test]
     fn a_note_is_a_word_under_a_name_of_ours() {
-        assert!(is_note("openai_responses.phase", "\"commentary\"") && is_note("openai_responses.namespace", "\"mcp__linear\""));
+        assert!(is_note("openai_responses.phase", "\"commentary\""));
         for (name, json) in [
             ("phase", "\"commentary\""),
             ("openai_responses.item", "\"commentary\""),
             ("openai_responses.phase", "\"my secret\""),
+            ("openai_responses.other_phase", "\"sk-123456\""),
+            ("openai_responses.namespace", "\"sk-123456\""),
             ("openai_responses.phase", "{\"a\":1}"),
         ] {
             assert!(!is_note(name, json), "{name}: {json}");

@@ -42,6 +42,7 @@ use gatewright_types::{ChatRequest, Chunk, Completion, Delta, Extras, Fault, Ret
 pub use self::kept::{Echo, Later, Page, Recalled, Renamed, Stage};
 pub(crate) use self::marks::{announces, begins_item, is_note, points_into_text};
 pub(crate) use self::media::tokens_of;
+pub(crate) use self::openai_responses::said_before;
 pub use self::requested::{Asked, Carried};
 pub use self::seal::{Seal, Sealer};
 pub(crate) use self::steering::{Place, steers, unforced};

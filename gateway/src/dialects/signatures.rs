@@ -5,14 +5,13 @@
 
 use gatewright_types::ChatRequest;
 
-use super::{anthropic_messages, of_own, openai_responses};
+use super::{anthropic_messages, of_own};
 
 /// Whose field on a message it is, the field, and the name that it is told under.
-const ALL: [(&str, &str, &str); 4] = [
+const ALL: [(&str, &str, &str); 3] = [
     (anthropic_messages::NAME, "signed", "thinking.signature"),
     (anthropic_messages::NAME, "redacted_thinking", "thinking.signature"),
     (anthropic_messages::NAME, "signature", "thinking.signature"),
-    (openai_responses::NAME, "sealed", "reasoning.encrypted_content"),
 ];
 
 /// The names of those that a dialect has no place for.

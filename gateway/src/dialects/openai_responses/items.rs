@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::request::text_of_tool;
 use super::sealed::{self, Sealed, Shown};
-use super::{AFTER, ANNOTATIONS, BEFORE, INSTRUCTIONS, ITEM_ID, NAME, OPEN, PHASE, THOUGHT_ID, ids, known_of, own};
+use super::{AFTER, ANNOTATIONS, BEFORE, INSTRUCTIONS, ITEM_ID, NAME, OPEN, THOUGHT_ID, ids, known_of, own, phase};
 use crate::dialects::media::{Media, Source, What};
 use crate::dialects::out::Out;
 use crate::dialects::{Renamed, of_own};
@@ -86,8 +86,7 @@ fn words(out: &mut Out, message: &Message, (role, whom): (&str, For)) {
     out.text("type", "message");
     out.text("role", role);
     out.text("status", "completed");
-    // Of an answer of ours it may only say that there is none.
-    own(&message.extras, PHASE).filter(|phase| phase.starts_with('"')).into_iter().for_each(|phase| out.field("phase", phase));
+    phase(&message.extras).into_iter().for_each(|phase| out.field("phase", phase));
     out.name("content");
     let kind = if message.role == Role::Assistant { "output_text" } else { "input_text" };
     parts(out, &message.content, kind);

@@ -21,7 +21,7 @@ mod golden;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault};
+use gatewright_types::{ChatRequest, Choice, Chunk, Completion, Extras, Fault, Message};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -136,13 +136,28 @@ const OPEN: &str = "open";
 const SUMMARY: &str = "summary";
 /// Of an answer: an item that no other dialect has, whole.
 const ITEM: &str = "item";
-/// Of an answer: a message begins; its phase, or `true` where it has none. Of a message: its phase.
+/// Of an answer: a message begins; its phase, or `true` where it has none that is known. Of a message: its phase.
 const PHASE: &str = "phase";
+/// The phases that are known.
+const PHASES: [&str; 2] = ["commentary", "final_answer"];
+/// Of a message that has another: that is a text like any other, and no note.
+const OTHER_PHASE: &str = "other_phase";
 /// Of an answer: something is said of the text that came last. Of a text: all that is said of it, a list.
 const ANNOTATION: &str = "annotation";
 const ANNOTATIONS: &str = "annotations";
 /// What comes before the core of an answer's id.
 const PREFIX: &str = "resp_";
+
+/// The field that a phase is kept under.
+fn phase_field(phase: &str) -> &'static str {
+    if PHASES.contains(&phase) { PHASE } else { OTHER_PHASE }
+}
+
+/// The phase of a message, JSON.
+fn phase(extras: &Extras) -> Option<&str> {
+    // Of an answer of ours the first may only say that there is none.
+    [PHASE, OTHER_PHASE].into_iter().find_map(|field| own(extras, field).filter(|phase| phase.starts_with('"')))
+}
 
 /// Whether an item of an answer begins with a field.
 pub(super) fn begins_item(field: &str) -> bool {
@@ -156,7 +171,7 @@ pub(super) fn announces(field: &str) -> bool {
 
 /// Whether a field is a note of ours that holds no text but a word.
 pub(super) fn is_note(field: &str) -> bool {
-    super::of_own(NAME, field).is_some_and(|field| matches!(field, PHASE | NAMESPACE | CALLED))
+    super::of_own(NAME, field) == Some(PHASE)
 }
 
 /// Whether a field of a message, or of what is within one, is a word that its reader knows, or an id of ours: no client writes a text there.
@@ -281,6 +296,22 @@ impl Dialect for OpenAiResponses {
     fn said(&self, body: &[u8]) -> Option<Said> {
         openai_chat::OpenAiChat.said(body)
     }
+}
+
+/// An answer as the messages that its client would send back, where items are in it that no other dialect has: each stays where it stood.
+pub(crate) fn said_before(said: &Choice) -> Option<Vec<Message>> {
+    #[derive(serde::Deserialize)]
+    struct Whole<'a> {
+        #[serde(borrow)]
+        output: &'a RawValue,
+    }
+    said.message_extras.iter().find(|(name, _)| super::of_own(NAME, name) == Some(ITEM))?;
+    // How it ended is nothing that was said.
+    let answer = Completion { choices: vec![Choice { finish: None, ..said.clone() }], ..Completion::default() };
+    let whole = write::whole(&answer, &Begin { id: format!("{PREFIX}0"), ..Begin::default() });
+    let Whole { output } = serde_json::from_slice(&whole).ok()?;
+    let body = json!({ "model": NAME, "input": output }).to_string();
+    request::read(body.as_bytes(), &Asked::default()).ok().map(|request| request.messages)
 }
 
 /// Marks a message whose thought goes back in the open, to servers that want it so.

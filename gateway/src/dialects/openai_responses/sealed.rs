@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use super::{NAME, SEALED, keep_value};
 use crate::dialects::of_own;
 
-/// What stands before whose a word is.
+/// What stands before whose a word is, which a point ends. Nobody's is one whose vendor is not known, and that looks marked itself, for it
+/// comes from another gateway: taken off again, the mark that is the vendor's own stays.
 const MARK: &str = "\"gatewright.by.";
 
 /// A seal, and what it is on.
@@ -48,19 +49,24 @@ fn sum(text: &str) -> String {
 }
 
 impl Sealed {
-    /// A word on this text, which begins there in the thought: a vendor's, or what a client was told of it.
+    /// A vendor's word on this text, which begins there in the thought.
     pub(super) fn new((at, text): (usize, &str), shown: Shown, word: &RawValue) -> Self {
+        Self { at, bytes: text.len(), sum: sum(text), shown, word: word.to_owned(), by: None }
+    }
+
+    /// The same of what a client was told of one.
+    pub(super) fn read(place: (usize, &str), shown: Shown, word: &RawValue) -> Self {
         let marked = word.get().strip_prefix(MARK).and_then(|rest| rest.split_once('.'));
-        let (by, word) = match marked.and_then(|(by, word)| Some((by, RawValue::from_string(format!("\"{word}")).ok()?))) {
-            Some((by, word)) => (Some(by.to_owned()), word),
-            None => (None, word.to_owned()),
-        };
-        Self { at, bytes: text.len(), sum: sum(text), shown, word, by }
+        match marked.and_then(|(by, word)| Some((by, RawValue::from_string(format!("\"{word}")).ok()?))) {
+            Some((by, word)) => Self { by: Some(by.to_owned()).filter(|by| !by.is_empty()), ..Self::new(place, shown, &word) },
+            None => Self::new(place, shown, word),
+        }
     }
 
     /// What a client is told of it.
     pub(super) fn told(&self) -> RawJson {
-        let word = self.by.as_ref().zip(self.word.get().strip_prefix('"'));
+        let nobody = self.word.get().starts_with(MARK).then_some("");
+        let word = self.by.as_deref().or(nobody).zip(self.word.get().strip_prefix('"'));
         let marked = word.and_then(|(by, word)| RawValue::from_string(format!("{MARK}{by}.{word}")).ok());
         marked.unwrap_or_else(|| self.word.clone())
     }
@@ -183,12 +189,42 @@ mod tests {
         assert!(kept.contains(told.get()), "whose it is is kept too: {kept}");
     }
 
+    /// What a client is told of a word that a vendor put on a thought that it does not show.
+    fn told(word: &RawValue, provider: Option<&str>) -> RawJson {
+        let mut delta = Extras::new();
+        Sealed::new((0, ""), Shown::Text, word).put(&mut delta);
+        let mut chunk = Chunk::of(vec![Delta::Other { choice: 0, delta, around: Extras::new() }]);
+        provider.into_iter().for_each(|provider| stamp(&mut chunk, provider));
+        let [Delta::Other { delta, .. }] = &chunk.deltas[..] else { panic!() };
+        Sealed::all(delta)[0].told()
+    }
+
+    #[test]
+    fn a_seal_that_another_gateway_has_marked_goes_back_to_it_with_its_mark() {
+        let word = RawValue::from_string("\"gAAAA\"".to_owned()).unwrap();
+        let within = told(&word, Some("vendor"));
+        for outside in [None, Some("inner")] {
+            let shown = told(&within, outside);
+            let text: String = serde_json::from_str(shown.get()).unwrap();
+            let request = asking(&text);
+            let expected = format!("\"encrypted_content\":{within}");
+            assert!(sent(&request, "inner").contains(&expected), "{outside:?}: {shown}");
+            assert_eq!(has_others(&request, "another"), outside.is_some());
+            let kept = OpenAiResponses.echo(&request).unwrap().conversation.unwrap();
+            assert!(kept.contains(shown.get()), "{kept}");
+        }
+        let text: String = serde_json::from_str(within.get()).unwrap();
+        assert!(sent(&asking(&text), "vendor").contains("\"gAAAA\""));
+    }
+
     #[test]
     fn what_nobody_knows_the_vendor_of_goes_to_any() {
         let request = asking("gAAAA");
         assert!(sent(&request, "one").contains("gAAAA") && sent(&request, "two").contains("gAAAA"));
         assert!(!has_others(&request, "one"));
         let odd = asking("gatewright.by.nobody");
+        let kept = OpenAiResponses.echo(&odd).unwrap().conversation.unwrap();
+        assert!(kept.contains("\"gatewright.by..gatewright.by.nobody\""), "{kept}");
         assert!(sent(&odd, "one").contains("gatewright.by.nobody"));
     }
 }

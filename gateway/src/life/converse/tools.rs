@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use gatewright_plugins::Verdict;
 use gatewright_types::{
-    Channel, ChatRequest, Chunk, Completion, Content, Delta, Fault, FaultKind, Message, Phase, Role, Segment, Tool, ToolCall,
+    Channel, ChatRequest, Choice, Chunk, Completion, Content, Delta, Fault, FaultKind, Message, Phase, Role, Segment, Tool,
+    ToolCall,
 };
 
 use super::talk::{Stage, Talk};
 use crate::config::facts::ToolLoopFact;
-use crate::dialects::{owned, unforced};
+use crate::dialects::{owned, said_before, unforced};
 use crate::host::Route;
 use crate::life::ears;
 use crate::life::guard::Guard;
@@ -191,20 +192,25 @@ impl Talk {
         tools.calls.clear();
         tools.finishes.clear();
         let said = std::mem::take(&mut tools.said).choices.into_iter().next().unwrap_or_default();
-        let content = said.text.filter(|text| !text.is_empty()).map_or(Content::Null, Content::Text);
-        let message = Message {
-            content,
-            reasoning: said.reasoning.filter(|text| !text.is_empty()),
-            tool_calls: calls,
-            extras: owned(said.message_extras),
-            ..Message::text(Role::Assistant, "")
-        };
+        let said = Choice { tool_calls: calls, ..said };
+        let messages = said_before(&said).unwrap_or_else(|| vec![message(said)]);
         let request = Arc::make_mut(&mut self.request);
-        request.messages.push(message);
+        request.messages.extend(messages);
         request.messages.extend(results);
         // A client that forces a call means the first one: forced again, the loop would never end.
         request.tool_choice = None;
         unforced(request);
+    }
+}
+
+/// An answer as one message of a conversation.
+fn message(said: Choice) -> Message {
+    Message {
+        content: said.text.filter(|text| !text.is_empty()).map_or(Content::Null, Content::Text),
+        reasoning: said.reasoning.filter(|text| !text.is_empty()),
+        tool_calls: said.tool_calls,
+        extras: owned(said.message_extras),
+        ..Message::text(Role::Assistant, "")
     }
 }
 

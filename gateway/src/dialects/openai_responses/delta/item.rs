@@ -9,7 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::dialects::openai_responses::request::{get, joined_name, text};
 use crate::dialects::openai_responses::sealed::{Sealed, Shown};
-use crate::dialects::openai_responses::{ANNOTATION, CALLED, CUSTOM, ITEM, NAMESPACE, PHASE, SUMMARY, keep, keep_value};
+use crate::dialects::openai_responses::{
+    ANNOTATION, CALLED, CUSTOM, ITEM, NAMESPACE, PHASE, SUMMARY, keep, keep_value, phase_field,
+};
+use crate::dialects::out::Out;
 use crate::dialects::wire;
 
 /// The items so far.
@@ -29,11 +32,38 @@ pub(super) struct Items {
 /// A message while it comes.
 #[derive(Default)]
 struct Words {
-    phase: Option<RawJson>,
+    phase: Option<String>,
     /// Something of it was said.
     spoken: bool,
     /// So many annotations of it were told.
     annotations: usize,
+    texts: Texts,
+}
+
+/// The parts of a message that are texts: those that follow each other are told as one, and what is said of one points into all of it.
+#[derive(Default)]
+struct Texts {
+    /// So many characters were told of the one that is under way.
+    length: usize,
+    /// Where in it each part begins, by the part's number.
+    begin: BTreeMap<u64, usize>,
+}
+
+impl Texts {
+    fn hear(&mut self, part: u64, said: &Delta) {
+        match said {
+            Delta::Text { text, .. } => {
+                self.begin.entry(part).or_insert(self.length);
+                self.length += text.chars().count();
+            }
+            // A refusal is a part of its own, and so are the texts after it.
+            _ => self.length = 0,
+        }
+    }
+
+    fn begin(&self, part: u64) -> usize {
+        self.begin.get(&part).copied().unwrap_or_default()
+    }
 }
 
 /// As many calls has an answer at most.
@@ -57,25 +87,34 @@ impl Items {
         self.told.insert(at);
     }
 
-    /// Words of a message come: with the first of them it begins.
-    pub(super) fn says(&mut self, at: u64, deltas: &mut Vec<Delta>) {
+    /// Words of a part of a message come: with the first of them it begins.
+    pub(super) fn says(&mut self, (at, part): (u64, u64), said: Delta, deltas: &mut Vec<Delta>) {
         self.tell(at);
         let words = self.messages.entry(at).or_default();
+        words.texts.hear(part, &said);
         if !std::mem::replace(&mut words.spoken, true) {
             let mut delta = Extras::new();
-            match &words.phase {
-                Some(phase) => keep(&mut delta, PHASE, phase),
-                None => keep_value(&mut delta, PHASE, &true),
+            match words.phase.as_deref().map(|phase| (phase_field(phase), phase)) {
+                Some((PHASE, phase)) => keep_value(&mut delta, PHASE, &phase),
+                phase => {
+                    keep_value(&mut delta, PHASE, &true);
+                    phase.into_iter().for_each(|(field, phase)| keep_value(&mut delta, field, &phase));
+                }
             }
             deltas.push(other(delta));
         }
+        deltas.push(said);
     }
 
-    /// Something is said of the words that came last.
-    pub(super) fn annotation(&mut self, at: u64, annotation: &RawValue, deltas: &mut Vec<Delta>) {
-        self.messages.entry(at).or_default().annotations += 1;
+    /// Something is said of a part of a message.
+    pub(super) fn annotation(&mut self, (at, part): (u64, u64), annotation: &RawValue, deltas: &mut Vec<Delta>) {
+        let words = self.messages.entry(at).or_default();
+        words.annotations += 1;
         let mut delta = Extras::new();
-        keep(&mut delta, ANNOTATION, annotation);
+        match moved(annotation, words.texts.begin(part)) {
+            Some(moved) => keep(&mut delta, ANNOTATION, &moved),
+            None => keep(&mut delta, ANNOTATION, annotation),
+        }
         deltas.push(other(delta));
     }
 
@@ -104,7 +143,7 @@ impl Items {
             Some("function_call") => false,
             Some("custom_tool_call") => true,
             Some("message") => {
-                self.messages.entry(at).or_default().phase = get(&fields, "phase").map(ToOwned::to_owned);
+                self.messages.entry(at).or_default().phase = text(&fields, "phase").ok().flatten();
                 return None;
             }
             _ => return None,
@@ -176,20 +215,27 @@ impl Items {
         self.begin(at, item);
         let told = self.told.contains(&at);
         let mut annotations = 0;
+        let words = self.messages.entry(at).or_default();
+        if told {
+            // It may be known only now where its parts begin.
+            words.texts = Texts::default();
+        }
         let parts = wire::object(item).ok().and_then(|fields| wire::items(get(&fields, "content")?).ok()).unwrap_or_default();
-        for part in parts.into_iter().filter_map(|part| wire::object(part).ok()) {
-            let said = |name: &str| text(&part, name).ok().flatten().filter(|text| !text.is_empty() && !told);
+        for (number, part) in (0u64..).zip(parts).filter_map(|(number, part)| Some((number, wire::object(part).ok()?))) {
+            let said = |name: &str| text(&part, name).ok().flatten().filter(|text| !text.is_empty());
             let words = said("text").map(|text| Delta::Text { choice: 0, text });
             let refused = said("refusal").map(|text| Delta::Refusal { choice: 0, text });
             for delta in words.into_iter().chain(refused) {
-                self.says(at, deltas);
-                deltas.push(delta);
+                match told {
+                    true => self.messages.entry(at).or_default().texts.hear(number, &delta),
+                    false => self.says((at, number), delta, deltas),
+                }
             }
             deltas.extend(get(&part, "logprobs").filter(|_| !told).and_then(super::logprobs));
             for annotation in get(&part, "annotations").and_then(|list| wire::items(list).ok()).unwrap_or_default() {
                 annotations += 1;
                 if annotations > self.messages.get(&at).map_or(0, |words| words.annotations) {
-                    self.annotation(at, annotation, deltas);
+                    self.annotation((at, number), annotation, deltas);
                 }
             }
         }
@@ -227,6 +273,21 @@ impl Items {
         };
         (!rest.is_empty()).then(|| self.call(number, (None, None), rest))
     }
+}
+
+/// What is said of a text, so many characters further on; `None` where that changes nothing.
+fn moved(annotation: &RawValue, by: usize) -> Option<RawJson> {
+    let fields = wire::object(annotation).ok().filter(|_| by > 0)?;
+    let mut out = Out::default();
+    out.open();
+    for (name, value) in &fields.0 {
+        match value.get().parse::<usize>().ok().filter(|_| matches!(&**name, "start_index" | "end_index")) {
+            Some(index) => out.number(name, index.saturating_add(by)),
+            None => out.field(name, value.get()),
+        }
+    }
+    out.close();
+    serde_json::from_slice(&out.done()).ok()
 }
 
 fn other(delta: Extras) -> Delta {

@@ -31,6 +31,8 @@ struct Event<'a> {
     #[serde(default)]
     output_index: u64,
     #[serde(default)]
+    content_index: u64,
+    #[serde(default)]
     summary_index: u64,
     #[serde(borrow, default)]
     delta: Option<&'a RawValue>,
@@ -85,23 +87,22 @@ impl ReadEvents for Reader {
         let mut deltas = Vec::new();
         let said = || event.delta.filter(|raw| wire::is_string(raw)).map(wire::lenient).filter(|text| !text.is_empty());
         let at = event.output_index;
+        let part = (at, event.content_index);
         match &*event.kind {
             "response.created" => deltas.extend(event.response.and_then(|raw| answer(raw).ok()).map(|answer| start(&answer))),
             "response.output_text.delta" => {
                 if let Some(text) = said() {
-                    self.items.says(at, &mut deltas);
-                    deltas.push(Delta::Text { choice: 0, text });
+                    self.items.says(part, Delta::Text { choice: 0, text }, &mut deltas);
                 }
                 deltas.extend(event.logprobs.and_then(logprobs));
             }
             "response.refusal.delta" => {
                 if let Some(text) = said() {
-                    self.items.says(at, &mut deltas);
-                    deltas.push(Delta::Refusal { choice: 0, text });
+                    self.items.says(part, Delta::Refusal { choice: 0, text }, &mut deltas);
                 }
             }
             "response.output_text.annotation.added" => {
-                event.annotation.into_iter().for_each(|annotation| self.items.annotation(at, annotation, &mut deltas));
+                event.annotation.into_iter().for_each(|annotation| self.items.annotation(part, annotation, &mut deltas));
             }
             "response.reasoning_text.delta" | "response.reasoning.delta" => {
                 self.items.think((at, Shown::Text), said().unwrap_or_default(), &mut deltas);

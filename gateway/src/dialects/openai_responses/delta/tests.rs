@@ -52,6 +52,50 @@ fn calls_that_come_whole_and_calls_that_come_in_pieces_say_the_same() {
     assert_eq!(arguments(&silent, 0), "{\"input\":\"\"}");
 }
 
+fn told(deltas: &[Delta], name: &str) -> Vec<Value> {
+    let others = deltas.iter().filter_map(|delta| if let Delta::Other { delta, .. } = delta { Some(delta) } else { None });
+    let fields = others.flat_map(|extras| extras.iter().filter(|(field, _)| *field == format!("openai_responses.{name}")));
+    fields.map(|(_, value)| serde_json::from_str(value.get()).unwrap()).collect()
+}
+
+#[test]
+fn what_is_said_of_a_part_points_into_all_the_text_that_its_parts_are() {
+    let note = |start: u64| json!({"type": "url_citation", "url": "u", "start_index": start, "end_index": start + 2});
+    let file = json!({"type": "file_citation", "index": 1, "file_id": "f"});
+    let text = |text: &str, notes: Value| json!({"type": "output_text", "text": text, "annotations": notes});
+    let refusal = json!({"type": "refusal", "refusal": "No."});
+    let content = json!([text("Äb", json!([])), text("CD", json!([note(0), file])), refusal, text("EF", json!([note(0)]))]);
+    let item = json!({"type": "message", "content": content});
+    let done = json!({"type": "response.output_item.done", "output_index": 0, "item": item});
+    let wanted = [note(2), file.clone(), note(0)];
+    assert_eq!(told(&deltas(&[done.clone()]), "annotation"), wanted);
+    let mut events = Vec::new();
+    for (at, part) in content.as_array().unwrap().iter().enumerate() {
+        let (kind, said) =
+            if at == 2 { ("response.refusal.delta", &part["refusal"]) } else { ("response.output_text.delta", &part["text"]) };
+        for letter in said.as_str().unwrap().chars() {
+            events.push(json!({"type": kind, "output_index": 0, "content_index": at, "delta": letter.to_string()}));
+        }
+    }
+    let pieces = events.clone();
+    events.push(done.clone());
+    assert_eq!(told(&deltas(&events), "annotation"), wanted, "notes that only the whole has");
+    let mut events = pieces;
+    let said = |part: u64, note: &Value| json!({"type": "response.output_text.annotation.added", "output_index": 0, "content_index": part, "annotation": note});
+    events.insert(4, said(1, &file));
+    events.insert(4, said(1, &note(0)));
+    events.push(done);
+    assert_eq!(told(&deltas(&events), "annotation"), wanted, "notes that are told one by one");
+}
+
+#[test]
+fn a_phase_that_nobody_knows_is_no_note_of_ours() {
+    let message = |phase: &str| json!({"type": "message", "phase": phase, "content": [{"type": "output_text", "text": "x"}]});
+    let said = |phase: &str| deltas(&[json!({"type": "response.output_item.done", "output_index": 0, "item": message(phase)})]);
+    assert_eq!((told(&said("commentary"), "phase"), told(&said("commentary"), "other_phase")), (vec![json!("commentary")], vec![]));
+    assert_eq!((told(&said("sk-1"), "phase"), told(&said("sk-1"), "other_phase")), (vec![json!(true)], vec![json!("sk-1")]));
+}
+
 #[test]
 fn how_an_answer_ends_is_read_from_its_status() {
     let end = |response: Value, calls: bool| {

@@ -14,7 +14,7 @@ mod write;
 pub(super) use carries::carries;
 pub(super) use fields::read;
 pub(super) use recall::recalls;
-pub(super) use tools::{asks_for_hosted, joined_name, renamed, text_of_tool, without_format};
+pub(super) use tools::{asks_for_hosted, joined_name, renamed, text_of_cut, text_of_tool, without_format};
 pub(super) use write::write;
 
 use gatewright_types::{Fault, FaultKind, RawJson};

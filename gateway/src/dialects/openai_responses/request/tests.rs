@@ -183,6 +183,10 @@ fn messages_keep_their_phase_and_what_is_said_of_their_text() {
         let body = String::from_utf8(dialect.write(&request).unwrap().to_vec()).unwrap();
         assert!(!body.contains("commentary") && !body.contains("url_citation"), "{body}");
     }
+    let odd = asking(json!([said("x", "some_other_phase")]));
+    assert_eq!((own(&odd.messages[0].extras, "phase"), &asks(&odd)[0]["phase"]), (None, &json!("some_other_phase")));
+    let steers = |name: &str| crate::dialects::steers(crate::dialects::Place::Message, name);
+    assert!(steers("openai_responses.phase") && !steers("openai_responses.other_phase"), "policies see what is no known word");
     let wrong = json!({"model": "m", "input": [said("x", "all of it")]});
     assert_eq!(param(&wrong), (FaultKind::InvalidRequest, "input[0].phase".to_owned()));
 }

@@ -103,11 +103,25 @@ fn one_text() -> Value {
 
 /// The text in such arguments; arguments of another shape are the text themselves.
 pub(in super::super) fn text_of_tool(arguments: &str) -> String {
+    input(arguments).unwrap_or_else(|| arguments.to_owned())
+}
+
+/// The text in the beginning of such arguments, as far as it came.
+pub(in super::super) fn text_of_cut(arguments: &str) -> String {
+    /// What the beginning of a character may take: it is written as two escapes at most.
+    const LONGEST: usize = 12;
+    let beginnings = (0..LONGEST).map_while(|less| arguments.len().checked_sub(less)).filter_map(|end| arguments.get(..end));
+    let cut = |beginning: &str| input(&format!("{beginning}\"}}"));
+    let silent = || "{\"input\":\"".starts_with(&arguments.split_whitespace().collect::<String>()).then(String::new);
+    input(arguments).or_else(|| beginnings.clone().find_map(cut)).or_else(silent).unwrap_or_else(|| arguments.to_owned())
+}
+
+fn input(arguments: &str) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Input {
         input: String,
     }
-    serde_json::from_str::<Input>(arguments).map_or_else(|_| arguments.to_owned(), |Input { input }| input)
+    serde_json::from_str::<Input>(arguments).ok().map(|Input { input }| input)
 }
 
 /// A description that tells the model of the grammar, which its function cannot.

@@ -12,7 +12,7 @@ use super::tools::{Known, joined_name, known};
 use super::{get, invalid, must, text};
 use crate::dialects::openai_responses::sealed::{Sealed, Shown};
 use crate::dialects::openai_responses::{
-    AFTER, BEFORE, CALLED, CUSTOM, ITEM_ID, NAMESPACE, PHASE, THOUGHT_ID, keep, keep_value, own,
+    AFTER, BEFORE, CALLED, CUSTOM, ITEM_ID, NAMESPACE, THOUGHT_ID, keep, keep_value, own, phase_field,
 };
 use crate::dialects::seal::is_seal;
 use crate::dialects::wire::{self, Wrong};
@@ -36,6 +36,8 @@ pub(super) struct Turns<'a> {
     rank: Option<Rank>,
     /// An item that we do not know stands after it: more of the answer is another message, or it would stand before that.
     is_behind: bool,
+    /// The thought of the last message has an id: it is not looked for among all that the message may have.
+    is_named: bool,
     /// The id of an item that was kept.
     id: Option<String>,
     /// Items that we do not know and that come before the first message.
@@ -45,7 +47,7 @@ pub(super) struct Turns<'a> {
 impl<'a> Turns<'a> {
     pub(super) fn new(asked: &'a Asked<'a>, tools: &'a [Renamed]) -> Self {
         let (tools, recall, messages, before) = (known(tools), Recall::new(asked), Vec::new(), Extras::new());
-        Self { asked, tools, recall, messages, rank: None, is_behind: false, id: None, before }
+        Self { asked, tools, recall, messages, rank: None, is_behind: false, is_named: false, id: None, before }
     }
 
     /// The messages.
@@ -150,6 +152,7 @@ impl<'a> Turns<'a> {
             let goes_on = || rank == Rank::Call || self.messages.last().is_some_and(silent);
             let continues = self.rank == Some(Rank::Call) || (self.is_behind && goes_on());
             self.messages.push(Message { content: Content::Null, continues, ..Message::text(Role::Assistant, "") });
+            self.is_named = false;
         }
         self.is_behind = false;
         self.rank = Some(rank);
@@ -180,7 +183,7 @@ impl<'a> Turns<'a> {
             if !fits {
                 return Err(Wrong::says("expected one of 'commentary' or 'final_answer'").within("phase"));
             }
-            keep_value(&mut message.extras, PHASE, &phase);
+            keep_value(&mut message.extras, phase_field(&phase), &phase);
         }
         self.name(ITEM_ID, &mut message.extras);
         if let Some(answer) = self.answer(Rank::Word) {
@@ -207,15 +210,16 @@ impl<'a> Turns<'a> {
         if thought.is_empty() && word.is_none() {
             return Ok(());
         }
+        self.answer(Rank::Thought);
         let mut named = Extras::new();
-        self.name(THOUGHT_ID, &mut named);
-        let Some(answer) = self.answer(Rank::Thought) else { return Ok(()) };
-        if own(&answer.extras, THOUGHT_ID).is_none() {
-            answer.extras.append(named);
+        if self.id.is_some() && !std::mem::replace(&mut self.is_named, true) {
+            self.name(THOUGHT_ID, &mut named);
         }
+        let Some(answer) = self.messages.last_mut() else { return Ok(()) };
+        answer.extras.append(named);
         let from = answer.reasoning.as_ref().map_or(0, String::len);
         if let Some(word) = word {
-            Sealed::new((from, &thought), shown, word).put(&mut answer.extras);
+            Sealed::read((from, &thought), shown, word).put(&mut answer.extras);
         }
         if !thought.is_empty() {
             answer.reasoning.get_or_insert_default().push_str(&thought);

@@ -6,7 +6,7 @@ use gatewright_types::RawJson;
 use serde_json::value::to_raw_value;
 
 use crate::dialects::openai_responses::items;
-use crate::dialects::openai_responses::request::text_of_tool;
+use crate::dialects::openai_responses::request::{text_of_cut, text_of_tool};
 use crate::dialects::openai_responses::sealed::Shown;
 use crate::dialects::out::Out;
 use crate::dialects::{Renamed, Sealer};
@@ -84,9 +84,13 @@ impl Call {
         self.known.as_ref().is_some_and(|tool| tool.takes_text)
     }
 
-    /// The text for a tool that takes one.
-    pub(super) fn input(&self) -> String {
-        text_of_tool(&self.arguments)
+    /// The text for a tool that takes one, of a call in this state.
+    pub(super) fn input(&self, state: State) -> String {
+        match state {
+            State::Open => String::new(),
+            State::Complete => text_of_tool(&self.arguments),
+            State::Cut => text_of_cut(&self.arguments),
+        }
     }
 }
 
@@ -216,7 +220,7 @@ impl Item {
                 out.text("status", status);
                 out.text("call_id", &call.call_id);
                 items::name(out, &call.called, call.known.as_ref());
-                out.text("input", &if open { String::new() } else { call.input() });
+                out.text("input", &call.input(self.state));
             }
             What::Call(call) => {
                 out.text("type", "function_call");

@@ -13,7 +13,7 @@ use super::calls::{Calls, Ready};
 use super::frames::Frames;
 use super::item::{Item, Message, Part, PartKind, State, Thought, What, list, thought};
 use crate::dialects::openai_responses::sealed::{Sealed, Shown};
-use crate::dialects::openai_responses::{ITEM, NAME, PHASE, SUMMARY, ids, own};
+use crate::dialects::openai_responses::{ITEM, NAME, PHASE, SUMMARY, ids, own, phase};
 use crate::dialects::out::Out;
 use crate::dialects::{Echo, Renamed, Sealer, of_own, wire};
 
@@ -67,9 +67,9 @@ impl Output {
             self.end_open(State::Complete, frames);
             self.shown = Shown::Summary;
         }
-        if let Some(phase) = own(extras, PHASE) {
+        if own(extras, PHASE).is_some() {
             self.end_open(State::Complete, frames);
-            self.phase = RawValue::from_string(phase.to_owned()).ok().filter(|phase| wire::is_string(phase));
+            self.phase = phase(extras).and_then(|phase| RawValue::from_string(phase.to_owned()).ok());
         }
         annotations::of(extras).iter().for_each(|annotation| self.annotate(annotation, frames));
         for sealed in Sealed::all(extras) {
@@ -303,21 +303,23 @@ impl Output {
         }
     }
 
-    /// Ends the arguments of a call.
-    fn end_call(&self, at: usize, frames: &mut Frames) {
+    /// Ends the arguments of a call. Those that broke off are never told to be whole.
+    fn end_call(&self, at: usize, state: State, frames: &mut Frames) {
         let Some(What::Call(call)) = self.items.get(at).map(|item| &item.what) else { return };
-        if !call.takes_text() {
-            self.event("response.function_call_arguments.done", at, frames, |out| {
-                items_name(out, call);
-                out.text("arguments", &call.arguments);
-            });
-            return;
-        }
-        let input = call.input();
+        let input = if call.takes_text() { call.input(state) } else { String::new() };
         if !input.is_empty() {
             self.event("response.custom_tool_call_input.delta", at, frames, |out| out.text("delta", &input));
         }
-        self.event("response.custom_tool_call_input.done", at, frames, |out| out.text("input", &input));
+        if state != State::Complete {
+            return;
+        }
+        if call.takes_text() {
+            return self.event("response.custom_tool_call_input.done", at, frames, |out| out.text("input", &input));
+        }
+        self.event("response.function_call_arguments.done", at, frames, |out| {
+            items_name(out, call);
+            out.text("arguments", &call.arguments);
+        });
     }
 
     fn end_item(&mut self, at: usize, state: State, frames: &mut Frames) {
@@ -346,7 +348,7 @@ impl Output {
                 if state == State::Complete && matches!(&item.what, What::Call(call) if silent(call)) {
                     self.piece(at, Some(NO_ARGUMENTS), frames);
                 }
-                self.end_call(at, frames);
+                self.end_call(at, state, frames);
                 self.end_item(at, state, frames);
             }
         }

@@ -174,6 +174,28 @@ fn what_was_cut_by_a_filter_or_a_bound_is_incomplete() {
 }
 
 #[test]
+fn a_call_that_breaks_off_is_never_told_to_be_whole_and_a_text_is_told_as_far_as_it_came() {
+    for (arguments, input) in [
+        (r#"{"input":"say"#, "say"),
+        (r#"{"input":"say \ud83d\ude0"#, "say "),
+        (r#"{"input":"say\"#, "say"),
+        (r#"{"input":"say\\"#, "say\\"),
+        (r#"{"input":"say""#, "say"),
+        (r#"{"input":"say"}"#, "say"),
+        (r#"{ "inp"#, ""),
+        ("say", "say"),
+    ] {
+        let finish = Delta::Finish { choice: 0, reason: FinishReason::Length };
+        let events = written(&[vec![call(0, Some("f"), arguments), call(1, Some("ns__patch"), arguments), finish]]);
+        let output = follow(&events);
+        assert_eq!((&output[0]["arguments"], &output[1]["input"]), (&json!(arguments), &json!(input)));
+        assert!(output.iter().all(|item| item["status"] == "incomplete"));
+        let whole = ["response.function_call_arguments.done", "response.custom_tool_call_input.done"];
+        assert!(!events.iter().any(|event| whole.iter().any(|kind| event["type"] == *kind)), "{events:?}");
+    }
+}
+
+#[test]
 fn a_reason_that_nobody_knows_is_a_failure_and_the_words_of_other_servers_are_not() {
     let ends = |word: &str| {
         let text = Delta::Text { choice: 0, text: "Hel".into() };

@@ -278,3 +278,39 @@ async fn fields_of_a_call_are_kept_with_arguments_that_nobody_changed() {
         assert!(!heard.text.contains("sk-1") && heard.text.contains("answer:other"), "{}", heard.text);
     }
 }
+
+#[tokio::test]
+async fn what_an_upstream_ran_itself_before_it_called_a_tool_of_ours_goes_back_to_it_where_it_stood() {
+    use crate::dialects::Dialect;
+    use crate::dialects::openai_responses::OpenAiResponses;
+    let output = serde_json::json!([
+        {"type": "reasoning", "id": "rs_a", "summary": [{"type": "summary_text", "text": "First."}], "encrypted_content": "gA"},
+        {"type": "web_search_call", "id": "ws_a", "status": "completed"},
+        {"type": "reasoning", "id": "rs_b", "summary": [{"type": "summary_text", "text": "Then."}], "encrypted_content": "gB"},
+        {"type": "message", "id": "msg_a", "role": "assistant", "phase": "commentary", "content": [{"type": "output_text", "text": "I add."}]},
+        {"type": "function_call", "id": "fc_a", "call_id": "c", "name": "calc__add", "arguments": "{\"a\":2,\"b\":3}"},
+    ]);
+    let mut kit = with_tools();
+    let body = serde_json::json!({"id": "resp_up", "model": "m-1", "created_at": 1, "status": "completed", "output": output});
+    kit.script(vec![Item::Say(OpenAiResponses.read_body(bytes::Bytes::from(body.to_string())).unwrap())]);
+    kit.script(says("It is 5."));
+    let heard = kit.chat(ASK).await;
+    assert_eq!(heard.status, 200, "{}", heard.text);
+    let asked = OpenAiResponses.write(&kit.upstream.asked.lock().unwrap()[1]).unwrap();
+    let asked: Value = serde_json::from_slice(&asked).unwrap();
+    let tell = |item: &Value| {
+        let word = ["encrypted_content", "id", "phase", "arguments", "output"].into_iter().find_map(|field| item[field].as_str());
+        format!("{} {}", item["type"].as_str().unwrap(), word.unwrap_or("-"))
+    };
+    let items: Vec<String> = asked["input"].as_array().unwrap().iter().map(tell).collect();
+    let wanted = [
+        "message -",
+        "reasoning gA",
+        "web_search_call ws_a",
+        "reasoning gB",
+        "message commentary",
+        "function_call {\"a\":2,\"b\":3}",
+        "function_call_output 5",
+    ];
+    assert_eq!(items, wanted);
+}

@@ -125,3 +125,19 @@ fn a_kept_item_that_is_only_a_name_is_not_looked_up_again() {
     let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept], ..Asked::default() }).unwrap();
     assert_eq!(request.messages.len(), 1);
 }
+
+/// Each costs its own time alone: were all that is there looked through for each, this would take minutes.
+#[test]
+fn very_many_sealed_thoughts_are_read_each_by_itself() {
+    const MANY: usize = 50_000;
+    let thoughts = json!(vec![json!({"type": "reasoning", "encrypted_content": "x"}); MANY]);
+    let seals = |request: &ChatRequest| request.messages[0].extras.iter().filter(|(name, _)| name.ends_with(".sealed")).count();
+    let request = asking(thoughts.clone());
+    assert_eq!((request.messages.len(), seals(&request)), (1, MANY));
+    let kept = Recalled { id: "resp_1".into(), body: "{}".into(), conversation: Arc::from(thoughts.to_string()) };
+    let body = r#"{"model":"m","previous_response_id":"resp_1","input":"go on"}"#;
+    let request = read(body.as_bytes(), &Asked { keeps: true, recalled: &[kept], ..Asked::default() }).unwrap();
+    assert_eq!((request.messages.len(), seals(&request)), (2, MANY));
+    let named = request.messages[0].extras.iter().filter(|(name, _)| name.ends_with(".thought_id"));
+    assert_eq!(named.map(|(_, id)| id.get()).collect::<Vec<_>>(), ["\"rs_1_i0\""], "of several, that of the first");
+}

@@ -9,7 +9,7 @@ use gatewright_types::{Chunk, Delta, Fault, Phase, Raw, gather_into};
 use smallvec::smallvec;
 
 use super::talk::{Attention, Stage, Talk};
-use super::whole::{Sent, Whole};
+use super::whole::{Going, Sent, Unasked, Whole};
 use crate::dialects::{is_thought, of_own};
 use crate::life::ears;
 use crate::life::guard::Chunks;
@@ -25,7 +25,7 @@ impl Talk {
             drop_usage(&mut chunk);
         }
         if self.plain {
-            self.send(chunk);
+            self.send((chunk, self.unasked()));
             return Ok(());
         }
         self.hear_guarded(chunk).await
@@ -69,19 +69,20 @@ impl Talk {
     /// Sends a chunk, or holds it for those who must see the answer whole.
     fn hand_on(&mut self, chunk: Chunk) -> Result<(), Fault> {
         let limit = self.caller.host.facts.limits.held_bytes;
+        let unasked = self.unasked();
         match &mut self.attention {
             Attention::None => {}
-            Attention::Hold(whole) => return whole.hold(chunk, limit),
+            Attention::Hold(whole) => return whole.hold((chunk, unasked), limit),
             Attention::Along(whole) => {
                 // Where more is said, what looked like the end was none.
                 let early = if says(&chunk) { whole.let_go() } else { Vec::new() };
                 if whole.holds() || ends(&self.open, &chunk) {
-                    whole.hold(chunk, limit)?;
-                    early.into_iter().for_each(|chunk| self.send(chunk));
+                    whole.hold((chunk, unasked), limit)?;
+                    early.into_iter().for_each(|going| self.send(going));
                     return Ok(());
                 }
                 whole.listen(&chunk, limit)?;
-                early.into_iter().for_each(|chunk| self.send(chunk));
+                early.into_iter().for_each(|going| self.send(going));
             }
             Attention::Overhear(whole) => {
                 if whole.listen(&chunk, limit).is_err() {
@@ -90,17 +91,17 @@ impl Talk {
                 }
             }
         }
-        self.send(chunk);
+        self.send((chunk, unasked));
         Ok(())
     }
 
     /// Puts a chunk in the queue, unless it says nothing.
-    pub(super) fn send(&mut self, mut chunk: Chunk) {
+    fn send(&mut self, (mut chunk, unasked): Going) {
         if let Some(listener) = &mut self.listener {
             let thoughts = &self.caller.host.shared.thoughts;
             listener.hear(&chunk, (thoughts, self.caller.tenant(), Instant::now()));
         }
-        self.hide(&mut chunk);
+        self.hide(&mut chunk, unasked);
         if chunk.deltas.is_empty() && chunk.raw.is_none() {
             return;
         }
@@ -119,15 +120,19 @@ impl Talk {
         };
     }
 
+    /// What becomes of thought in this round that the client did not ask for: another round's may be sent later than it is heard.
+    fn unasked(&self) -> Unasked {
+        if self.own { Unasked::Shown } else { Unasked::Hidden }
+    }
+
     /// Takes out the thought that the client did not ask for, unless its own vendor gives it unasked. From then on what is raw does not fit
     /// together any more.
-    fn hide(&mut self, chunk: &mut Chunk) {
-        if self.own || !self.request.thinking.as_ref().is_some_and(|thinking| thinking.hidden) {
-            return;
+    fn hide(&mut self, chunk: &mut Chunk, unasked: Unasked) {
+        if unasked == Unasked::Hidden && self.request.thinking.as_ref().is_some_and(|thinking| thinking.hidden) {
+            let before = chunk.deltas.len();
+            chunk.deltas.retain(|delta| !is_thought(delta));
+            self.hid |= chunk.deltas.len() < before;
         }
-        let before = chunk.deltas.len();
-        chunk.deltas.retain(|delta| !is_thought(delta));
-        self.hid |= chunk.deltas.len() < before;
         if self.hid {
             chunk.raw = None;
         }
@@ -206,14 +211,14 @@ impl Talk {
             return self.stop(outcome.verdict).await;
         }
         match sent {
-            Sent::Nothing if outcome.edited => self.send(whole.edited(texts)),
+            Sent::Nothing if outcome.edited => self.send(whole.edited(texts, &outcome.cuts)),
             _ => self.give_up(whole),
         }
         Ok(())
     }
 
     fn give_up(&mut self, mut whole: Whole) {
-        whole.let_go().into_iter().for_each(|chunk| self.send(chunk));
+        whole.let_go().into_iter().for_each(|going| self.send(going));
     }
 }
 

@@ -2,18 +2,31 @@
 //!
 //! Apart because only here an answer is a whole before the door. It must not know tools or upstreams.
 
-use gatewright_types::{Channel, Choice, Chunk, Completion, Delta, Phase, Segment, gather_into};
+use gatewright_plugins::Cut;
+use gatewright_types::{Channel, Choice, Chunk, Completion, Delta, Phase, Run, Segment, gather_into};
 
 use super::calls::too_much;
+use crate::dialects::is_thought;
 use crate::life::ears::Ears;
 use crate::life::guard::strip;
 use crate::life::meter::text_bytes;
 use gatewright_types::Fault;
 
+/// Whether thought that the client did not ask for is the client's all the same: its own vendor's is, as it is told by who answers in a
+/// round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unasked {
+    Shown,
+    Hidden,
+}
+
+/// A chunk on its way out, and what becomes of the thought in it.
+pub(super) type Going = (Chunk, Unasked);
+
 /// An answer that is held, or listened along to.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
-    chunks: Vec<Chunk>,
+    chunks: Vec<Going>,
     said: Completion,
     bytes: usize,
 }
@@ -52,9 +65,9 @@ impl Whole {
     }
 
     /// Keeps a chunk back.
-    pub(super) fn hold(&mut self, chunk: Chunk, limit: usize) -> Result<(), Fault> {
-        self.listen(&chunk, limit)?;
-        self.chunks.push(chunk);
+    pub(super) fn hold(&mut self, going: Going, limit: usize) -> Result<(), Fault> {
+        self.listen(&going.0, limit)?;
+        self.chunks.push(going);
         Ok(())
     }
 
@@ -88,12 +101,20 @@ impl Whole {
     }
 
     /// The chunks that were kept back, as they came.
-    pub(super) fn let_go(&mut self) -> Vec<Chunk> {
+    pub(super) fn let_go(&mut self) -> Vec<Going> {
         std::mem::take(&mut self.chunks)
     }
 
-    /// The answer with these texts, as one chunk. What repeats an edited text is dropped.
-    pub(super) fn edited(mut self, texts: Texts) -> Chunk {
+    /// The answer with these texts, which were cut so, as one chunk. What repeats an edited text is dropped. Thoughts of several rounds are
+    /// one here: where some is hidden, all is.
+    pub(super) fn edited(mut self, texts: Texts, cuts: &[Cut]) -> Going {
+        let hidden = |(chunk, unasked): &Going| *unasked == Unasked::Hidden && chunk.deltas.iter().any(is_thought);
+        let unasked = if self.chunks.iter().any(hidden) { Unasked::Hidden } else { Unasked::Shown };
+        for (at, spot) in texts.spots.iter().enumerate() {
+            let Some(choice) = self.said.choices.get_mut(spot.choice) else { continue };
+            let of_it = cuts.iter().filter(|cut| cut.segment as usize == at);
+            shift(&mut choice.order, spot.what, of_it);
+        }
         let mut edited = vec![false; self.said.choices.len()];
         for (segment, spot) in texts.segments.into_iter().zip(texts.spots) {
             let Some(choice) = self.said.choices.get_mut(spot.choice) else { continue };
@@ -102,7 +123,7 @@ impl Whole {
                 strip(&mut self.said.extras);
             }
         }
-        chunk_of(self.said, &edited)
+        (chunk_of(self.said, &edited), unasked)
     }
 }
 
@@ -113,6 +134,43 @@ pub(super) enum Sent {
     Nothing,
     /// All of it but how it ends: plugins may note, and stop.
     All,
+}
+
+/// Moves the ends of the runs of a text as its cuts moved it, so that what stood between them stays there. What replaces text of several
+/// runs goes to the first of them.
+fn shift<'a>(order: &mut [Run], what: What, cuts: impl Iterator<Item = &'a Cut>) {
+    let mut runs: Vec<&mut usize> = order.iter_mut().filter_map(|run| length(run, what)).collect();
+    let mut ends: Vec<usize> = runs
+        .iter()
+        .scan(0, |end, run| {
+            *end += **run;
+            Some(*end)
+        })
+        .collect();
+    for cut in cuts {
+        for end in &mut ends {
+            if *end >= cut.end {
+                *end = *end - (cut.end - cut.start) + cut.length;
+            } else if *end > cut.start {
+                *end = cut.start + cut.length;
+            }
+        }
+    }
+    let mut from = 0;
+    for (run, end) in runs.iter_mut().zip(ends) {
+        **run = end.saturating_sub(from);
+        from = end;
+    }
+}
+
+/// The length of a run of this text.
+fn length(run: &mut Run, what: What) -> Option<&mut usize> {
+    match (run, what) {
+        (Run::Text(length), What::Text) | (Run::Reasoning(length), What::Reasoning) | (Run::Refusal(length), What::Refusal) => {
+            Some(length)
+        }
+        _ => None,
+    }
 }
 
 /// Puts a text where it came from; whether that changed it.
@@ -172,19 +230,21 @@ mod tests {
     fn an_unchanged_answer_is_given_up_as_it_was_and_an_edited_one_says_the_edit() {
         let mut whole = Whole::default();
         for text in ["my ", "secret"] {
-            whole.hold(Chunk::of(vec![Delta::Text { choice: 0, text: text.into() }]), 100).unwrap();
+            let chunk = Chunk::of(vec![Delta::Text { choice: 0, text: text.into() }]);
+            whole.hold((chunk, Unasked::Hidden), 100).unwrap();
         }
         let mut texts = whole.texts(&ears(), Sent::Nothing);
         assert_eq!(texts.segments.len(), 1);
         assert_eq!(texts.segments[0].text, "my secret");
         texts.segments[0].text = "my [redacted]".into();
-        let chunk = whole.edited(texts);
+        let (chunk, _) = whole.edited(texts, &[Cut { segment: 0, start: 3, end: 9, length: 10 }]);
         assert!(chunk.deltas.iter().any(|delta| matches!(delta, Delta::Text { text, .. } if text == "my [redacted]")));
     }
 
     #[test]
     fn what_is_held_is_bounded() {
         let mut whole = Whole::default();
-        assert!(whole.hold(Chunk::of(vec![Delta::Text { choice: 0, text: "x".repeat(11) }]), 10).is_err());
+        let chunk = Chunk::of(vec![Delta::Text { choice: 0, text: "x".repeat(11) }]);
+        assert!(whole.hold((chunk, Unasked::Shown), 10).is_err());
     }
 }

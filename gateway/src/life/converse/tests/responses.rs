@@ -237,3 +237,37 @@ async fn sources_of_an_earlier_answer_go_up_with_its_text_and_not_with_another()
         assert_eq!(asked["input"][0]["content"][0]["annotations"].as_array().unwrap().len(), left, "{asked}");
     }
 }
+
+#[tokio::test]
+async fn what_a_policy_changes_of_the_whole_answer_leaves_each_message_its_own_words() {
+    for up in [false, true] {
+        let mut kit = Kit::new();
+        kit.plugin("redact", "subscribe:\n  - {phases: [response], channels: all}", REDACT);
+        kit.script(said(&output("I look.", "The key is sk-123456, and sk-654321."), up));
+        let output = answered(&mut kit, false).await["output"].clone();
+        let messages: Vec<String> = told(&output).into_iter().filter(|item| item.starts_with("message")).collect();
+        let wanted =
+            ["message commentary I look. 0", "message final_answer The key is [redacted], and [redacted]. 0", "message - Done. 0"];
+        assert_eq!(messages, wanted, "{up}");
+    }
+}
+
+/// A word that nobody knows may be any word.
+#[tokio::test]
+async fn a_phase_that_nobody_knows_is_a_field_like_any_other_and_taken_out_where_all_must_be_seen() {
+    for strict in [false, true] {
+        let mut kit = Kit::new();
+        kit.plugin("quiet", EVERYWHERE, "return { inspect = function() end }");
+        kit.route().strict = strict;
+        let mut output = output("I look.", "It rains.");
+        output[2]["phase"] = "sk-123456".into();
+        kit.script(said(&output, false));
+        let heard = kit.responses(&json!({"model": "m", "input": "hi"})).await;
+        let phase = if strict { "-" } else { "sk-123456" };
+        let sources = if strict { 0 } else { 1 };
+        let told = told(&heard.json()["output"]);
+        let wanted = [format!("message commentary I look. {sources}"), format!("message {phase} It rains. {sources}")];
+        assert_eq!(told[1..3], wanted);
+        assert!(heard.header("x-gatewright-plugins").contains("answer:other"), "{:?}", heard.headers);
+    }
+}

@@ -68,7 +68,7 @@ fn what_is_said_of_a_part_points_into_all_the_text_that_its_parts_are() {
     let item = json!({"type": "message", "content": content});
     let done = json!({"type": "response.output_item.done", "output_index": 0, "item": item});
     let wanted = [note(2), file.clone(), note(0)];
-    assert_eq!(told(&deltas(&[done.clone()]), "annotation"), wanted);
+    assert_eq!(told(&deltas(std::slice::from_ref(&done)), "annotation"), wanted);
     let mut events = Vec::new();
     for (at, part) in content.as_array().unwrap().iter().enumerate() {
         let (kind, said) =

@@ -159,9 +159,9 @@ impl Choice {
             }
         }
         // Of a choice that was not put together here.
-        deltas.extend(thought.rest.map(|text| Delta::Reasoning { choice, text }));
-        deltas.extend(text.rest.map(|text| Delta::Text { choice, text }));
-        deltas.extend(refusal.rest.map(|text| Delta::Refusal { choice, text }));
+        deltas.extend(thought.rest().map(|text| Delta::Reasoning { choice, text }));
+        deltas.extend(text.rest().map(|text| Delta::Text { choice, text }));
+        deltas.extend(refusal.rest().map(|text| Delta::Refusal { choice, text }));
         deltas.extend(finish.map(|reason| Delta::Finish { choice, reason }));
         deltas
     }
@@ -172,25 +172,36 @@ fn whole_call(choice: u32, (index, call): (u32, ToolCall)) -> Delta {
     Delta::ToolCall { choice, index, id: Some(id), name: Some(name), arguments, extras }
 }
 
-/// A text that is given in the pieces that it came in.
+/// A text that is given in the pieces that it came in. The pieces are copies: a text that is cut in two keeps its room, and moves.
 struct Cut {
-    /// What was not given yet; `None` once there is no more.
-    rest: Option<String>,
+    /// The whole of it; `None` once there is no more to give.
+    text: Option<String>,
+    /// So much of it was given, in bytes.
+    given: usize,
     fits: bool,
 }
 
 impl Cut {
     fn new(text: Option<String>, length: usize) -> Self {
-        Self { fits: text.as_ref().is_some_and(|text| text.len() == length), rest: text }
+        Self { fits: text.as_ref().is_some_and(|text| text.len() == length), text, given: 0 }
     }
 
     fn next(&mut self, length: usize) -> Option<String> {
-        let whole = self.rest.as_mut()?;
-        if !self.fits || !whole.is_char_boundary(length) || length == whole.len() {
-            return self.rest.take();
+        let whole = self.text.as_ref()?;
+        let to = self.given.saturating_add(length);
+        match whole.get(self.given..to).filter(|_| self.fits && to < whole.len()) {
+            Some(piece) => {
+                self.given = to;
+                Some(piece.to_owned())
+            }
+            None => self.rest(),
         }
-        let rest = whole.split_off(length);
-        self.rest.replace(rest)
+    }
+
+    /// What was not given yet.
+    fn rest(&mut self) -> Option<String> {
+        let whole = self.text.take()?;
+        if self.given == 0 { Some(whole) } else { whole.get(self.given..).map(str::to_owned) }
     }
 }
 
@@ -303,6 +314,24 @@ mod tests {
             ["ab", "x", "nothing", "1:{}", "c", "y", "0:", "x"],
             "a text that no longer fits stands where it began"
         );
+    }
+
+    #[test]
+    fn many_pieces_take_no_more_room_than_what_they_say() {
+        let said = |choice, at| match at % 2 {
+            0 => Delta::Text { choice, text: "word".to_owned() },
+            _ => Delta::Reasoning { choice, text: "idea".to_owned() },
+        };
+        let mut whole = Completion::default();
+        gather_into(&mut whole, Chunk::of((0..6000).map(|at| said(0, at)).collect()));
+        let pieces = whole.choices.remove(0).into_deltas(0);
+        let room = |delta: &Delta| match delta {
+            Delta::Text { text, .. } | Delta::Reasoning { text, .. } => (text.len(), text.capacity()),
+            other => panic!("{other:?}"),
+        };
+        let (length, room) = pieces.iter().map(room).fold((0, 0), |(length, room), (l, r)| (length + l, room + r));
+        assert_eq!((pieces.len(), length), (6000, 24_000));
+        assert!(room <= 2 * length, "{room} bytes are held for {length}");
     }
 
     #[test]

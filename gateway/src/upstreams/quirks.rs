@@ -73,7 +73,7 @@ impl Quirks {
     fn of_model<'a>(&'a self, model: &'a str) -> Vec<&'a OfModel> {
         let is = |name: &str| name.strip_suffix('*').map_or(name == model, |start| model.starts_with(start));
         let mut found: Vec<_> = self.models.iter().filter(|(name, _)| is(name)).collect();
-        found.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        found.sort_by_key(|(name, _)| std::cmp::Reverse((!name.ends_with('*'), name.len())));
         found.into_iter().map(|(_, of_model)| of_model).collect()
     }
 }
@@ -149,7 +149,7 @@ pub fn fit<'a>(quirks: &Quirks, request: &'a ChatRequest) -> Result<Cow<'a, Chat
     for name in drops(quirks, &of_model).filter(|name| has(request, name)) {
         take(fitted.to_mut(), name);
     }
-    effort::fit(&of_model, &mut fitted);
+    effort::fit(&of_model, &mut fitted)?;
     for (name, other) in quirks.rename.iter().filter(|(name, _)| has(request, name)) {
         let request = fitted.to_mut();
         if let Some(value) = take(request, name) {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use gatewright_types::ChatRequest;
+use gatewright_types::{ChatRequest, Fault};
 use serde_json::value::to_raw_value;
 
 use super::OfModel;
@@ -13,9 +13,12 @@ use super::fields::EFFORT;
 use crate::dialects::{anthropic_messages, efforts, openai_chat};
 
 /// Says it as the rules of a model want it.
-pub(super) fn fit(of_model: &[&OfModel], fitted: &mut Cow<'_, ChatRequest>) {
+///
+/// # Errors
+/// The model cannot do what else is wanted while it thinks.
+pub(super) fn fit(of_model: &[&OfModel], fitted: &mut Cow<'_, ChatRequest>) -> Result<(), Fault> {
     if let Some(thinks) = of_model.iter().find_map(|model| model.thinking) {
-        anthropic_messages::adapt(fitted, thinks);
+        anthropic_messages::adapt(fitted, thinks)?;
     }
     if let Some(known) = of_model.iter().map(|model| &model.efforts).find(|known| !known.is_empty())
         && let Some(word) = wanted(fitted).and_then(|word| efforts::nearest(word, known))
@@ -23,6 +26,7 @@ pub(super) fn fit(of_model: &[&OfModel], fitted: &mut Cow<'_, ChatRequest>) {
     {
         fitted.to_mut().extras.push(EFFORT, json);
     }
+    Ok(())
 }
 
 /// The effort that is wanted in words of another dialect than OpenAI's.

@@ -168,6 +168,41 @@ fn claude_models_that_take_no_budget_are_told_an_effort_and_no_sampling() {
 }
 
 #[test]
+fn what_is_said_of_a_model_itself_comes_before_what_is_said_of_several() {
+    let quirks: Quirks = toml::from_str("models = {'gpt-5x' = {efforts = ['low']}, 'gpt-5*' = {efforts = ['high']}}").unwrap();
+    let first = |model| quirks.of_model(model).first().map(|of_model| of_model.efforts.join(","));
+    assert_eq!(
+        [first("gpt-5x"), first("gpt-5xy"), first("gpt-5")],
+        [Some("low"), Some("high"), Some("high")].map(|word| word.map(str::to_owned))
+    );
+}
+
+#[test]
+fn a_claude_model_that_must_call_a_tool_does_not_think_first_whoever_asks() {
+    let tool = json!({"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}});
+    let chat = |model: &str| asks(json!({"model": model, "reasoning_effort": "high", "tools": [tool], "tool_choice": "required"}));
+    let responses = json!({"model": "claude-opus-4-7", "input": "x", "reasoning": {"effort": "high"}, "tool_choice": "required",
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}]});
+    let clients: [(DialectRef, Value); 3] = [
+        (&OpenAiChat, chat("claude-opus-4-7")),
+        (&OpenAiResponses, responses),
+        // As it is with those that take a budget.
+        (&OpenAiChat, chat("claude-sonnet-4-5")),
+    ];
+    for (client, body) in clients {
+        let (sent, told, _) = told("anthropic", client, &body);
+        assert_eq!((&sent["tool_choice"]["type"], sent.get("output_config"), told.as_deref()), (&json!("any"), None, Some("off")));
+        assert!(matches!(sent["thinking"]["type"].as_str(), None | Some("disabled")), "{sent}");
+    }
+    let (sent, ..) = told("anthropic", &OpenAiChat, &chat("claude-sonnet-5-5"));
+    assert_eq!(sent["thinking"], json!({"type": "between_tools"}));
+    let catalog = Catalog::packed().unwrap();
+    let request = read(chat("claude-opus-5-5").to_string().as_bytes()).unwrap();
+    let fault = fit(&catalog.find("anthropic").unwrap().present.quirks, &request).unwrap_err();
+    assert_eq!((fault.param.as_deref(), fault.retry), (Some("tool_choice"), Retry::Elsewhere), "it always thinks");
+}
+
+#[test]
 fn who_takes_no_effort_gets_none_from_clients_of_any_dialect() {
     let responses = json!({"model": "m", "input": "x", "reasoning": {"effort": "high", "summary": "auto"}, "include": ["reasoning.encrypted_content"]});
     let messages = json!({"model": "m", "max_tokens": 9, "thinking": {"type": "enabled", "budget_tokens": 2000},

@@ -7,12 +7,12 @@
 
 use std::borrow::Cow;
 
-use gatewright_types::{ChatRequest, Extras};
+use gatewright_types::{ChatRequest, Extras, Fault, FaultKind, Retry};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::thought::{EFFORT, effort, parsed, said};
+use super::thought::{EFFORT, effort, forces_a_call, parsed, said};
 use super::{OUTPUT, THINKING, keep, own, raw_json};
 use crate::dialects::anthropic_messages::NAME;
 use crate::dialects::out::Out;
@@ -36,7 +36,10 @@ pub enum Thinks {
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 
 /// Says how the model shall think in the words that it takes. What its client said in such words stays as it is.
-pub(crate) fn adapt(request: &mut Cow<'_, ChatRequest>, thinks: Thinks) {
+///
+/// # Errors
+/// [`FaultKind::InvalidRequest`] where it always thinks, and must call a tool: another leg may do both.
+pub(crate) fn adapt(request: &mut Cow<'_, ChatRequest>, thinks: Thinks) -> Result<(), Fault> {
     let told = said(request).map(parsed).unwrap_or_default();
     match (told["type"].as_str(), effort(request)) {
         (Some("adaptive"), _) if thinks == Thinks::Budget => {
@@ -57,17 +60,32 @@ pub(crate) fn adapt(request: &mut Cow<'_, ChatRequest>, thinks: Thinks) {
             let word = told["budget_tokens"].as_u64().map(efforts::of_budget);
             tell(request.to_mut(), Some(&thinking), word);
         }
-        (Some("disabled"), _) | (None, Some(efforts::NONE)) => match thinks {
-            Thinks::Adaptive => tell(request.to_mut(), Some(&json!({ "type": "disabled" })), None),
-            Thinks::BetweenTools => tell(request.to_mut(), Some(&json!({ "type": "between_tools" })), None),
-            Thinks::Always | Thinks::Budget => tell(request.to_mut(), None, Some("low")),
-        },
+        (Some("disabled"), _) | (None, Some(efforts::NONE)) => still(request.to_mut(), thinks),
+        // Who speaks another dialect may want both; here a call is not forced on a model that thinks.
+        (None, Some(_)) if forces_a_call(request) => {
+            if thinks == Thinks::Always {
+                let message = "The model that would answer always thinks, and cannot be told to call a tool.";
+                let fault = Fault::caller(FaultKind::InvalidRequest, message).at("tool_choice");
+                return Err(fault.retry(Retry::Elsewhere));
+            }
+            still(request.to_mut(), thinks);
+        }
         (None, Some(word)) => {
             let word = efforts::nearest(word, &EFFORTS);
             // Others show what was thought without being asked to.
             tell(request.to_mut(), Some(&json!({ "type": "adaptive", "display": "summarized" })), word);
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// Tells a model not to think, or as little as it can.
+fn still(request: &mut ChatRequest, thinks: Thinks) {
+    match thinks {
+        Thinks::Adaptive => tell(request, Some(&json!({ "type": "disabled" })), None),
+        Thinks::BetweenTools => tell(request, Some(&json!({ "type": "between_tools" })), None),
+        Thinks::Always | Thinks::Budget => tell(request, None, Some("low")),
     }
 }
 

@@ -110,7 +110,8 @@ fn breaks_thought(messages: &[Message]) -> bool {
     calls && first.is_some_and(|first| !signed::goes_back(first))
 }
 
-/// A model that must call a tool may not think first.
-fn forces_a_call(request: &ChatRequest) -> bool {
-    request.tool_choice.as_ref().is_some_and(|choice| !matches!(choice.get(), "\"auto\"" | "\"none\"" | "null"))
+/// A model that must call a tool may not think first. Other choices are not said here, see `tools`.
+pub(super) fn forces_a_call(request: &ChatRequest) -> bool {
+    let choice = request.tool_choice.as_ref().map(|choice| parsed(choice.get())).unwrap_or_default();
+    choice == "required" || choice["function"]["name"].is_string()
 }

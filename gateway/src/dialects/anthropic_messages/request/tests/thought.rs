@@ -88,7 +88,7 @@ fn a_budget_is_taken_back_where_the_turn_did_not_begin_with_signed_thought() {
 /// What is sent of a request to a model that takes no budget.
 fn adapted(request: ChatRequest, thinks: Thinks) -> (Value, Option<String>) {
     let mut request = Cow::Owned(request);
-    adapt(&mut request, thinks);
+    adapt(&mut request, thinks).unwrap();
     let body = sent(&request);
     (json!([body["thinking"], body["output_config"]]), carries(&request).thinking)
 }

@@ -67,8 +67,8 @@ fn word(kind: &FaultKind) -> &'static str {
 
 /// The HTTP status of a refusal: of what is overloaded, the one that clients of this dialect know for it.
 pub(super) fn http_status(fault: &Fault) -> u16 {
-    match fault.kind {
-        FaultKind::Overloaded | FaultKind::UpstreamStatus(529) => status(OVERLOADED),
+    match word(&fault.kind) {
+        OVERLOADED => status(OVERLOADED),
         _ => fault.status(),
     }
 }
@@ -145,9 +145,10 @@ mod tests {
             ("rate_limit_error".into(), "overloaded_error".into())
         );
         assert_eq!(word(FaultKind::Blocked { plugin: "p".into(), code: "c".into() }), "invalid_request_error");
-        assert_eq!(word(FaultKind::UpstreamStatus(529)), "overloaded_error");
         let status = |kind| http_status(&Fault::gateway(kind, "x"));
-        assert_eq!([FaultKind::Overloaded, FaultKind::UpstreamStatus(529)].map(status), [529; 2]);
+        for kind in [FaultKind::Overloaded, FaultKind::UpstreamStatus(503), FaultKind::UpstreamStatus(529)] {
+            assert_eq!((word(kind.clone()), status(kind)), ("overloaded_error".into(), 529));
+        }
         assert_eq!((status(FaultKind::RateLimited), status(FaultKind::UpstreamStatus(500))), (429, 502));
     }
 

@@ -171,6 +171,7 @@ fn check(name: &str, (heard, row): (&Heard, &Row), (end, client, stream): (&End,
             assert!(most <= Some(1), "{name}: {told}");
         }
         End::Refused(status, which) => {
+            let status = if *which == clients::DOWN { &client.down } else { status };
             assert_eq!(heard.status, *status, "{name}: {told}");
             assert_eq!((client.error)(&heard.json()), word(which), "{name}: {told}");
             assert_eq!(used, (0, 0, false), "{name}: nothing was used");

@@ -30,6 +30,8 @@ pub(super) struct Client {
     pub(super) failed: fn(&[Value]) -> String,
     /// The words for unreachable, late, cut, unreadable, busy, down.
     pub(super) words: [&'static str; 6],
+    /// The status of what is down.
+    pub(super) down: u16,
 }
 
 /// OpenAI's words.
@@ -77,6 +79,7 @@ pub(super) const CLIENTS: [Client; 3] = [
         error: code,
         failed: |events| events.last().map(code).unwrap_or_default(),
         words: WORDS,
+        down: 502,
     },
     Client {
         path: "/v1/messages",
@@ -87,6 +90,7 @@ pub(super) const CLIENTS: [Client; 3] = [
         error: kind,
         failed: |events| events.last().map(kind).unwrap_or_default(),
         words: ["api_error", "timeout_error", "api_error", "api_error", "rate_limit_error", "overloaded_error"],
+        down: 529,
     },
     Client {
         path: "/v1/responses",
@@ -97,5 +101,6 @@ pub(super) const CLIENTS: [Client; 3] = [
         error: code,
         failed,
         words: WORDS,
+        down: 502,
     },
 ];

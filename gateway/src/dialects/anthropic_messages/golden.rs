@@ -16,8 +16,15 @@ use crate::dialects::{Asked, Begin, Dialect, Seal};
 use crate::upstreams::sse::{Bounds, EventReader};
 
 const CASES: [&str; 4] = ["plain", "server_tools", "thinking_omitted", "thinking_tools"];
-const CALLS: [&str; 6] =
-    ["arguments_after_usage", "empty_arguments", "ids_late_or_once", "numbered_alike", "parallel", "whole_in_one_delta"];
+const CALLS: [&str; 7] = [
+    "arguments_after_end",
+    "arguments_after_usage",
+    "empty_arguments",
+    "ids_late_or_once",
+    "numbered_alike",
+    "parallel",
+    "whole_in_one_delta",
+];
 
 fn file(case: &str, name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/anthropic_messages").join(case).join(name)

@@ -15,8 +15,15 @@ use super::{delta, request, write};
 use crate::upstreams::sse::{Bounds, EventReader};
 
 const CASES: [&str; 6] = ["deepseek_reasoning", "logprobs_n2", "multimodal", "reasoning_spelling", "tools", "unknown_fields"];
-const CALLS: [&str; 6] =
-    ["arguments_after_usage", "empty_arguments", "ids_late_or_once", "numbered_alike", "parallel", "whole_in_one_delta"];
+const CALLS: [&str; 7] = [
+    "arguments_after_end",
+    "arguments_after_usage",
+    "empty_arguments",
+    "ids_late_or_once",
+    "numbered_alike",
+    "parallel",
+    "whole_in_one_delta",
+];
 
 fn file(case: &str, name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/openai_chat").join(case).join(name)

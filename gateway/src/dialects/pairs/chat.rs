@@ -72,6 +72,7 @@ pub(super) fn calls() -> Vec<Calling> {
             one(),
         ),
         ("arguments after usage", ends(vec![called(json!([a("{\"x\"")])), usage, called(json!([piece(0, ":1}")]))]), one()),
+        late(),
         talking(),
     ];
     all.extend(numberless());
@@ -100,6 +101,13 @@ fn numberless() -> Vec<Calling> {
             two(),
         ),
     ]
+}
+
+/// A call whose arguments come when its choice has ended.
+fn late() -> Calling {
+    let end = json!({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]});
+    let list = vec![called(json!([begun(0, "a", "f", "")])), end, called(json!([piece(0, r#"{"x":1}"#)]))];
+    ("arguments after the end", list, one())
 }
 
 /// A call with words around it and in its midst.

@@ -36,22 +36,21 @@ impl EventWriter {
     /// One event as a whole frame (`data: ...` and the blank line). `None` when there is nothing to tell the client, such as a usage
     /// that it did not ask for.
     pub fn event(&mut self, chunk: &Chunk) -> Option<Bytes> {
-        let mut starts = false;
-        let mut usage = None;
+        let (mut starts, mut unwanted) = (false, false);
         for delta in &chunk.deltas {
             match delta {
                 Delta::Start { id, model, created } => {
                     starts = true;
                     self.start(id, model, *created);
                 }
-                Delta::Usage(tokens) => usage = Some(tokens),
+                Delta::Usage(_) => unwanted = !self.begin.include_usage,
                 _ => {}
             }
         }
         self.calls.hear(&chunk.deltas);
-        let unwanted = usage.is_some() && !self.begin.include_usage;
         if let Some(Raw::Event(NAME, data)) = &chunk.raw
             && !unwanted
+            && !self.calls.comes_after(chunk)
         {
             if starts {
                 // The upstream's own first events carry the roles.
@@ -59,12 +58,18 @@ impl EventWriter {
             }
             return Some(frame(data));
         }
-        self.rewritten(chunk, usage.filter(|_| !unwanted))
+        let chunk = self.calls.keep_back(chunk)?;
+        self.rewritten(&chunk)
     }
 
     /// The end of a clean stream.
-    pub fn end(&self) -> Bytes {
-        Bytes::from_static(b"data: [DONE]\n\n")
+    pub fn end(&mut self) -> Bytes {
+        let mut all = Vec::new();
+        for chunk in self.calls.told_late() {
+            all.extend_from_slice(&self.rewritten(&chunk).unwrap_or_default());
+        }
+        all.extend_from_slice(b"data: [DONE]\n\n");
+        all.into()
     }
 
     /// The end of a stream that failed: an error event, and no `[DONE]` after it.
@@ -84,8 +89,9 @@ impl EventWriter {
         }
     }
 
-    fn rewritten(&mut self, chunk: &Chunk, usage: Option<&Usage>) -> Option<Bytes> {
-        let deltas = self.calls.ended(&chunk.deltas);
+    fn rewritten(&mut self, chunk: &Chunk) -> Option<Bytes> {
+        let told = chunk.deltas.iter().rev().find_map(|delta| if let Delta::Usage(tokens) = delta { Some(tokens) } else { None });
+        let usage = told.filter(|_| self.begin.include_usage);
         let mut choices: SmallVec<[u32; 4]> = chunk.deltas.iter().filter_map(choice::index).collect();
         choices.sort_unstable();
         choices.dedup();
@@ -112,7 +118,7 @@ impl EventWriter {
         out.open_list();
         for index in choices {
             let role = self.role(index);
-            choice::write(&mut out, &deltas, index, role);
+            choice::write(&mut out, &chunk.deltas, index, role);
         }
         out.close_list();
         if let Some(usage) = usage {

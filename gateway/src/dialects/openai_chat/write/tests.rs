@@ -85,30 +85,56 @@ fn calls_are_written_in_pieces_with_their_unknown_fields() {
     assert_eq!(next["choices"][0]["delta"], json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}));
 }
 
+fn call(index: u32, name: Option<&str>, arguments: &str) -> Delta {
+    let named = || name.map(Into::into);
+    Delta::ToolCall { choice: 0, index, id: named(), name: named(), arguments: arguments.into(), extras: Extras::new() }
+}
+
+fn ends(reason: FinishReason) -> Delta {
+    Delta::Finish { choice: 0, reason }
+}
+
+/// The first choices of the events of a stream that has each of these by itself.
+fn choices(deltas: Vec<Delta>) -> Vec<Value> {
+    let mut writer = writer(true);
+    let mut all: Vec<u8> = deltas.into_iter().filter_map(|delta| writer.event(&Chunk::of(vec![delta]))).flatten().collect();
+    all.extend_from_slice(&writer.end());
+    let all = String::from_utf8(all).unwrap();
+    let data: Vec<&str> = all.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let [data @ .., "[DONE]"] = &data[..] else { panic!("{all}") };
+    data.iter().map(|data| serde_json::from_str::<Value>(data).unwrap()["choices"][0].clone()).collect()
+}
+
 #[test]
-fn a_call_without_arguments_has_empty_ones_when_its_choice_ends_unless_it_was_cut() {
-    let call = |index: u32, name: Option<&str>, arguments: &str, extras: Extras| Delta::ToolCall {
-        choice: 0,
-        index,
-        id: name.map(Into::into),
-        name: name.map(Into::into),
-        arguments: arguments.into(),
-        extras,
-    };
-    let said = |deltas: Vec<Delta>, reason: FinishReason| {
-        let mut writer = writer(false);
-        let mut events: Vec<Value> = deltas.into_iter().map(|delta| value(writer.event(&Chunk::of(vec![delta])))).collect();
-        events.push(value(writer.event(&Chunk::of(vec![Delta::Finish { choice: 0, reason }]))));
-        events.last().unwrap()["choices"][0]["delta"].clone()
-    };
-    let silent =
-        || vec![call(0, Some("f"), "", Extras::new()), call(1, Some("g"), "", Extras::new()), call(1, None, "{", Extras::new())];
-    let wanted = json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]});
-    assert_eq!((said(silent(), FinishReason::ToolCalls), said(silent(), FinishReason::Stop)), (wanted.clone(), wanted));
-    assert_eq!(said(silent(), FinishReason::Length), json!({}));
-    let mut custom = Extras::new();
-    custom.push("type", RawValue::from_string("\"custom\"".into()).unwrap());
-    assert_eq!(said(vec![call(0, None, "", custom)], FinishReason::ToolCalls), json!({}), "of another kind: it has none");
+fn a_call_without_arguments_has_empty_ones_where_its_choice_ends_unless_it_was_cut() {
+    let silent = |reason| vec![call(0, Some("f"), ""), call(1, Some("g"), ""), call(1, None, "{"), ends(reason)];
+    let last = |deltas| choices(deltas).pop().unwrap();
+    for reason in [FinishReason::ToolCalls, FinishReason::Stop] {
+        let told = last(silent(reason.clone()));
+        assert_eq!(told["delta"], json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}));
+        assert_eq!(told["finish_reason"], reason.as_str());
+    }
+    assert_eq!(last(silent(FinishReason::Length))["delta"], json!({}));
+    let mut extras = Extras::new();
+    extras.push("type", RawValue::from_string("\"custom\"".into()).unwrap());
+    let custom = Delta::ToolCall { choice: 0, index: 0, id: Some("a".into()), name: None, arguments: String::new(), extras };
+    assert_eq!(last(vec![custom, ends(FinishReason::ToolCalls)])["delta"], json!({}), "of another kind: it has none");
+    let mut cut = silent(FinishReason::ToolCalls);
+    cut.push(ends(FinishReason::ContentFilter));
+    let told = last(cut);
+    assert_eq!((&told["delta"], &told["finish_reason"]), (&json!({}), &json!("content_filter")), "it does not end well any more");
+}
+
+#[test]
+fn arguments_that_come_after_the_end_are_all_that_a_call_says_and_the_end_comes_after_them() {
+    let bill = Delta::Usage(usage());
+    let told =
+        choices(vec![call(0, Some("f"), ""), ends(FinishReason::ToolCalls), bill, call(0, None, "{\"x\":1}"), text(0, "Late.")]);
+    let pieces: Vec<&Value> = told.iter().map(|choice| &choice["delta"]["tool_calls"][0]["function"]["arguments"]).collect();
+    assert_eq!(pieces, [&json!(""), &json!("{\"x\":1}"), &Value::Null, &Value::Null, &Value::Null]);
+    let reasons: Vec<&Value> = told.iter().map(|choice| &choice["finish_reason"]).collect();
+    assert_eq!(reasons, [&Value::Null, &Value::Null, &Value::Null, &json!("tool_calls"), &Value::Null]);
+    assert_eq!(told[4], Value::Null, "the bill is the last");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use super::Form;
-use super::calls::Numbers;
+use super::calls::{Numbers, Piece};
 use crate::dialects::out::Out;
 use crate::dialects::wire::{self, ListInto, ObjectInto, Take};
 
@@ -148,8 +148,13 @@ impl ChoiceIn<'_> {
                 // They are a list.
                 Form::Body { .. } => position,
                 Form::Event { .. } => {
-                    let named = (call.id.as_deref(), call.function.name.as_deref());
-                    numbers.of((choice, call.index.unwrap_or(position)), named)
+                    let FunctionIn { name, arguments, .. } = &call.function;
+                    let piece = Piece {
+                        id: call.id.as_deref(),
+                        name: name.as_deref(),
+                        arguments: arguments.as_deref().unwrap_or_default(),
+                    };
+                    numbers.of((choice, call.index.unwrap_or(position)), piece)
                 }
             };
             kept &= call.index == Some(index);

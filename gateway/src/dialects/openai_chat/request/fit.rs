@@ -26,7 +26,7 @@ pub(super) fn messages(request: &ChatRequest) -> Cow<'_, [Message]> {
     for message in &request.messages {
         let mut message = message.clone();
         spell(&mut message.content);
-        for call in message.tool_calls.iter_mut().filter(|call| call.arguments.is_empty()) {
+        for call in message.tool_calls.iter_mut().filter(|call| call.arguments.trim().is_empty()) {
             call.arguments = call.json().to_owned();
         }
         match (&message.role, fitted.last_mut()) {

@@ -264,3 +264,15 @@ proptest! {
         let _ = read(&body);
     }
 }
+
+#[test]
+fn arguments_of_white_space_are_no_json_for_anybody() {
+    use crate::dialects::{Asked, Dialect as _, openai_responses::OpenAiResponses};
+    let call = |arguments: &str| json!({"type": "function_call", "call_id": "a", "name": "f", "arguments": arguments});
+    let result = json!({"type": "function_call_output", "call_id": "a", "output": "1"});
+    for arguments in ["", " \n"] {
+        let body = json!({"model": "m", "input": [{"role": "user", "content": "q"}, call(arguments), result]});
+        let request = OpenAiResponses.read(body.to_string().as_bytes(), &Asked::default()).unwrap();
+        assert_eq!(back(&request)["messages"][1]["tool_calls"][0]["function"]["arguments"], "{}");
+    }
+}

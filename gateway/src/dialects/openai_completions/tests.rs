@@ -1,7 +1,7 @@
 //! Prompts and what is written on from them, in and out.
 
 use bytes::Bytes;
-use gatewright_types::{Chunk, Completion, Delta, gather_into};
+use gatewright_types::{Chunk, Completion, Delta, Extras, gather_into};
 use serde_json::{Value, json};
 
 use super::OpenAiCompletions;
@@ -70,6 +70,20 @@ fn events_keep_their_bytes_and_are_written_anew_where_they_were_changed() {
     assert!(writer.event(&usage).is_none(), "it was not asked for");
     assert!(reader.event(Bytes::from("[DONE]")).unwrap().is_none());
     assert_eq!(writer.end(), "data: [DONE]\n\n");
+}
+
+#[test]
+fn all_fields_of_a_choice_are_told_however_many_deltas_bring_them() {
+    let around = |name: &str| {
+        let mut around = Extras::new();
+        around.push(name, serde_json::value::RawValue::TRUE.to_owned());
+        Delta::Other { choice: 0, delta: Extras::new(), around }
+    };
+    let said = Delta::Text { choice: 0, text: "hi".to_owned() };
+    let frame = OpenAiCompletions.events(Begin::default()).event(&Chunk::of(vec![around("a"), said, around("b")])).unwrap();
+    let data: Value = serde_json::from_slice(frame.trim_ascii().strip_prefix(b"data: ").unwrap()).unwrap();
+    let choice = &data["choices"][0];
+    assert_eq!((&choice["a"], &choice["b"], &choice["text"]), (&json!(true), &json!(true), &json!("hi")));
 }
 
 #[test]

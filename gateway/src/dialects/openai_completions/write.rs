@@ -30,7 +30,7 @@ impl EventWriter {
                 Delta::Text { choice, text } => choices.entry(*choice).or_default().text.push_str(text),
                 Delta::Logprobs { choice, value } => choices.entry(*choice).or_default().logprobs.push(value),
                 Delta::Finish { choice, reason } => choices.entry(*choice).or_default().finish = Some(reason),
-                Delta::Other { choice, around, .. } => choices.entry(*choice).or_default().extras = Some(around),
+                Delta::Other { choice, around, .. } => choices.entry(*choice).or_default().extras.append(around.clone()),
                 _ => {}
             }
         }
@@ -97,7 +97,7 @@ struct Said<'a> {
     text: String,
     logprobs: Vec<&'a RawJson>,
     finish: Option<&'a FinishReason>,
-    extras: Option<&'a Extras>,
+    extras: Extras,
 }
 
 impl Said<'_> {
@@ -108,9 +108,7 @@ impl Said<'_> {
         out.name("logprobs");
         logprobs(out, &self.logprobs);
         nullable(out, "finish_reason", self.finish.map(FinishReason::as_str));
-        if let Some(extras) = self.extras {
-            last_of_each(out, extras, &["text", "index", "logprobs", "finish_reason"]);
-        }
+        last_of_each(out, &self.extras, &["text", "index", "logprobs", "finish_reason"]);
         out.close();
     }
 }
@@ -137,7 +135,7 @@ pub(super) fn whole(answer: &Completion) -> Bytes {
             text: choice.text.clone().unwrap_or_default(),
             logprobs: choice.logprobs.iter().collect(),
             finish: choice.finish.as_ref(),
-            extras: Some(&choice.extras),
+            extras: choice.extras.clone(),
         };
         said.write(&mut out, index);
     }

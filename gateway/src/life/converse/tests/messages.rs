@@ -270,3 +270,55 @@ async fn what_the_clients_own_vendor_thinks_unasked_is_the_clients_byte_for_byte
         assert_eq!(heard.pieces("thinking"), "It is [redacted], hush");
     }
 }
+
+/// A tool of the gateway's, and a policy that sees answers whole.
+fn looping() -> Kit {
+    let tool = r#"
+return { tools = { { name = "add", description = "adds", read_only = true, parameters = { type = "object" },
+  call = function() return "5" end } } }"#;
+    let mut kit = Kit::new();
+    kit.plugin("calc", "", tool);
+    kit.plugin("sees", "subscribe:\n  - {phases: [response], channels: all}", "return { inspect = function() end }");
+    kit.route().tools = Some(crate::config::facts::ToolLoopFact { max_rounds: 3, max_time: std::time::Duration::from_secs(5) });
+    kit
+}
+
+/// An answer that thinks and then speaks, or calls the gateway's tool: the client's own vendor's, and another's.
+fn thinks(ours: &str, others: &str) -> (Vec<Item>, Vec<Item>) {
+    let start = |index: u32, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let vendors = anthropic(&[
+        json!({"type": "message_start", "message": {"id": "msg_1", "model": "claude", "usage": {"input_tokens": 4, "output_tokens": 1}}}),
+        start(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "The vendor thinks."}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "vendor=="}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        start(1, serde_json::from_str(ours).unwrap()),
+        json!({"type": "content_block_stop", "index": 1}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}}),
+        json!({"type": "message_stop"}),
+    ]);
+    (vendors, stream_of(&[r#"{"reasoning_content":"Another thinks."}"#, others]))
+}
+
+#[tokio::test]
+async fn of_an_answer_that_is_held_over_rounds_each_rounds_thought_is_its_own_vendors() {
+    let says = (r#"{"type":"text","text":"It is 5."}"#, r#"{"content":"It is 5."}"#);
+    let calls = (
+        r#"{"type":"tool_use","id":"t","name":"calc__add","input":{}}"#,
+        r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"calc__add","arguments":"{}"}}]}"#,
+    );
+    for stream in [false, true] {
+        let rounds =
+            [[thinks(calls.0, calls.1).0, thinks(says.0, says.1).1], [thinks(calls.0, calls.1).1, thinks(says.0, says.1).0]];
+        for round in rounds {
+            let mut kit = looping();
+            round.into_iter().for_each(|items| kit.script(items));
+            let mut body = ask(stream);
+            body["thinking"] = Value::Null;
+            let heard = kit.messages(&body, &[]).await;
+            assert!(heard.status == 200 && heard.text.contains("It is 5."), "{}", heard.text);
+            let thought = (heard.text.contains("The vendor thinks."), heard.text.contains("Another thinks."));
+            assert_eq!(thought, (true, false), "{}", heard.text);
+        }
+    }
+}

@@ -16,7 +16,8 @@ use crate::dialects::{Asked, Begin, Dialect, Seal};
 use crate::upstreams::sse::{Bounds, EventReader};
 
 const CASES: [&str; 4] = ["plain", "server_tools", "thinking_omitted", "thinking_tools"];
-const CALLS: [&str; 7] = [
+/// Shapes of tool calls in other servers' streams, each with its stream here: for clients of every dialect.
+pub(in crate::dialects) const CALLS: [&str; 7] = [
     "arguments_after_end",
     "arguments_after_usage",
     "empty_arguments",

@@ -10,7 +10,7 @@ mod request;
 mod write;
 
 #[cfg(test)]
-mod golden;
+pub(super) mod golden;
 
 use bytes::Bytes;
 use gatewright_types::{ChatRequest, Chunk, Completion, Extras, Fault, FinishReason, Message, Role};

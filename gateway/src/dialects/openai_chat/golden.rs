@@ -12,18 +12,10 @@ use gatewright_types::{Chunk, Completion, gather_into};
 use serde_json::Value;
 
 use super::{delta, request, write};
+use crate::dialects::anthropic_messages::golden::CALLS;
 use crate::upstreams::sse::{Bounds, EventReader};
 
 const CASES: [&str; 6] = ["deepseek_reasoning", "logprobs_n2", "multimodal", "reasoning_spelling", "tools", "unknown_fields"];
-const CALLS: [&str; 7] = [
-    "arguments_after_end",
-    "arguments_after_usage",
-    "empty_arguments",
-    "ids_late_or_once",
-    "numbered_alike",
-    "parallel",
-    "whole_in_one_delta",
-];
 
 fn file(case: &str, name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/openai_chat").join(case).join(name)

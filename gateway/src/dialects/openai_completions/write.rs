@@ -10,7 +10,7 @@ use gatewright_types::{Chunk, Completion, Delta, Extras, Fault, FinishReason, Ra
 use super::NAME;
 use crate::dialects::openai_chat::fault::envelope;
 use crate::dialects::openai_chat::write::whole::{last_of_each, logprobs, nullable};
-use crate::dialects::openai_chat::write::{frame, write_usage};
+use crate::dialects::openai_chat::write::{end_event, frame, write_usage};
 use crate::dialects::out::Out;
 use crate::dialects::{Begin, WriteEvents};
 
@@ -45,14 +45,7 @@ impl EventWriter {
         out.open_list();
         choices.iter().for_each(|(index, said)| said.write(&mut out, *index));
         out.close_list();
-        if let Some(usage) = usage {
-            out.name("usage");
-            write_usage(&mut out, usage);
-        }
-        out.close();
-        out.unbreak(0);
-        out.bare(b"\n\n");
-        Some(out.done())
+        Some(end_event(out, usage))
     }
 }
 

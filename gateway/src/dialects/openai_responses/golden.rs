@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::OpenAiResponses;
 use crate::dialects::anthropic_messages::AnthropicMessages;
+use crate::dialects::anthropic_messages::golden::CALLS;
 use crate::dialects::openai_chat::OpenAiChat;
 use crate::dialects::{Asked, Begin, Dialect, Ended, Seal};
 use crate::upstreams::sse::{Bounds, EventReader};
@@ -20,8 +21,6 @@ use crate::upstreams::sse::{Bounds, EventReader};
 const ENDED: Ended = Ended { at: 2, kept: true };
 const CASES: [&str; 3] = ["conversation", "plain", "tools"];
 const UPSTREAMS: [&str; 2] = ["upstream", "items"];
-const CALLS: [&str; 6] =
-    ["arguments_after_usage", "empty_arguments", "ids_late_or_once", "numbered_alike", "parallel", "whole_in_one_delta"];
 
 fn golden(dialect: &str, case: &str, name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(dialect).join(case).join(name)

@@ -121,14 +121,7 @@ impl EventWriter {
             choice::write(&mut out, &chunk.deltas, index, role);
         }
         out.close_list();
-        if let Some(usage) = usage {
-            out.name("usage");
-            write_usage(&mut out, usage);
-        }
-        out.close();
-        out.unbreak(0);
-        out.bare(b"\n\n");
-        Some(out.done())
+        Some(end_event(out, usage))
     }
 
     /// Whether this choice's role is still to be said; it is from now on.
@@ -138,6 +131,18 @@ impl EventWriter {
         self.roles |= bit;
         if said { choice::RoleIs::Said } else { choice::RoleIs::Unsaid }
     }
+}
+
+/// Ends the frame of an event whose choices are written.
+pub(in crate::dialects) fn end_event(mut out: Out, usage: Option<&Usage>) -> Bytes {
+    if let Some(usage) = usage {
+        out.name("usage");
+        write_usage(&mut out, usage);
+    }
+    out.close();
+    out.unbreak(0);
+    out.bare(b"\n\n");
+    out.done()
 }
 
 /// One event's data as a frame.
